@@ -1,0 +1,1 @@
+"""The contract language: what schemas/ says, checked and typed. Start at ``registry.Schemas``."""

@@ -1,0 +1,96 @@
+"""The city profile: everything that differs from one city to the next."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Self
+
+from pydantic import model_validator
+from pyproj import CRS
+
+from pipeline.contracts.base import Frozen, Identifier, Text
+
+
+class Extent(Frozen):
+    """Where coordinates of the city can lie, in units of its CRS (east, north)."""
+
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """xmin, ymin, xmax, ymax."""
+        return (self.xmin, self.ymin, self.xmax, self.ymax)
+
+
+class Heights(Frozen):
+    """Believable terrain heights in metres, and the vertical datum they are labelled with."""
+
+    min: float
+    max: float
+    datum: str
+
+
+class CodePart(Frozen):
+    """One part of the parcel code; ``width`` digits when written padded, 0 = never padded."""
+
+    name: Identifier
+    title: Text
+    width: int = 0
+
+
+class ParcelCode(Frozen):
+    """The city's parcel code: parts joined by ``separator``, the whole matching ``pattern``."""
+
+    separator: str = "-"
+    parts: tuple[CodePart, ...]
+    pattern: str
+    example: str
+
+
+class City(Frozen):
+    """One city. ``names`` gives published names to columns, such as nosazi to parcel_code."""
+
+    id: Identifier
+    title: Text
+    srid: int
+    languages: tuple[str, ...]
+    timezone: str
+    country: str
+    provider: Text
+    provider_url: str
+    contact_email: str
+    licence: Text
+    licence_url: str
+    extent: Extent
+    heights: Heights
+    parcel_code: ParcelCode
+    names: dict[Identifier, Identifier] = {}
+    codelists: dict[Identifier, Identifier] = {}
+
+    @cached_property
+    def crs(self) -> CRS:
+        """The city's projected CRS."""
+        return CRS.from_epsg(self.srid)
+
+    @cached_property
+    def metres_per_unit(self) -> float:
+        """Metres in one unit of the CRS (0.3048006... for US survey feet)."""
+        return float(self.crs.axis_info[0].unit_conversion_factor)
+
+    @property
+    def crs_uri(self) -> str:
+        """The OGC URI of the city's CRS."""
+        return f"http://www.opengis.net/def/crs/EPSG/0/{self.srid}"
+
+    def published(self, column: str) -> str:
+        """The name clients see for a database column."""
+        return self.names.get(column, column)
+
+    @model_validator(mode="after")
+    def _crs_is_projected(self) -> Self:
+        if not self.crs.is_projected:
+            raise ValueError(f"srid {self.srid} is not a projected CRS")
+        return self

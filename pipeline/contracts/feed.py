@@ -1,0 +1,91 @@
+"""The feed: how one source of one office arrives, and how its columns become a layer's fields."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field as Setting
+from pydantic import model_validator
+
+from pipeline.contracts.base import Frozen, Identifier, Text
+
+Parser = Literal["plain", "jalali", "date_dmy", "date_mdy", "persian_number"]
+
+
+class Points(Frozen):
+    """Columns of a plain table that hold a point's coordinates."""
+
+    x: str
+    y: str
+
+
+class Where(Frozen):
+    """Takes only rows whose ``column`` is one of ``values`` (the rest is counted as skipped)."""
+
+    column: str
+    values: tuple[str, ...]
+
+
+class Source(Frozen):
+    """What the file is. ``crs`` and ``encoding`` are declarations: a file that says otherwise
+    stops the load. ``sheet`` is the layer or sheet inside the file, if it has several."""
+
+    match: tuple[str, ...]
+    driver: str
+    sheet: str | None = None
+    encoding: str | None = None
+    crs: str | None = None
+    points: Points | None = None
+    where: Where | None = None
+    polygonize: bool = False
+
+
+class Column(Frozen):
+    """One field of the layer: from a source column (or several, joined), or a constant.
+
+    ``values`` maps known dirty or foreign values to ours; ``nulls`` are values that mean nothing;
+    ``scale`` multiplies a number (unit conversion); ``parser`` says how the text is written.
+    """
+
+    to: Identifier
+    source: str | tuple[str, ...] | None = Setting(default=None, alias="from")
+    value: str | int | float | bool | None = None
+    join: str = "-"
+    parser: Parser = "plain"
+    scale: float | None = None
+    nulls: tuple[str, ...] = ()
+    values: dict[str, str] = {}
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source columns read, none for a constant."""
+        if self.source is None:
+            return ()
+        return (self.source,) if isinstance(self.source, str) else self.source
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.source is None) == (self.value is None):
+            raise ValueError("give either from or value")
+        return self
+
+
+class FeedLimits(Frozen):
+    """Row counts of this source, overriding the layer's."""
+
+    min_rows: int | None = None
+    max_rows: int | None = None
+    max_drop_share: float | None = None
+
+
+class Feed(Frozen):
+    """One source. ``delivery`` full: rows that no longer arrive are removed; partial: they stay."""
+
+    id: Identifier
+    layer: Identifier
+    title: Text
+    source: Source
+    delivery: Literal["full", "partial"] = "full"
+    limits: FeedLimits = FeedLimits()
+    columns: tuple[Column, ...]
+    ignore: tuple[str, ...] = ()

@@ -1,0 +1,187 @@
+"""The layer contract: one file of schemas/layers/, from which all else about a layer derives."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field as Setting
+from pydantic import model_validator
+
+from pipeline.contracts.base import CollectionId, Frozen, Identifier, Text
+
+Privacy = Literal["P0", "P1", "P2", "P3"]
+FieldType = Literal["text", "integer", "number", "boolean", "date", "datetime", "parcel_code"]
+GeometryType = Literal[
+    "Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"
+]
+Severity = Literal["error", "warning", "info"]
+
+
+class Field(Frozen):
+    """One column of a layer.
+
+    ``name`` is the database column. Published it is called so too, unless the city profile's
+    ``names`` says otherwise. ``min``, ``max`` and ``decimals`` are in ``unit``; ``derive`` fills
+    the column from the geometry (m or m2 on the grid of the city's CRS) where none arrives.
+    """
+
+    name: Identifier
+    type: FieldType
+    title: Text
+    description: Text | None = None
+    unit: str | None = None
+    required: bool = False
+    unique: bool = False
+    index: bool = False
+    privacy: Privacy = "P1"
+    pattern: str | None = None
+    min: float | None = None
+    max: float | None = None
+    max_length: int | None = None
+    decimals: int | None = None
+    codelist: Identifier | None = None
+    derive: Literal["area", "perimeter", "length"] | None = None
+
+    @model_validator(mode="after")
+    def _limits_fit_type(self) -> Self:
+        numeric = self.type in ("integer", "number")
+        if not numeric and (self.min is not None or self.max is not None):
+            raise ValueError("min and max are for integer and number fields")
+        textual = self.type in ("text", "parcel_code")
+        if not textual and (self.pattern or self.codelist or self.max_length):
+            raise ValueError("pattern, codelist and max_length are for text fields")
+        if self.derive and self.type != "number":
+            raise ValueError("derive is for number fields")
+        return self
+
+
+class Geometry(Frozen):
+    """A layer's geometry: always 2D, always of ``type`` (single parts are promoted).
+
+    ``min_area_m2``/``min_length_m``: smaller ones are slivers (a warning).
+    ``max_repair_share``: how much of its area a repair may change before the row is quarantined.
+    """
+
+    type: GeometryType
+    required: bool = True
+    min_area_m2: float | None = None
+    min_length_m: float | None = None
+    max_repair_share: float = 0.01
+
+
+class Rule(Frozen):
+    """A check over several fields of one row.
+
+    ``compare``: left op right, where both are given; ``tolerance`` (share of right) widens it.
+    ``requires``: where left is given, right must be given too.
+    """
+
+    id: Identifier
+    kind: Literal["compare", "requires"]
+    left: Identifier
+    right: Identifier
+    op: Literal["<", "<=", "=", ">=", ">"] = "="
+    tolerance: float = 0.0
+    severity: Severity = "warning"
+    title: Text
+
+
+class Limits(Frozen):
+    """Row counts outside of which a full delivery is refused (too few) or warned of (too many)."""
+
+    min_rows: int = 1
+    max_rows: int | None = None
+    max_drop_share: float = 0.5
+
+
+class Publish(Frozen):
+    """How the layer is served; ``label`` is the field that names a feature to people."""
+
+    collection: CollectionId
+    label: Identifier | None = None
+    default_limit: int = 100
+    max_limit: int = 10_000
+    precision_m: float = 0.001
+    time: Identifier | None = None
+    tiles: bool = True
+    min_zoom: int = 10
+    max_zoom: int = 20
+    tile_fields: tuple[Identifier, ...] = ()
+    keywords: tuple[str, ...] = ()
+
+
+class StyleClass(Frozen):
+    """How one code (or, without ``code``, every feature) is drawn; colours are #rrggbb."""
+
+    code: str | None = None
+    fill: str | None = Setting(default=None, pattern=r"^#[0-9a-f]{6}$")
+    stroke: str = Setting(default="#555555", pattern=r"^#[0-9a-f]{6}$")
+    width: float = 1.0
+    opacity: float = 1.0
+
+
+class Style(Frozen):
+    """Symbol classes over the codes of ``field``; the class without code draws the rest."""
+
+    field: Identifier | None = None
+    classes: tuple[StyleClass, ...] = (StyleClass(),)
+
+
+class LayerContract(Frozen):
+    """The whole contract of one layer.
+
+    ``key`` identifies a row across deliveries; ``after`` names layers that load first;
+    ``privacy`` is the lowest class any field is published at (a P1 layer has no public view).
+    """
+
+    id: Identifier
+    title: Text
+    description: Text
+    theme: Identifier
+    steward: Text
+    standard: str | None = None
+    privacy: Privacy = "P0"
+    key: tuple[Identifier, ...]
+    after: tuple[Identifier, ...] = ()
+    geometry: Geometry | None = None
+    publish: Publish
+    limits: Limits = Limits()
+    fields: tuple[Field, ...]
+    rules: tuple[Rule, ...] = ()
+    style: Style = Style()
+
+    @property
+    def public_fields(self) -> tuple[Field, ...]:
+        """The fields the public ``api`` view shows, in order."""
+        if self.privacy != "P0":
+            return ()
+        return tuple(field for field in self.fields if field.privacy == "P0")
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the public server knows this layer at all."""
+        return bool(self.public_fields)
+
+    def field(self, name: str) -> Field:
+        """The field called ``name``; KeyError if there is none."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(name)
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        names = [field.name for field in self.fields]
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"fields named twice: {', '.join(sorted(doubled))}")
+        used = [*self.key, *self.publish.tile_fields]
+        used += [name for rule in self.rules for name in (rule.left, rule.right)]
+        used += [n for n in (self.publish.label, self.publish.time, self.style.field) if n]
+        unknown = [name for name in used if name not in names]
+        if unknown:
+            raise ValueError(f"no such field: {', '.join(unknown)}")
+        for name in self.key:
+            if not self.field(name).required:
+                raise ValueError(f"key field {name} must be required")
+        return self

@@ -1,0 +1,173 @@
+"""All of schemas/ for one city: the one object that the rest of the house asks for contracts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.contracts import codelist, toml
+from pipeline.contracts.city import City
+from pipeline.contracts.codelist import Codelist
+from pipeline.contracts.feed import Feed
+from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.raster import RasterContract
+from pipeline.errors import ContractError, SettingsError
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """Contracts, feeds, rasters and code lists as they hold for ``city``."""
+
+    root: Path
+    city: City
+    layers: dict[str, LayerContract]
+    feeds: dict[str, Feed]
+    rasters: dict[str, RasterContract]
+    codelists: dict[str, Codelist]
+
+    def layer(self, name: str) -> LayerContract:
+        """The contract called ``name``; SettingsError lists the known ones otherwise."""
+        try:
+            return self.layers[name]
+        except KeyError:
+            raise SettingsError(
+                f"unknown layer {name}", todo=f"Known are: {', '.join(self.layers)}."
+            ) from None
+
+    def feed(self, name: str) -> Feed:
+        """The feed called ``name``; SettingsError lists the known ones otherwise."""
+        try:
+            return self.feeds[name]
+        except KeyError:
+            raise SettingsError(
+                f"unknown feed {name} for the city {self.city.id}",
+                todo=f"Known are: {', '.join(self.feeds)}; `makan feed draft` proposes a new one.",
+            ) from None
+
+    def raster(self, name: str) -> RasterContract:
+        """The raster contract called ``name``; SettingsError lists the known ones otherwise."""
+        try:
+            return self.rasters[name]
+        except KeyError:
+            raise SettingsError(
+                f"unknown raster {name}", todo=f"Known are: {', '.join(self.rasters)}."
+            ) from None
+
+    def codes(self, field: Field) -> Codelist | None:
+        """The code list of a field as this city uses it, or None."""
+        if field.codelist is None:
+            return None
+        return self.codelists[self.city.codelists.get(field.codelist, field.codelist)]
+
+    def pattern(self, field: Field) -> str | None:
+        """The pattern a field's text must match; a parcel code's comes from the city."""
+        if field.type == "parcel_code":
+            return self.city.parcel_code.pattern
+        return field.pattern
+
+    @cached_property
+    def load_order(self) -> tuple[str, ...]:
+        """Layer ids so that each comes after those it names in ``after``."""
+        graph = {layer.id: set(layer.after) for layer in self.layers.values()}
+        return tuple(TopologicalSorter(graph).static_order())
+
+    def digest(self, layer: str) -> str:
+        """SHA-256 over everything that decides how rows of ``layer`` are judged."""
+        contract = self.layer(layer)
+        lists = [self.codes(field) for field in contract.fields if field.codelist]
+        parts = [contract.model_dump_json(), self.city.model_dump_json()]
+        parts += [repr(found.entries) for found in lists if found]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _read_all[Item: (LayerContract, Feed, RasterContract)](
+    folder: Path, model: type[Item]
+) -> dict[str, Item]:
+    items: dict[str, Item] = {}
+    for path in sorted(folder.glob("*.toml")):
+        item = toml.read(path, model)
+        if item.id != path.stem:
+            raise ContractError(f"id {item.id} is not the file's name", where=str(path))
+        items[item.id] = item
+    return items
+
+
+def cities(root: Path | None = None) -> tuple[str, ...]:
+    """Ids of the city profiles there are."""
+    return tuple(sorted(p.stem for p in ((root or paths.schemas()) / "cities").glob("*.toml")))
+
+
+def _check_layers(schemas: Schemas) -> None:
+    folder = schemas.root / "layers"
+    for layer in schemas.layers.values():
+        where = str(folder / f"{layer.id}.toml")
+        for other in layer.after:
+            if other not in schemas.layers:
+                raise ContractError(f"after names no layer: {other}", where=where)
+        for field in layer.fields:
+            name = schemas.city.codelists.get(field.codelist or "", field.codelist or "")
+            if name and name not in schemas.codelists:
+                raise ContractError(f"{field.name}: no code list {name}", where=where)
+        _check_style(schemas, layer, where)
+    try:
+        _ = schemas.load_order
+    except CycleError as error:
+        raise ContractError(f"after goes round in a circle: {error.args[1]}") from error
+
+
+def _check_style(schemas: Schemas, layer: LayerContract, where: str) -> None:
+    """Every class draws a code that exists in some city's list; the city's own list must be drawn
+    whole, unless the style has a class for the rest."""
+    if layer.style.field is None:
+        return
+    found = schemas.codes(layer.field(layer.style.field))
+    drawn = {style_class.code for style_class in layer.style.classes}
+    if found and None not in drawn:
+        missing = [code for code in found.codes if code not in drawn]
+        if missing:
+            raise ContractError(f"no style class for {', '.join(missing)}", where=where)
+
+
+def _check_feeds(schemas: Schemas) -> None:
+    for feed in schemas.feeds.values():
+        where = str(schemas.root / "feeds" / schemas.city.id / f"{feed.id}.toml")
+        layer = schemas.layers.get(feed.layer)
+        if layer is None:
+            raise ContractError(f"no layer {feed.layer}", where=where)
+        names = {field.name: field for field in layer.fields}
+        filled = {column.to for column in feed.columns}
+        unknown = filled - names.keys()
+        if unknown:
+            raise ContractError(
+                f"{layer.id} has no field {', '.join(sorted(unknown))}", where=where
+            )
+        needed = {f.name for f in layer.fields if f.required and not f.derive}
+        if needed - filled:
+            raise ContractError(
+                f"nothing fills the required {', '.join(sorted(needed - filled))}", where=where
+            )
+
+
+def load(city: str, root: Path | None = None) -> Schemas:
+    """Everything for ``city``; raises ContractError (file, line) or SettingsError (no such city)."""
+    root = root or paths.schemas()
+    if city not in cities(root):
+        raise SettingsError(
+            f"unknown city {city}", todo=f"Known are: {', '.join(cities(root))} (MAKAN_CITY)."
+        )
+    lists = {path.stem: codelist.read(path) for path in sorted((root / "codelists").glob("*.csv"))}
+    schemas = Schemas(
+        root=root,
+        city=toml.read(root / "cities" / f"{city}.toml", City),
+        layers=_read_all(root / "layers", LayerContract),
+        feeds=_read_all(root / "feeds" / city, Feed),
+        rasters=_read_all(root / "rasters", RasterContract),
+        codelists=lists,
+    )
+    _check_layers(schemas)
+    _check_feeds(schemas)
+    return schemas

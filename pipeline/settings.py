@@ -22,12 +22,14 @@ class Settings:
     """What a run needs to know of its surroundings.
 
     ``home`` holds everything Makan writes on its own: the private database, COGs, rendered
-    configuration and logs. ``database_url`` empty means the private cluster below ``home``.
+    configuration and logs. ``database_url`` empty means the private cluster below ``home``, and in it
+    the database called ``database``.
     """
 
     home: Path = Path(".makan")
     city: str = "qom"
     database_url: str = ""
+    database: str = "makan"
     reader_url: str = ""
     host: str = "127.0.0.1"
     port: int = 8080
@@ -43,7 +45,9 @@ class Settings:
 
     def with_options(self, **options: Any) -> Settings:
         """A copy in which every option that is not None replaces the setting."""
-        return replace(self, **{name: value for name, value in options.items() if value is not None})
+        return replace(
+            self, **{name: value for name, value in options.items() if value is not None}
+        )
 
 
 def _convert(name: str, kind: str, text: str) -> Any:
@@ -57,7 +61,7 @@ def _convert(name: str, kind: str, text: str) -> Any:
 
 
 def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from ``MAKAN_*`` variables; raises SettingsError for one that is unknown or unfit."""
+    """Settings from ``MAKAN_*`` variables; SettingsError for one that is unknown or unfit."""
     environ = os.environ if environ is None else environ
     known = {PREFIX + field.name.upper(): field for field in fields(Settings)}
     given = {name: text for name, text in environ.items() if name.startswith(PREFIX)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Self
 
+from pydantic import Field as Setting
 from pydantic import model_validator
 from pyproj import CRS
 
@@ -67,8 +68,8 @@ class City(Frozen):
     extent: Extent
     heights: Heights
     parcel_code: ParcelCode
-    names: dict[Identifier, Identifier] = {}
-    codelists: dict[Identifier, Identifier] = {}
+    names: dict[Identifier, Identifier] = Setting(default_factory=dict)
+    codelists: dict[Identifier, Identifier] = Setting(default_factory=dict)
 
     @cached_property
     def crs(self) -> CRS:

@@ -54,7 +54,7 @@ class Column(Frozen):
     parser: Parser = "plain"
     scale: float | None = None
     nulls: tuple[str, ...] = ()
-    values: dict[str, str] = {}
+    values: dict[str, str] = Setting(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:

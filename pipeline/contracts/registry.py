@@ -153,7 +153,7 @@ def _check_feeds(schemas: Schemas) -> None:
 
 
 def load(city: str, root: Path | None = None) -> Schemas:
-    """Everything for ``city``; raises ContractError (file, line) or SettingsError (no such city)."""
+    """Everything for ``city``; ContractError (file, line) or SettingsError (no such city)."""
     root = root or paths.schemas()
     if city not in cities(root):
         raise SettingsError(

@@ -1,0 +1,1 @@
+"""The command ``makan``: one file a command."""

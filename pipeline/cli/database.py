@@ -1,0 +1,88 @@
+"""``makan db``: the private cluster, and bringing any database to what the contracts say."""
+
+from __future__ import annotations
+
+import click
+
+from pipeline.cli.options import as_json, console, emit, out, schemas
+from pipeline.db import migrate as migration
+from pipeline.db.engine import Database
+from pipeline.errors import SettingsError
+from pipeline.settings import Settings
+
+
+@click.group()
+def db() -> None:
+    """Start, stop and prepare the database."""
+
+
+@db.command()
+@click.pass_obj
+def start(settings: Settings) -> None:
+    """Start the private PostgreSQL (made at the first call) and bring it up to the contracts."""
+    database = Database(settings)
+    if database.is_private:
+        started = database.cluster.start()
+        console().print("database started" if started else "database runs already")
+    migration.migrate(database, schemas(settings))
+
+
+@db.command()
+@click.pass_obj
+def migrate(settings: Settings) -> None:
+    """Bring the database to what the contracts say; safe to repeat."""
+    migration.migrate(Database(settings), schemas(settings))
+    console().print(f"database is ready for the city {settings.city}")
+
+
+@db.command()
+@click.pass_obj
+def stop(settings: Settings) -> None:
+    """Stop the private PostgreSQL."""
+    stopped = _private(settings).cluster.stop()
+    console().print("database stopped" if stopped else "database does not run")
+
+
+@db.command()
+@as_json
+@click.pass_obj
+def status(settings: Settings, as_json: bool) -> None:
+    """Say which database is used and whether it answers."""
+    database = Database(settings)
+    private = database.is_private
+    facts: dict[str, object] = {
+        "kind": "private" if private else "MAKAN_DATABASE_URL",
+        "running": database.cluster.is_running() if private else None,
+    }
+    if not private or facts["running"]:
+        with database.connect("loader") as connection:
+            migration.check_city(connection, schemas(settings))
+            version = connection.execute("SELECT version(), postgis_version()").fetchone()
+        facts |= {"running": True, "city": settings.city, "server": version}
+    if as_json:
+        emit(facts)
+    else:
+        for name, value in facts.items():
+            out(f"{name}: {value}")
+
+
+@db.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def reset(settings: Settings, yes: bool) -> None:
+    """Remove the private database with all that is loaded."""
+    database = _private(settings)
+    if not yes:
+        click.confirm(f"Remove everything in {database.cluster.folder}?", abort=True)
+    database.cluster.destroy()
+    console().print("database removed")
+
+
+def _private(settings: Settings) -> Database:
+    database = Database(settings)
+    if not database.is_private:
+        raise SettingsError(
+            "MAKAN_DATABASE_URL is set: that server is not Makan's to stop or remove",
+            todo="Unset it to manage the private database.",
+        )
+    return database

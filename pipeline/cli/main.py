@@ -1,0 +1,68 @@
+"""The command ``makan``: registers the commands and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+
+import click
+from rich.console import Console
+
+from pipeline import __version__, settings
+from pipeline.cli import database
+from pipeline.errors import MakanError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="makan")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Makan: a municipality's spatial database, from arriving files to OGC API services.
+
+    Settings are environment variables: MAKAN_CITY, MAKAN_HOME, MAKAN_DATABASE_URL, MAKAN_PORT ...
+    Exit codes: 0 done, 1 done but rows are in quarantine, 2 usage, 3 contract, 4 arrival,
+    5 refused by a guard, 6 database, 7 machine, 130 interrupted.
+    """
+    context.obj = settings.from_environment()
+
+
+cli.add_command(database.db)
+
+
+def main() -> None:
+    """Runs the command line and exits with a documented code."""
+    try:
+        code = cli(standalone_mode=False)
+    except MakanError as error:
+        _say(str(error))
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; nothing is half-done, run the command again")
+        code = 130
+    except BrokenPipeError:
+        code = 0
+    except Exception:  # noqa: BLE001 - whatever it is, a person gets one line and we get the trace
+        code = _fault()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fault() -> int:
+    """An error nobody foresaw: the trace goes to a file, its place to the person."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="makan-fault-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as note:
+        note.write(traceback.format_exc())
+    kind = sys.exc_info()[0]
+    name = kind.__name__ if kind else "error"
+    _say(f"unforeseen {name}; this is a fault of Makan. Send {note.name} to its makers.")
+    return 8
+
+
+def _say(line: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[red]makan:[/red] {line}", markup=True
+    )

@@ -1,0 +1,40 @@
+"""Options and helpers that several commands share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+
+from pipeline.contracts import registry
+from pipeline.contracts.registry import Schemas
+from pipeline.settings import Settings
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def schemas(settings: Settings) -> Schemas:
+    """The contracts of the city of these settings."""
+    return registry.load(settings.city)
+
+
+def console() -> Console:
+    """Where people read: standard error, so that standard output stays for answers."""
+    return Console(stderr=True, highlight=False)
+
+
+def emit(value: Any) -> None:
+    """Writes one JSON document to standard output."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def out(line: str) -> None:
+    """Writes one line to standard output."""
+    sys.stdout.write(line + "\n")
+
+
+Command = Callable[..., None]

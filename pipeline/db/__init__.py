@@ -1,0 +1,1 @@
+"""The database: the private cluster, connections by role, migrations, the ledger."""

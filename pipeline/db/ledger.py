@@ -1,0 +1,163 @@
+"""The ledger: one row a run, with its file, its account and how it ended."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+from psycopg.rows import class_row
+
+from pipeline import __version__
+from pipeline.db import queries
+from pipeline.errors import ArrivalError, SettingsError
+
+Connection = psycopg.Connection[tuple[object, ...]]
+Status = Literal["done", "unchanged", "refused", "failed"]
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where every arrived row went. It closes when arrived is the sum of the next five."""
+
+    arrived: int = 0
+    skipped: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    quarantined: int = 0
+    removed: int = 0
+
+    @property
+    def closes(self) -> bool:
+        """Whether every arrived row is accounted for."""
+        placed = self.inserted + self.updated + self.unchanged
+        return self.arrived == self.skipped + placed + self.quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The file of a run as the ledger names it."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row of the ledger."""
+
+    id: int
+    kind: str
+    feed: str | None
+    layer: str
+    status: str
+    file: str
+    file_sha256: str
+    started: str
+    seconds: float | None
+    who: str
+    arrived: int
+    skipped: int
+    inserted: int
+    updated: int
+    unchanged: int
+    quarantined: int
+    removed: int
+    message: str | None
+
+    @property
+    def account(self) -> Account:
+        """The run's account."""
+        return Account(**{field.name: getattr(self, field.name) for field in fields(Account)})
+
+
+def arrival(path: Path) -> Arrival:
+    """``path`` with its SHA-256; for a Shapefile over all parts, so a changed .dbf counts."""
+    parts = [path]
+    if path.suffix.lower() == ".shp":
+        parts += sorted(p for p in path.parent.glob(f"{path.stem}.*") if p != path)
+    digest, size = hashlib.sha256(), 0
+    try:
+        for part in parts:
+            with part.open("rb") as stream:
+                while block := stream.read(_BLOCK):
+                    digest.update(block)
+                    size += len(block)
+    except FileNotFoundError:
+        raise ArrivalError("no such file", where=str(path), todo="Check the path.") from None
+    except OSError as error:
+        raise ArrivalError(f"cannot be read ({error.strerror})", where=str(path)) from None
+    return Arrival(path, digest.hexdigest(), size)
+
+
+def start(
+    connection: Connection,
+    found: Arrival,
+    *,
+    kind: Literal["load", "raster"],
+    layer: str,
+    contract: str,
+    feed: str | None = None,
+) -> int:
+    """Writes that a run of ``layer`` has begun; ``contract`` is the digest it is judged by."""
+    row = connection.execute(
+        queries.load("ledger")["start"],
+        {
+            "kind": kind,
+            "feed": feed,
+            "layer": layer,
+            "file": str(found.path),
+            "sha256": found.sha256,
+            "size": found.size,
+            "contract": contract,
+            "code": __version__,
+            "who": getpass.getuser(),
+        },
+    ).fetchone()
+    return int(str(row[0])) if row else 0
+
+
+def finish(
+    connection: Connection,
+    run: int,
+    status: Status,
+    account: Account | None = None,
+    *,
+    message: str | None = None,
+) -> None:
+    """Writes how the run ended; the database refuses an account that does not close."""
+    values = {"run": run, "status": status, "message": message, **asdict(account or Account())}
+    connection.execute(queries.load("ledger")["finish"], values)
+
+
+def same_before(
+    connection: Connection, found: Arrival, *, layer: str, feed: str | None, contract: str
+) -> int | None:
+    """The latest run of this feed and layer, if it took the very same file by the same contract."""
+    row = connection.execute(
+        queries.load("ledger")["latest_done"], {"layer": layer, "feed": feed}
+    ).fetchone()
+    if row is None or (row[1], row[2]) != (found.sha256, contract):
+        return None
+    return int(str(row[0]))
+
+
+def runs(connection: Connection, *, limit: int = 50) -> list[Run]:
+    """The latest runs, newest first."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute(queries.load("ledger")["list"], {"limit": limit}).fetchall()
+
+
+def run(connection: Connection, number: int) -> Run:
+    """One run; raises SettingsError if there is none of that number."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        found = cursor.execute(queries.load("ledger")["one"], {"run": number}).fetchone()
+    if found is None:
+        raise SettingsError(f"there is no run {number}", todo="`makan runs` lists them.")
+    return found

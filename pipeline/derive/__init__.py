@@ -1,0 +1,1 @@
+"""What derives from a layer contract: table, checks, view, collection, schema, dictionary."""

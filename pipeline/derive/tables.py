@@ -1,0 +1,209 @@
+"""The SQLAlchemy/GeoAlchemy2 table of a layer, and the derived checks that are the city's own.
+
+A table's columns, key, ranges, comments and indexes are the same in every city. What differs from
+city to city (code lists, the parcel code's pattern, the extent) are ``city_checks``: constraints
+that ``makan db migrate`` makes again whenever contracts or profile change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from geoalchemy2 import Geometry
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    Double,
+    Identity,
+    Index,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    func,
+    literal_column,
+    or_,
+)
+from sqlalchemy.types import TypeEngine
+
+from pipeline.contracts.layer import Field, FieldType, LayerContract, Rule
+from pipeline.contracts.registry import Schemas
+
+DATA = "data"
+GEOMETRY = "geom"
+ID = "id"
+RUN = "run_id"
+LINE = "source_line"
+SYSTEM_COLUMNS = (ID, RUN, LINE)
+
+_TYPES: dict[FieldType, type[TypeEngine[Any]]] = {
+    "text": Text,
+    "parcel_code": Text,
+    "integer": BigInteger,
+    "number": Double,
+    "boolean": Boolean,
+    "date": Date,
+    "datetime": DateTime,
+}
+
+
+def column_type(field: Field) -> TypeEngine[Any]:
+    """The database type of a field."""
+    if field.type == "datetime":
+        return DateTime(timezone=True)
+    return _TYPES[field.type]()
+
+
+def _comment(field: Field) -> str:
+    unit = f" [{field.unit}]" if field.unit else ""
+    return f"{field.title.en}{unit} | {field.title.fa}"
+
+
+def _columns(layer: LayerContract, srid: int) -> Iterator[Column[Any]]:
+    yield Column(ID, BigInteger, Identity(), primary_key=True, comment="Stable feature id")
+    for field in layer.fields:
+        yield Column(
+            field.name, column_type(field), nullable=not field.required, comment=_comment(field)
+        )
+    if layer.geometry:
+        yield Column(
+            GEOMETRY,
+            Geometry(layer.geometry.type, srid=srid, spatial_index=False),
+            nullable=not layer.geometry.required,
+            comment=f"{layer.geometry.type} | هندسه",
+        )
+    yield Column(RUN, BigInteger, nullable=False, comment="Load that last changed the row")
+    yield Column(LINE, BigInteger, nullable=False, comment="Row of that load's file, from 1")
+
+
+def _range(column: Column[Any], field: Field) -> ColumnElement[bool] | None:
+    kind = int if field.type == "integer" else float
+    parts = []
+    if field.min is not None:
+        parts.append(column >= kind(field.min))
+    if field.max is not None:
+        parts.append(column <= kind(field.max))
+    return and_(*parts) if parts else None
+
+
+def _finite(column: Column[Any]) -> ColumnElement[bool]:
+    # PostgreSQL sorts NaN above infinity, so the first comparison keeps both out.
+    return and_(
+        column < literal_column("'Infinity'::float8"),
+        column > literal_column("'-Infinity'::float8"),
+    )
+
+
+def compare(
+    rule: Rule, left: ColumnElement[float], right: ColumnElement[float]
+) -> ColumnElement[bool]:
+    """The condition a rule's row must meet, over any two column-like expressions."""
+    slack = rule.tolerance * func.abs(right)
+    conditions = {
+        "<": left < right + slack,
+        "<=": left <= right + slack,
+        "=": func.abs(left - right) <= slack,
+        ">=": left >= right - slack,
+        ">": left > right - slack,
+    }
+    return conditions[rule.op]
+
+
+def _rule_check(table: Table, rule: Rule) -> CheckConstraint:
+    left, right = table.c[rule.left], table.c[rule.right]
+    if rule.kind == "requires":
+        condition = or_(left.is_(None), right.is_not(None))
+    else:
+        condition = or_(left.is_(None), right.is_(None), compare(rule, left, right))
+    return CheckConstraint(condition, name=f"ck_{table.name}_{rule.id}")
+
+
+def _field_checks(column: Column[Any], field: Field, name: str) -> Iterator[CheckConstraint]:
+    limits = _range(column, field)
+    if limits is not None:
+        yield CheckConstraint(limits, name=f"{name}_range")
+    if field.type == "number":
+        yield CheckConstraint(_finite(column), name=f"{name}_finite")
+    if field.max_length:
+        yield CheckConstraint(func.length(column) <= field.max_length, name=f"{name}_length")
+    if field.pattern:
+        yield CheckConstraint(column.op("~")(field.pattern), name=f"{name}_pattern")
+
+
+def _checks(table: Table, layer: LayerContract) -> Iterator[CheckConstraint]:
+    for field in layer.fields:
+        yield from _field_checks(table.c[field.name], field, f"ck_{layer.id}_{field.name}")
+    for rule in layer.rules:
+        if rule.severity == "error":
+            yield _rule_check(table, rule)
+    if layer.geometry:
+        yield CheckConstraint(
+            ~func.ST_IsEmpty(table.c[GEOMETRY]), name=f"ck_{layer.id}_{GEOMETRY}_not_empty"
+        )
+
+
+def _indexes(table: Table, layer: LayerContract) -> Iterator[Index]:
+    if layer.geometry:
+        yield Index(f"ix_{layer.id}_{GEOMETRY}", table.c[GEOMETRY], postgresql_using="gist")
+    for field in layer.fields:
+        if field.index:
+            yield Index(f"ix_{layer.id}_{field.name}", table.c[field.name])
+    yield Index(f"ix_{layer.id}_{RUN}", table.c[RUN])
+
+
+def table(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
+    """The table of ``layer`` in the schema ``data``, geometry in ``srid``, added to ``metadata``."""
+    made = Table(
+        layer.id,
+        metadata,
+        *_columns(layer, srid),
+        schema=DATA,
+        comment=f"{layer.title.en} | {layer.title.fa}",
+    )
+    made.append_constraint(
+        UniqueConstraint(*(made.c[name] for name in layer.key), name=f"uq_{layer.id}_key")
+    )
+    for field in layer.fields:
+        if field.unique and layer.key != (field.name,):
+            made.append_constraint(
+                UniqueConstraint(made.c[field.name], name=f"uq_{layer.id}_{field.name}")
+            )
+    for check in _checks(made, layer):
+        made.append_constraint(check)
+    # An index registers itself with the table its columns belong to.
+    list(_indexes(made, layer))
+    return made
+
+
+def metadata(schemas: Schemas) -> MetaData:
+    """All layer tables, in load order."""
+    found = MetaData()
+    for name in schemas.load_order:
+        table(schemas.layers[name], schemas.city.srid, found)
+    return found
+
+
+def city_checks(
+    schemas: Schemas, layer: LayerContract, made: Table
+) -> dict[str, ColumnElement[bool]]:
+    """Conditions that hold in this city only, by constraint name (they start with ``city_``)."""
+    found: dict[str, ColumnElement[bool]] = {}
+    for field in layer.fields:
+        column = made.c[field.name]
+        codes = schemas.codes(field)
+        if codes:
+            found[f"city_{layer.id}_{field.name}_codes"] = column.in_(codes.codes)
+        if field.type == "parcel_code":
+            pattern = schemas.city.parcel_code.pattern
+            found[f"city_{layer.id}_{field.name}_pattern"] = column.op("~")(pattern)
+    if layer.geometry:
+        box = func.ST_MakeEnvelope(*schemas.city.extent.bounds, schemas.city.srid)
+        found[f"city_{layer.id}_extent"] = made.c[GEOMETRY].op("@")(box)
+    return found

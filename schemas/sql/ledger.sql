@@ -1,0 +1,54 @@
+-- name: start
+-- A run has begun.
+INSERT INTO ops.run (kind, feed, layer, file, file_sha256, file_bytes, contract_sha256, code_version, who)
+VALUES (%(kind)s, %(feed)s, %(layer)s, %(file)s, %(sha256)s, %(size)s, %(contract)s, %(code)s, %(who)s)
+RETURNING id
+
+-- name: finish
+-- How a run ended, with its account.
+UPDATE ops.run
+SET status = %(status)s, message = %(message)s, finished = clock_timestamp(), arrived = %(arrived)s,
+    skipped = %(skipped)s, inserted = %(inserted)s, updated = %(updated)s, unchanged = %(unchanged)s,
+    quarantined = %(quarantined)s, removed = %(removed)s
+WHERE id = %(run)s
+
+-- name: latest_done
+-- The run whose rows are published: the latest one that was carried through.
+SELECT id, file_sha256, contract_sha256, arrived, skipped FROM ops.run
+WHERE layer = %(layer)s AND feed IS NOT DISTINCT FROM %(feed)s AND status = 'done'
+ORDER BY id DESC LIMIT 1
+
+-- name: list
+-- The latest runs.
+SELECT id, kind, feed, layer, status, file, file_sha256, started::text,
+    extract(epoch FROM finished - started)::float8 AS seconds, who, arrived, skipped, inserted, updated,
+    unchanged, quarantined, removed, message
+FROM ops.run ORDER BY id DESC LIMIT %(limit)s
+
+-- name: one
+-- One run.
+SELECT id, kind, feed, layer, status, file, file_sha256, started::text,
+    extract(epoch FROM finished - started)::float8 AS seconds, who, arrived, skipped, inserted, updated,
+    unchanged, quarantined, removed, message
+FROM ops.run WHERE id = %(run)s
+
+-- name: findings_by_code
+-- What a run found, counted.
+SELECT code, severity, field, count(*) AS rows FROM ops.finding WHERE run_id = %(run)s
+GROUP BY code, severity, field ORDER BY severity, count(*) DESC, code
+
+-- name: finding_samples
+-- The first findings of each kind.
+SELECT code, layer, key, line, field, value, detail FROM (
+    SELECT *, row_number() OVER (PARTITION BY code, field ORDER BY line, id) AS place
+    FROM ops.finding WHERE run_id = %(run)s
+) found WHERE place <= %(samples)s ORDER BY code, line
+
+-- name: quarantined
+-- The rows a run set aside.
+SELECT line, key, reasons, raw FROM ops.quarantine WHERE run_id = %(run)s ORDER BY line LIMIT %(limit)s
+
+-- name: fail_abandoned
+-- Runs that were killed: nobody holds their layer's lock any more.
+UPDATE ops.run SET status = 'failed', finished = clock_timestamp(), message = 'the process ended before the merge'
+WHERE layer = %(layer)s AND status = 'running' AND id <> %(run)s AND kind = 'load'

@@ -22,8 +22,8 @@ class Settings:
     """What a run needs to know of its surroundings.
 
     ``home`` holds everything Makan writes on its own: the private database, COGs, rendered
-    configuration and logs. ``database_url`` empty means the private cluster below ``home``, and in it
-    the database called ``database``.
+    configuration and logs. ``database_url`` empty means the private cluster below ``home``, and
+    in it the database called ``database``.
     """
 
     home: Path = Path(".makan")

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from pipeline import __version__, settings
-from pipeline.cli import database
+from pipeline.cli import database, load
 from pipeline.errors import MakanError
 
 
@@ -27,7 +27,8 @@ def cli(context: click.Context) -> None:
     context.obj = settings.from_environment()
 
 
-cli.add_command(database.db)
+for command in (database.db, load.load, load.check):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -43,9 +43,13 @@ class CodePart(Frozen):
 
 
 class ParcelCode(Frozen):
-    """The city's parcel code: parts joined by ``separator``, the whole matching ``pattern``."""
+    """The city's parcel code: parts joined by ``separator``, the whole matching ``pattern``.
+
+    ``numeric``: parts are whole numbers, written without leading zeros, missing last ones as 0.
+    """
 
     separator: str = "-"
+    numeric: bool = False
     parts: tuple[CodePart, ...]
     pattern: str
     example: str

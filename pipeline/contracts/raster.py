@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field as Setting
@@ -31,7 +33,8 @@ class RasterLimits(Frozen):
 
 
 class RasterContract(Frozen):
-    """One raster layer. ``bands`` are the colour or measure names in order."""
+    """One raster layer. ``bands`` are the colour or measure names in order, ``labels`` what people
+    call them (the layer's title where none is given)."""
 
     id: Identifier
     title: Text
@@ -41,11 +44,59 @@ class RasterContract(Frozen):
     collection: CollectionId
     dtype: Literal["uint8", "float32"]
     bands: tuple[str, ...]
+    labels: dict[str, Text] = Setting(default_factory=dict)
     unit: str | None = None
     nodata: float | None = None
     mask: bool = False
     serve: tuple[Literal["tiles", "map", "coverage", "position"], ...]
     encoding: Encoding
     limits: RasterLimits
+    min_zoom: int = Setting(default=8, ge=0, le=24)
     max_zoom: int = Setting(default=21, ge=0, le=24)
     max_request_pixels: int = 16_000_000
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that decides how a raster is judged and written."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    @property
+    def is_terrain(self) -> bool:
+        """Whether values are heights, for which the city's profile knows a believable range."""
+        return self.unit == "m" and len(self.bands) == 1
+
+    def label(self, band: str) -> Text:
+        """What people call ``band``."""
+        return self.labels.get(band, self.title)
+
+
+class Served(Frozen):
+    """Which file the server answers from: rasters/<layer>/served.json, written by each load.
+
+    ``path`` is relative to MAKAN_HOME; ``version`` is the file's SHA-256, ``made_of`` a digest of
+    the sheets in it; ``bounds`` are xmin, ymin, xmax, ymax in the city's CRS, ``lonlat`` west,
+    south, east, north in degrees; ``updated`` is an ISO time.
+    """
+
+    layer: Identifier
+    path: str
+    version: str
+    made_of: str
+    run: int
+    sheets: int
+    srid: int
+    width: int
+    height: int
+    bounds: tuple[float, float, float, float]
+    lonlat: tuple[float, float, float, float]
+    updated: str
+
+    @staticmethod
+    def folder(home: Path, layer: str) -> Path:
+        """Where the rasters of ``layer`` are kept."""
+        return home / "rasters" / layer
+
+    @staticmethod
+    def pointer(home: Path, layer: str) -> Path:
+        """The file that holds this object for ``layer``."""
+        return Served.folder(home, layer) / "served.json"

@@ -14,6 +14,7 @@ from pipeline.db.cluster import Cluster
 from pipeline.errors import DatabaseError, ResourceError
 from pipeline.settings import Settings
 
+Connection = psycopg.Connection[tuple[object, ...]]
 Role = Literal["owner", "loader", "reader"]
 _CONNECT_TIMEOUT_S = 3
 

@@ -136,16 +136,27 @@ def finish(
     connection.execute(queries.load("ledger")["finish"], values)
 
 
-def same_before(
-    connection: Connection, found: Arrival, *, layer: str, feed: str | None, contract: str
-) -> int | None:
-    """The latest run of this feed and layer, if it took the very same file by the same contract."""
-    row = connection.execute(
-        queries.load("ledger")["latest_done"], {"layer": layer, "feed": feed}
-    ).fetchone()
-    if row is None or (row[1], row[2]) != (found.sha256, contract):
-        return None
-    return int(str(row[0]))
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The delivery of a feed that is published: its run, its file and how many rows it meant."""
+
+    id: int
+    file_sha256: str
+    contract_sha256: str
+    meant: int
+    overtaken: bool
+
+    def is_same(self, found: Arrival, contract: str) -> bool:
+        """Whether loading ``found`` would change nothing."""
+        same = (self.file_sha256, self.contract_sha256) == (found.sha256, contract)
+        return same and not self.overtaken
+
+
+def published(connection: Connection, *, layer: str, feed: str | None) -> Published | None:
+    """The delivery of ``feed`` that is published in ``layer``, or None."""
+    with connection.cursor(row_factory=class_row(Published)) as cursor:
+        query = queries.load("ledger")["latest_done"]
+        return cursor.execute(query, {"layer": layer, "feed": feed}).fetchone()
 
 
 def runs(connection: Connection, *, limit: int = 50) -> list[Run]:

@@ -105,7 +105,9 @@ def compare(
     rule: Rule, left: ColumnElement[float], right: ColumnElement[float]
 ) -> ColumnElement[bool]:
     """The condition a rule's row must meet, over any two column-like expressions."""
-    slack = rule.tolerance * func.abs(right)
+    slack = rule.tolerance * func.abs(right) if rule.tolerance else None
+    if slack is None:  # dates are compared too, and they know no tolerance
+        return left.op(rule.op)(right)
     conditions = {
         "<": left < right + slack,
         "<=": left <= right + slack,

@@ -13,8 +13,12 @@ SET status = %(status)s, message = %(message)s, finished = clock_timestamp(), ar
 WHERE id = %(run)s
 
 -- name: latest_done
--- The run whose rows are published: the latest one that was carried through.
-SELECT id, file_sha256, contract_sha256, arrived, skipped FROM ops.run
+-- The feed's latest run that was carried through, and whether another feed has changed the layer since.
+SELECT id, file_sha256, contract_sha256, arrived - skipped AS meant, EXISTS (
+    SELECT 1 FROM ops.run later WHERE later.layer = run.layer AND later.id > run.id
+        AND later.status = 'done' AND later.inserted + later.updated + later.removed > 0
+) AS overtaken
+FROM ops.run run
 WHERE layer = %(layer)s AND feed IS NOT DISTINCT FROM %(feed)s AND status = 'done'
 ORDER BY id DESC LIMIT 1
 

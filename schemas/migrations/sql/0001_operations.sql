@@ -109,3 +109,37 @@ CREATE TABLE ops.raster_served (
     updated timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE ops.raster_served IS 'The one file clients get for a raster layer; rasters/<layer>/served.json tells the server the same';
+
+-- The loader may not alter tables; these three do for it what only the owner can.
+CREATE TABLE ops.deferred_index (layer text NOT NULL, definition text NOT NULL);
+COMMENT ON TABLE ops.deferred_index IS 'Indexes that a bulk load has taken away; empty outside of its transaction';
+
+CREATE FUNCTION ops.before_bulk(layer_name text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+DECLARE found record;
+BEGIN
+    FOR found IN
+        SELECT i.indexname, i.indexdef FROM pg_indexes i
+        WHERE i.schemaname = 'data' AND i.tablename = layer_name AND i.indexname LIKE 'ix\_%'
+    LOOP
+        INSERT INTO ops.deferred_index VALUES (layer_name, found.indexdef);
+        EXECUTE format('DROP INDEX data.%I', found.indexname);
+    END LOOP;
+END $$;
+
+CREATE FUNCTION ops.after_bulk(layer_name text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+DECLARE found record;
+BEGIN
+    FOR found IN DELETE FROM ops.deferred_index WHERE layer = layer_name RETURNING definition LOOP
+        EXECUTE found.definition;
+    END LOOP;
+    EXECUTE format('ANALYZE data.%I', layer_name);
+END $$;
+
+CREATE FUNCTION ops.analyze_layer(layer_name text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+BEGIN
+    EXECUTE format('ANALYZE data.%I', layer_name);
+END $$;
+REVOKE ALL ON FUNCTION ops.before_bulk(text), ops.after_bulk(text), ops.analyze_layer(text) FROM PUBLIC;

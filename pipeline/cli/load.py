@@ -1,0 +1,216 @@
+"""``makan load`` and ``makan check``: files through the stages, with progress and the account."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from pipeline.cli import options
+from pipeline.cli.options import as_json
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Database
+from pipeline.errors import ArrivalError, MakanError, SettingsError
+from pipeline.findings import Catalog
+from pipeline.settings import Settings
+from pipeline.stages import load as loading
+from pipeline.stages.load import Outcome
+
+_FILES = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("feed", required=False)
+@click.argument("paths", nargs=-1, type=_FILES)
+@click.option(
+    "--all", "folder", type=_FILES, help="Load every file of this folder that a feed matches."
+)
+@as_json
+@click.pass_obj
+def load(
+    settings: Settings,
+    feed: str | None,
+    paths: tuple[Path, ...],
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Load FILES of a FEED: read, map, clean, check, stage, merge; wholly or not at all."""
+    schemas = options.schemas(settings)
+    database = Database(settings)
+    work = _work(schemas, feed, paths, folder)
+    outcomes, refused = [], None
+    with _progress() as bar:
+        for name, path in work:
+            try:
+                context = loading.context_for(schemas, name)
+                outcome = loading.load(
+                    database, path, context, batch_rows=settings.batch_rows,
+                    progress=bar.watch(f"{name}: {path.name}"),
+                )  # fmt: skip
+            except MakanError as error:
+                if folder is None:
+                    raise
+                refused = error
+                options.console().print(f"[red]{name}[/red]: {error}")
+                continue
+            outcomes.append(outcome)
+            if not as_json:
+                bar.print(outcome)
+    _end(outcomes, as_json=as_json, refused=refused)
+
+
+@click.command()
+@click.argument("feed")
+@click.argument("paths", nargs=-1, required=True, type=_FILES)
+@as_json
+@click.pass_obj
+def check(settings: Settings, feed: str, paths: tuple[Path, ...], as_json: bool) -> None:
+    """Do all that load does except write: needs no database."""
+    schemas = options.schemas(settings)
+    outcomes = []
+    with _progress() as bar:
+        for path in paths:
+            context = loading.context_for(schemas, feed)
+            outcome = loading.check(
+                path, context, batch_rows=settings.batch_rows,
+                progress=bar.watch(f"{feed}: {path.name}"),
+            )  # fmt: skip
+            outcomes.append(outcome)
+            if not as_json:
+                bar.print(outcome)
+    _end(outcomes, as_json=as_json, refused=None)
+
+
+def _work(
+    schemas: Schemas, feed: str | None, paths: tuple[Path, ...], folder: Path | None
+) -> list[tuple[str, Path]]:
+    """What to load in which order: pairs of feed and file."""
+    if folder is not None:
+        if feed:
+            raise SettingsError("--all takes no feed", todo="Leave the feed out.")
+        return _matching(schemas, folder)
+    if feed is None or not paths:
+        raise SettingsError(
+            "nothing to load", todo="Give a feed and files, or --all with a folder."
+        )
+    schemas.feed(feed)
+    return [(feed, path) for path in paths]
+
+
+def _matching(schemas: Schemas, folder: Path) -> list[tuple[str, Path]]:
+    """Files of ``folder`` with their feeds, layers that others build on first."""
+    if not folder.is_dir():
+        raise ArrivalError("no such folder", where=str(folder), todo="Check the path.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    place = {name: number for number, name in enumerate(schemas.load_order)}
+    found = [
+        (place[feed.layer], feed.id, path)
+        for feed in schemas.feeds.values()
+        for path in files
+        if any(fnmatch.fnmatch(path.name, pattern) for pattern in feed.source.match)
+    ]
+    if not found:
+        raise ArrivalError(
+            f"no file is meant by a feed of {schemas.city.id}",
+            where=str(folder),
+            todo="`makan feed draft FILE` proposes a feed.",
+        )
+    return [(feed, path) for _, feed, path in sorted(found)]
+
+
+class _Bar:
+    """One line of progress a file, with rows a second and the time left."""
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+
+    def watch(self, title: str) -> loading.Progress:
+        """A callback that moves a new line."""
+        task = self.bar.add_task(title, total=None)
+
+        def move(done: int, total: int) -> None:
+            self.bar.update(task, completed=done, total=total)
+
+        return move
+
+    def print(self, outcome: Outcome) -> None:
+        """The account of one file, for people."""
+        self.bar.console.print(_told(outcome))
+
+
+@contextmanager
+def _progress() -> Iterator[_Bar]:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        _Speed(),
+        TimeRemainingColumn(),
+        console=options.console(),
+        transient=True,
+    ) as bar:
+        yield _Bar(bar)
+
+
+class _Speed(TextColumn):
+    """Rows a second."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Any) -> Any:
+        """The speed, once it is known."""
+        self.text_format = f"{task.speed:,.0f} rows/s" if task.speed else ""
+        return super().render(task)
+
+
+def _told(outcome: Outcome) -> str:
+    account = outcome.account
+    run = f"run {outcome.run}: " if outcome.run else ""
+    head = f"{run}{outcome.feed} {outcome.status}, {Path(outcome.file).name}"
+    if outcome.message:
+        return f"{head}: {outcome.message}"
+    skipped = f"{account.skipped} skipped + " if account.skipped else ""
+    removed = f"; {account.removed} removed" if account.removed else ""
+    lines = [
+        head,
+        (
+            f"  arrived {account.arrived} = {skipped}{account.inserted} inserted"
+            f" + {account.updated} updated + {account.unchanged} unchanged"
+            f" + {account.quarantined} quarantined{removed}  ({outcome.seconds:.1f} s)"
+        ),
+    ]
+    catalog = Catalog.load()
+    for (code, field), rows in sorted(outcome.counts.items(), key=lambda item: -item[1]):
+        lines.append(f"  {rows:>7} {catalog.severity(code):<7} {code} {field or ''}".rstrip())
+    return "\n".join(lines)
+
+
+def _end(outcomes: list[Outcome], *, as_json: bool, refused: MakanError | None) -> None:
+    if as_json:
+        options.emit([_plain(outcome) for outcome in outcomes])
+    if refused is not None:
+        raise refused
+    if any(outcome.account.quarantined for outcome in outcomes):
+        raise click.exceptions.Exit(1)
+
+
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON."""
+    counts = [
+        {"code": code, "field": field, "rows": rows}
+        for (code, field), rows in sorted(outcome.counts.items(), key=str)
+    ]
+    return {**asdict(outcome), "counts": counts}

@@ -1,0 +1,152 @@
+"""Geometry by the column: CRS, reprojection, validity and repair, all vectorised by shapely."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+
+Geometries = npt.NDArray[np.object_]
+Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+TYPES = {
+    "Point": 0,
+    "LineString": 1,
+    "Polygon": 3,
+    "MultiPoint": 4,
+    "MultiLineString": 5,
+    "MultiPolygon": 6,
+}
+TYPE_NAMES = {
+    **{number: name for name, number in TYPES.items()},
+    2: "LinearRing",
+    7: "GeometryCollection",
+}
+_DIMENSION = {"Point": 0, "LineString": 1, "Polygon": 2}
+
+
+def parse_crs(text: str) -> CRS | None:
+    """The CRS that ``text`` (EPSG code, WKT, PROJ) names, or None if it names none."""
+    try:
+        return CRS.from_user_input(text)
+    except CRSError:
+        return None
+
+
+def same_crs(one: CRS, other: CRS) -> bool:
+    """Whether two CRSs give a point the same numbers (axis order in the file does not count)."""
+    return bool(one.equals(other, ignore_axis_order=True)) or (
+        one.to_epsg(min_confidence=70) is not None
+        and one.to_epsg(min_confidence=70) == other.to_epsg(min_confidence=70)
+    )
+
+
+@cache
+def transformer(source: CRS, target: CRS) -> Transformer:
+    """The best transformation for GIS axis order (x east, y north); made once, it is expensive."""
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+def reproject(geometries: Geometries, source: CRS, target: CRS) -> Geometries:
+    """``geometries`` from ``source`` to ``target``; what cannot be transformed becomes inf."""
+    if same_crs(source, target):
+        return geometries
+    move = transformer(source, target)
+
+    def to_target(xy: Floats) -> Floats:
+        return np.column_stack(move.transform(xy[:, 0], xy[:, 1]))
+
+    return np.asarray(shapely.transform(geometries, to_target))
+
+
+def swapped(geometries: Geometries) -> Geometries:
+    """The geometries with east and north exchanged."""
+    return np.asarray(shapely.transform(geometries, lambda xy: xy[:, ::-1]))
+
+
+def finite(geometries: Geometries) -> Mask:
+    """True where every coordinate is a finite number."""
+    coordinates, index = shapely.get_coordinates(geometries, return_index=True)
+    good = np.isfinite(coordinates).all(axis=1)
+    result = np.ones(len(geometries), dtype=bool)
+    result[index[~good]] = False
+    return result
+
+
+def within(geometries: Geometries, bounds: tuple[float, float, float, float]) -> Mask:
+    """True where the geometry's box lies in ``bounds`` (xmin, ymin, xmax, ymax)."""
+    box = shapely.bounds(geometries)
+    xmin, ymin, xmax, ymax = bounds
+    inside = (box[:, 0] >= xmin) & (box[:, 1] >= ymin) & (box[:, 2] <= xmax) & (box[:, 3] <= ymax)
+    return np.asarray(inside)
+
+
+def promote(geometries: Geometries, wanted: str) -> Geometries:
+    """Single parts as ``wanted`` multi parts; what is neither stays as it is."""
+    if not wanted.startswith("Multi"):
+        return _demote(geometries, wanted)
+    single = shapely.get_type_id(geometries) == TYPES[wanted.removeprefix("Multi")]
+    make: Any = {
+        "MultiPoint": shapely.multipoints,
+        "MultiLineString": shapely.multilinestrings,
+        "MultiPolygon": shapely.multipolygons,
+    }[wanted]
+    result = geometries.copy()
+    count = int(single.sum())
+    if count:
+        result[single] = make(geometries[single], indices=np.arange(count))
+    return result
+
+
+def _demote(geometries: Geometries, wanted: str) -> Geometries:
+    """Multi parts of exactly one part as that part."""
+    multi = shapely.get_type_id(geometries) == TYPES[f"Multi{wanted}"]
+    alone = multi & (shapely.get_num_geometries(geometries) == 1)
+    result = geometries.copy()
+    result[alone] = shapely.get_geometry(geometries[alone], 0)
+    return result
+
+
+def polygonized(geometries: Geometries) -> Geometries:
+    """Closed lines (as CAD draws its areas) as polygons; the rest as it is."""
+    closed = (shapely.get_type_id(geometries) == TYPES["LineString"]) & shapely.is_closed(
+        geometries
+    )
+    closed &= shapely.get_num_coordinates(geometries) >= 4
+    result = geometries.copy()
+    if closed.any():
+        coordinates, index = shapely.get_coordinates(geometries[closed], return_index=True)
+        result[closed] = shapely.polygons(shapely.linearrings(coordinates, indices=index))
+    return result
+
+
+def repair(geometries: Geometries, wanted: str) -> tuple[Geometries, Floats]:
+    """Valid geometries of the dimension of ``wanted``, and the share of area each repair changed.
+
+    The share is |after - before| / max(after, before), 1 where nothing is left. Lines change by
+    length in the same way.
+    """
+    measure = shapely.area if wanted.endswith("Polygon") else shapely.length
+    before = np.abs(measure(geometries))
+    made = shapely.make_valid(geometries, method="structure", keep_collapsed=False)
+    made = np.array([_of_dimension(one, wanted) for one in made], dtype=object)
+    after = measure(made)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.abs(after - before) / np.maximum(after, before)
+    return made, np.nan_to_num(share, nan=1.0)
+
+
+def _of_dimension(geometry: shapely.Geometry, wanted: str) -> shapely.Geometry:
+    """The parts of ``geometry`` that have the dimension of ``wanted``, as one geometry."""
+    dimension = _DIMENSION[wanted.removeprefix("Multi")]
+    parts = shapely.get_parts(geometry)
+    if shapely.get_type_id(geometry) == TYPES["MultiPolygon"] or len(parts) <= 1:
+        return geometry
+    kept = parts[shapely.get_dimensions(parts) == dimension]
+    return shapely.union_all(kept)

@@ -1,0 +1,137 @@
+"""What travels between stages: batches of columns, and findings found on whole columns at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.contracts.city import City
+from pipeline.contracts.feed import Feed
+from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.registry import Schemas
+from pipeline.findings import Catalog
+
+Mask = npt.NDArray[np.bool_]
+Lines = npt.NDArray[np.int64]
+Geometries = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every stage may need to know of the run it works for."""
+
+    schemas: Schemas
+    catalog: Catalog
+    feed: Feed
+    layer: LayerContract
+
+    @property
+    def city(self) -> City:
+        """The city's profile."""
+        return self.schemas.city
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Rows as they arrived; ``lines`` count the file's rows from 1, ``wkb`` is in its CRS."""
+
+    lines: Lines
+    columns: pa.Table
+    wkb: pa.Array | None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows in the contract's names. ``columns`` are typed after clean; ``geometry`` is shapely's,
+    in the city's CRS after clean."""
+
+    lines: Lines
+    columns: dict[str, pa.Array]
+    geometry: Geometries | None = None
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def keys(self, layer: LayerContract) -> list[str | None]:
+        """The rows' keys as text, parts joined by a space."""
+        parts = [self.columns[name].cast(pa.string()).to_pylist() for name in layer.key]
+        return [
+            None if any(part is None for part in row) else " ".join(row)
+            for row in zip(*parts, strict=True)
+        ]
+
+
+@dataclass
+class Found:
+    """Findings of one batch, row by row as columns; ``line`` 0 is the whole file."""
+
+    code: list[str] = field(default_factory=list)
+    line: list[int] = field(default_factory=list)
+    field_name: list[str | None] = field(default_factory=list)
+    value: list[str | None] = field(default_factory=list)
+    detail: list[str | None] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def mark(
+        self,
+        code: str,
+        lines: Lines,
+        *,
+        field_name: str | None = None,
+        values: Iterable[str | None] | None = None,
+        details: Iterable[str | None] | str | None = None,
+    ) -> None:
+        """Adds one finding of ``code`` for each of ``lines``."""
+        count = len(lines)
+        if not count:
+            return
+        self.code += [code] * count
+        self.line += lines.tolist()
+        self.field_name += [field_name] * count
+        self.value += [None] * count if values is None else [_short(value) for value in values]
+        same = details is None or isinstance(details, str)
+        self.detail += [details] * count if same else list(details or [])  # type: ignore[list-item]
+
+    def whole(
+        self,
+        code: str,
+        *,
+        field_name: str | None = None,
+        value: object = None,
+        detail: object = None,
+    ) -> None:
+        """Adds one finding about the whole file."""
+        self.mark(
+            code,
+            np.zeros(1, dtype=np.int64),
+            field_name=field_name,
+            values=[None if value is None else str(value)],
+            details=[None if detail is None else str(detail)],
+        )
+
+    def extend(self, other: Found) -> None:
+        """Takes over the findings of ``other``."""
+        for name in ("code", "line", "field_name", "value", "detail"):
+            getattr(self, name).extend(getattr(other, name))
+
+    def lines_of(self, codes: frozenset[str]) -> Lines:
+        """Lines (without 0) that have a finding among ``codes``, each once, in order."""
+        found = {
+            line for code, line in zip(self.code, self.line, strict=True) if line and code in codes
+        }
+        return np.array(sorted(found), dtype=np.int64)
+
+    def counts(self) -> Counter[tuple[str, str | None]]:
+        """How often each code was found, by field."""
+        return Counter(zip(self.code, self.field_name, strict=True))
+
+
+def _short(value: str | None, longest: int = 200) -> str | None:
+    return value if value is None or len(value) <= longest else value[: longest - 1] + "…"

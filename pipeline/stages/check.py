@@ -1,0 +1,133 @@
+"""Check: every typed row against its contract. A row with an error is quarantined, not mended."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+
+from pipeline.contracts.layer import Field, Rule
+from pipeline.stages.batch import Context, Found, Mask, Rows
+from pipeline.stages.clean import ARROW_TYPES
+from pipeline.stages.map import as_text
+
+_OPERATORS = {
+    "<": pc.less,
+    "<=": pc.less_equal,
+    "=": pc.equal,
+    ">=": pc.greater_equal,
+    ">": pc.greater,
+}
+
+
+def _true(values: pa.Array) -> Mask:
+    return np.asarray(
+        pc.fill_null(values, fill_value=False).to_numpy(zero_copy_only=False), dtype=bool
+    )
+
+
+def derive_fields(rows: Rows, context: Context) -> Rows:
+    """Adds the measures that derive from geometry, in metres on the grid, and absent columns."""
+    made = dict(rows.columns)
+    for field in context.layer.fields:
+        if field.derive and rows.geometry is not None:
+            measured = _measure(rows, field, context.city.metres_per_unit)
+            arrived = made.get(field.name)
+            made[field.name] = measured if arrived is None else pc.coalesce(arrived, measured)
+        elif field.name not in made:
+            made[field.name] = pa.nulls(len(rows), ARROW_TYPES[field.type])
+    ordered = {field.name: made[field.name] for field in context.layer.fields}
+    return Rows(rows.lines, ordered, rows.geometry)
+
+
+def _measure(rows: Rows, field: Field, metres: float) -> pa.Array:
+    if field.derive == "area":
+        values = shapely.area(rows.geometry) * metres**2
+    else:
+        values = shapely.length(rows.geometry) * metres
+    rounded = values if field.decimals is None else np.round(values, field.decimals)
+    return pa.array(rounded, from_pandas=True)
+
+
+def check_rows(rows: Rows, context: Context) -> Found:
+    """All findings of the fields and rules of a batch of typed rows."""
+    found = Found()
+    for field in context.layer.fields:
+        _check_field(rows, field, context, found)
+    for rule in context.layer.rules:
+        _check_rule(rows, rule, found)
+    return found
+
+
+def _check_field(rows: Rows, field: Field, context: Context, found: Found) -> None:
+    values = rows.columns[field.name]
+    if field.required:
+        found.mark("value.missing", rows.lines[_true(values.is_null())], field_name=field.name)
+    if field.max_length:
+        long = pc.greater(pc.utf8_length(values), field.max_length)
+        _tell(rows, field, long, found, ("value.too_long", str(field.max_length)))
+    pattern = context.schemas.pattern(field)
+    if pattern:
+        bad = pc.invert(pc.match_substring_regex(values, pattern))
+        shape = context.city.parcel_code.example if field.type == "parcel_code" else pattern
+        _tell(rows, field, bad, found, ("value.pattern", shape))
+    codes = context.schemas.codes(field)
+    if codes:
+        unknown = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, pa.array(codes.codes))))
+        _tell(rows, field, unknown, found, ("value.code_unknown", codes.id))
+    _check_range(rows, field, found)
+
+
+def _check_range(rows: Rows, field: Field, found: Found) -> None:
+    if field.type not in ("integer", "number"):
+        return
+    values = rows.columns[field.name]
+    outside = pc.invert(pc.is_finite(values))
+    if field.min is not None:
+        outside = pc.or_kleene(outside, pc.less(values, field.min))
+    if field.max is not None:
+        outside = pc.or_kleene(outside, pc.greater(values, field.max))
+    low = "-∞" if field.min is None else f"{field.min:g}"
+    high = "∞" if field.max is None else f"{field.max:g}"
+    _tell(rows, field, outside, found, ("value.range", f"{low} … {high}"))
+
+
+def _tell(rows: Rows, field: Field, bad: pa.Array, found: Found, told: tuple[str, str]) -> None:
+    where = _true(bad)
+    if not where.any():
+        return
+    values = as_text(rows.columns[field.name].filter(pa.array(where))).to_pylist()
+    code, detail = told
+    found.mark(code, rows.lines[where], field_name=field.name, values=values, details=detail)
+
+
+def broken(rows: Rows, rule: Rule) -> Mask:
+    """True where a row breaks ``rule``; a row that lacks what is compared does not."""
+    left, right = rows.columns[rule.left], rows.columns[rule.right]
+    if rule.kind == "requires":
+        return _true(pc.and_(left.is_valid(), right.is_null()))
+    if not rule.tolerance:
+        return _true(pc.invert(_OPERATORS[rule.op](left, right)))
+    slack = pc.multiply(pc.abs(right.cast(pa.float64())), rule.tolerance)
+    left, right = left.cast(pa.float64()), right.cast(pa.float64())
+    if rule.op == "=":
+        return _true(pc.greater(pc.abs(pc.subtract(left, right)), slack))
+    limit = pc.add(right, slack) if rule.op.startswith("<") else pc.subtract(right, slack)
+    return _true(pc.invert(_OPERATORS[rule.op](left, limit)))
+
+
+def _check_rule(rows: Rows, rule: Rule, found: Found) -> None:
+    where = broken(rows, rule)
+    if not where.any():
+        return
+    code = "rule.refused" if rule.severity == "error" else "rule.broken"
+    pairs = [
+        as_text(rows.columns[name].filter(pa.array(where))).to_pylist()
+        for name in (rule.left, rule.right)
+    ]
+    details = [
+        f"{rule.title.en} | {rule.title.fa} ({left} {rule.op} {right})"
+        for left, right in zip(*pairs, strict=True)
+    ]
+    found.mark(code, rows.lines[where], field_name=rule.id, details=details)

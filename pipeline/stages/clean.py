@@ -1,0 +1,164 @@
+"""Clean: texts in one spelling, values in their types, geometry valid and in the city's CRS.
+
+What cannot be read as its type is a finding; nothing is guessed and nothing silently dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import text
+from pipeline.contracts.feed import Column
+from pipeline.contracts.layer import Field
+from pipeline.stages.batch import Context, Found, Lines, Mask, Rows
+from pipeline.stages.map import as_text
+
+_TRUE = ("true", "t", "yes", "y", "1", "بله", "دارد")
+_FALSE = ("false", "f", "no", "n", "0", "خیر", "ندارد")
+_NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+_WHOLE = r"^[+-]?\d{1,18}(\.0+)?$"
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "text": pa.string(),
+    "parcel_code": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "datetime": pa.timestamp("us", tz="UTC"),
+}
+
+
+def _display(values: pa.Array) -> pa.Array:
+    return text.display(as_text(values))
+
+
+def _number(values: pa.Array) -> pa.Array:
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+        return values.cast(pa.float64())
+    plain = text.number_text(_display(values))
+    good = pc.match_substring_regex(plain, _NUMBER)
+    return pc.if_else(good, plain, pa.scalar(None, pa.string())).cast(pa.float64())
+
+
+def _integer(values: pa.Array) -> pa.Array:
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.int64())
+    if pa.types.is_floating(values.type):
+        whole = pc.equal(values, pc.trunc(values))
+        return pc.if_else(whole, values, pa.scalar(None, values.type)).cast(pa.int64())
+    plain = text.number_text(_display(values))
+    good = pc.match_substring_regex(plain, _WHOLE)
+    kept = pc.if_else(good, plain, pa.scalar(None, pa.string()))
+    return pc.replace_substring_regex(kept, r"\.0+$", "").cast(pa.int64())
+
+
+def _boolean(values: pa.Array) -> pa.Array:
+    if pa.types.is_boolean(values.type):
+        return values
+    lower = pc.utf8_lower(_display(values))
+    true = pc.is_in(lower, pa.array(_TRUE))
+    known = pc.or_(true, pc.is_in(lower, pa.array(_FALSE)))
+    return pc.if_else(known, true, pa.scalar(None, pa.bool_()))
+
+
+def _date(values: pa.Array, parser: str) -> pa.Array:
+    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+        return values.cast(pa.timestamp("s")).cast(pa.date32())
+    return text.dates(_display(values), "plain" if parser == "persian_number" else parser)
+
+
+def _datetime(values: pa.Array) -> pa.Array:
+    if pa.types.is_timestamp(values.type):
+        return values.cast(ARROW_TYPES["datetime"])
+    coded = _display(values).dictionary_encode()
+    pattern = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})$"
+    good = pc.match_substring_regex(coded.dictionary, pattern)
+    kept = pc.if_else(good, coded.dictionary, pa.scalar(None, pa.string()))
+    return kept.cast(ARROW_TYPES["datetime"]).take(coded.indices)
+
+
+def _code(values: pa.Array, context: Context) -> pa.Array:
+    shown = text.ascii_digits(_display(values))
+    rule = context.city.parcel_code
+    if not rule.numeric:
+        return shown
+    return text.numeric_code(shown, len(rule.parts), rule.separator)
+
+
+def _text(values: pa.Array, field: Field) -> pa.Array:
+    shown = _display(values)
+    return text.ascii_digits(shown) if field.pattern or field.codelist else shown
+
+
+def _typed(values: pa.Array, field: Field, column: Column, context: Context) -> pa.Array:
+    readers: dict[str, Callable[[pa.Array], pa.Array]] = {
+        "text": partial(_text, field=field),
+        "parcel_code": partial(_code, context=context),
+        "integer": _integer,
+        "number": _number,
+        "boolean": _boolean,
+        "date": partial(_date, parser=column.parser),
+        "datetime": _datetime,
+    }
+    made = readers[field.type](values)
+    if column.scale is not None:
+        made = pc.multiply(made, column.scale)
+    return made
+
+
+def _given(values: pa.Array) -> pa.Array:
+    """True where something arrived: not null, and not an empty or blank text."""
+    given = values.is_valid()
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
+        return pc.and_(given, pc.invert(pc.fill_null(blank, fill_value=False)))
+    if pa.types.is_floating(values.type):
+        # GDAL gives NaN for an empty cell of a numeric column.
+        return pc.and_(given, pc.invert(pc.fill_null(pc.is_nan(values), fill_value=True)))
+    return given
+
+
+def _mask(values: pa.Array) -> Mask:
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _null_nan(values: pa.Array) -> pa.Array:
+    if not pa.types.is_floating(values.type):
+        return values
+    return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+
+
+def clean_values(rows: Rows, context: Context) -> tuple[Rows, Found]:
+    """The mapped columns in their contract types; findings value.type and value.mojibake."""
+    found = Found()
+    made: dict[str, pa.Array] = {}
+    for column in context.feed.columns:
+        field = context.layer.field(column.to)
+        arrived = _null_nan(rows.columns[column.to])
+        values = _typed(arrived, field, column, context)
+        lost = _mask(pc.and_(_given(arrived), values.is_null()))
+        _mark(found, "value.type", rows.lines, lost, (field, arrived, field.type))
+        if field.type == "text" and not field.codelist:
+            broken = _mask(pc.fill_null(text.looks_mojibake(as_text(arrived)), fill_value=False))
+            _mark(found, "value.mojibake", rows.lines, broken, (field, arrived, None))
+        made[field.name] = values
+    return Rows(rows.lines, made, rows.geometry), found
+
+
+def _mark(
+    found: Found,
+    code: str,
+    lines: Lines,
+    where: Mask,
+    told: tuple[Field, pa.Array, str | None],
+) -> None:
+    if not where.any():
+        return
+    field, values, detail = told
+    shown = as_text(values.filter(pa.array(where))).to_pylist()
+    found.mark(code, lines[where], field_name=field.name, values=shown, details=detail)

@@ -1,0 +1,117 @@
+"""Judge: one batch through map, clean, shape and check: which rows are good, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from pyproj import CRS
+
+from pipeline import text
+from pipeline.contracts.feed import Points
+from pipeline.stages.batch import Context, Found, Geometries, Mask, Raw, Rows
+from pipeline.stages.check import check_rows, derive_fields
+from pipeline.stages.clean import clean_values
+from pipeline.stages.map import as_text, map_rows
+from pipeline.stages.shape import Shaper, from_wkb
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A batch with its verdict: ``good`` rows are loaded, the others quarantined."""
+
+    rows: Rows
+    good: Mask
+    found: Found
+
+
+def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
+    """All row-by-row stages over one batch; ``crs`` is that of the file's coordinates."""
+    rows, found = map_rows(raw, context)
+    rows, more = clean_values(rows, context)
+    found.extend(more)
+    if crs is not None:
+        drawn, more = _drawn(raw, context)
+        found.extend(more)
+        shaped, more = Shaper(raw.lines, drawn, context, crs).run()
+        found.extend(_not_twice(more, found))
+        rows = replace(rows, geometry=shaped)
+    rows = derive_fields(rows, context)
+    found.extend(check_rows(rows, context))
+    found = _without_echo(found)
+    bad = found.lines_of(error_codes(context))
+    return Judged(rows, ~np.isin(raw.lines, bad), found)
+
+
+def error_codes(context: Context) -> frozenset[str]:
+    """Codes of findings that quarantine a row."""
+    catalog = context.catalog
+    return frozenset(code for code in catalog.codes if catalog.severity(code) == "error")
+
+
+def _drawn(raw: Raw, context: Context) -> tuple[Geometries, Found]:
+    points = context.feed.source.points
+    if points is not None:
+        return _from_columns(raw, points)
+    if raw.wkb is None:
+        return np.full(len(raw.lines), None, dtype=object), Found()
+    return from_wkb(raw.lines, raw.wkb)
+
+
+def _from_columns(raw: Raw, points: Points) -> tuple[Geometries, Found]:
+    """Points from two columns of a plain table; a coordinate that is no number is a finding."""
+    found = Found()
+    axes, lost = [], np.zeros(len(raw.lines), dtype=bool)
+    empty = np.zeros(len(raw.lines), dtype=bool)
+    for name in (points.x, points.y):
+        shown = text.number_text(text.display(as_text(raw.columns.column(name).combine_chunks())))
+        numbers = _numbers(shown)
+        given = np.asarray(shown.is_valid())
+        lost |= given & np.isnan(numbers)
+        empty |= ~given
+        axes.append(numbers)
+    found.mark("geometry.unreadable", raw.lines[lost], details=f"{points.x} or {points.y}")
+    made = np.asarray(shapely.points(axes[0], axes[1]), dtype=object)
+    made[lost | empty] = None
+    return made, found
+
+
+def _numbers(shown: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    good = pc.match_substring_regex(shown, r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
+    kept = pc.if_else(good, shown, pa.scalar(None, pa.string())).cast(pa.float64())
+    return np.asarray(kept.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _not_twice(shaped: Found, before: Found) -> Found:
+    """A geometry that could not be read is not missing as well."""
+    unread = set(before.lines_of(frozenset({"geometry.unreadable"})).tolist())
+    return _keep(shaped, lambda code, line, _: code != "geometry.missing" or line not in unread)
+
+
+def _without_echo(found: Found) -> Found:
+    """A value that could not be read as its type is null now, but it is not missing."""
+    told = {
+        (line, name)
+        for code, line, name in zip(found.code, found.line, found.field_name, strict=True)
+        if code == "value.type"
+    }
+    return _keep(
+        found, lambda code, line, name: code != "value.missing" or (line, name) not in told
+    )
+
+
+def _keep(found: Found, wanted: Callable[[str, int, str | None], bool]) -> Found:
+    kept = Found()
+    for row in zip(
+        found.code, found.line, found.field_name, found.value, found.detail, strict=True
+    ):
+        if wanted(row[0], row[1], row[2]):
+            for name, value in zip(
+                ("code", "line", "field_name", "value", "detail"), row, strict=True
+            ):
+                getattr(kept, name).append(value)
+    return kept

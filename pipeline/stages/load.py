@@ -1,0 +1,274 @@
+"""Load: composes the stages for one file, keeps the account, and lets nothing be half-loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.contracts.registry import Schemas
+from pipeline.db import ledger, migrate, queries
+from pipeline.db.engine import Connection, Database
+from pipeline.db.ledger import Account
+from pipeline.errors import DatabaseError, GuardError, MakanError
+from pipeline.findings import Catalog
+from pipeline.stages import container
+from pipeline.stages.batch import Context, Found, Raw
+from pipeline.stages.judge import Judged, judge
+from pipeline.stages.map import survey
+from pipeline.stages.merge import merge
+from pipeline.stages.read import Source, open_source
+from pipeline.stages.record import Recorder
+from pipeline.stages.stage import Staging
+from pipeline.stages.whole import Keys, Shapes, guard
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Outcome:
+    """How a load or check ended; what people and machines are told."""
+
+    feed: str
+    layer: str
+    file: str
+    status: str
+    account: Account
+    counts: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    run: int | None = None
+    seconds: float = 0.0
+    message: str | None = None
+
+
+@dataclass
+class Pass:
+    """One way through a file: every batch is judged and handed to ``take``."""
+
+    source: Source
+    context: Context
+    batch_rows: int
+    keys: Keys
+    shapes: Shapes = field(default_factory=Shapes)
+    arrived: int = 0
+    skipped: int = 0
+    quarantined: int = 0
+    counts: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+
+    def run(self, take: Callable[[Raw, Judged], None], progress: Progress) -> None:
+        """Streams the whole file; memory holds one batch, the keys and one hash a geometry."""
+        for everything in self.source.batches(self.batch_rows):
+            raw = self.source.meant(everything)
+            self.arrived += len(everything.lines)
+            self.skipped += len(everything.lines) - len(raw.lines)
+            if len(raw.lines):
+                judged = judge(raw, self.context, self.source.crs)
+                self.keys.add(judged.rows)
+                self.shapes.add(judged)
+                self.quarantined += int((~judged.good).sum())
+                self.counts.update(judged.found.counts())
+                take(raw, judged)
+            progress(self.arrived, self.source.features)
+
+    def afterwards(self, before: int | None) -> Found:
+        """What the whole delivery shows; raises GuardError when it must not be published."""
+        found = guard(Account(arrived=self.arrived, skipped=self.skipped), self.context, before)
+        if self.skipped and self.context.feed.source.where:
+            detail = f"{self.context.feed.source.where.column} is not among those taken"
+            found.whole("rows.skipped", value=self.skipped, detail=detail)
+        found.extend(self.source.warned())
+        found.extend(self.shapes.doubled())
+        return found
+
+
+@contextmanager
+def _passing(path: Path, context: Context, batch_rows: int) -> Iterator[tuple[Pass, Found]]:
+    with container.opened(path) as arrival:
+        wants = context.layer.geometry is not None
+        source = open_source(arrival, context.feed, wants_geometry=wants)
+        found = source.found
+        found.extend(survey(source.names, context, arrival.label))
+        yield Pass(source, context, batch_rows, Keys(context.layer)), found
+
+
+def context_for(schemas: Schemas, feed: str) -> Context:
+    """What the stages need to know to take a file of ``feed``."""
+    found = schemas.feed(feed)
+    return Context(schemas, Catalog.load(), found, schemas.layer(found.layer))
+
+
+def contract_digest(context: Context) -> str:
+    """SHA-256 of layer, city, code lists and feed: with the file's it decides what a load does."""
+    text = context.schemas.digest(context.layer.id) + context.feed.model_dump_json()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check(path: Path, context: Context, *, batch_rows: int, progress: Progress) -> Outcome:
+    """Everything a load does but write; needs no database."""
+    begun = time.monotonic()
+    with _passing(path, context, batch_rows) as (work, found):
+        bad: set[int] = set()
+        work.run(lambda raw, judged: bad.update(raw.lines[~judged.good].tolist()), progress)
+        found.extend(work.afterwards(None))
+        doubled = work.keys.doubled()
+        found.extend(doubled)
+        bad.update(doubled.line)
+    work.counts.update(found.counts())
+    good = work.arrived - work.skipped - len(bad)
+    account = Account(work.arrived, work.skipped, inserted=good, quarantined=len(bad))
+    return Outcome(
+        context.feed.id, context.layer.id, str(path), "checked", account, work.counts,
+        seconds=time.monotonic() - begun,
+    )  # fmt: skip
+
+
+def load(
+    database: Database, path: Path, context: Context, *, batch_rows: int, progress: Progress
+) -> Outcome:
+    """Loads ``path`` as ``context.feed`` says: wholly or not at all.
+
+    Raises MakanError; the ledger then has the run as refused or failed, and what was published
+    before is untouched.
+    """
+    begun = time.monotonic()
+    arrival = ledger.arrival(path)
+    digest = contract_digest(context)
+    with database.connect("loader", autocommit=True) as connection:
+        migrate.check_city(connection, context.schemas)
+        _lock(connection, context)
+        before = ledger.published(connection, layer=context.layer.id, feed=context.feed.id)
+        run = ledger.start(
+            connection, arrival, kind="load", layer=context.layer.id, contract=digest,
+            feed=context.feed.id,
+        )  # fmt: skip
+        _clear_abandoned(connection, context, run)
+        if before and before.is_same(arrival, digest):
+            message = f"the same file as in run {before.id}"
+            ledger.finish(connection, run, "unchanged", message=message)
+            outcome = Outcome(
+                context.feed.id,
+                context.layer.id,
+                str(path),
+                "unchanged",
+                Account(),
+                message=message,
+            )
+        else:
+            with _told_in_ledger(connection, run):
+                job = Job(database, connection, context, run, before.meant if before else None)
+                outcome = job.run_file(path, batch_rows, progress)
+    return replace(outcome, run=run, seconds=time.monotonic() - begun)
+
+
+@contextmanager
+def _told_in_ledger(connection: Connection, run: int) -> Iterator[None]:
+    """Whatever stops a run, the ledger says so, if the database can still be told."""
+    try:
+        yield
+    except BaseException as error:
+        status = "refused" if isinstance(error, GuardError) else "failed"
+        said = str(error) if isinstance(error, MakanError) else type(error).__name__
+        if not connection.broken:
+            ledger.finish(connection, run, status, message=said)  # type: ignore[arg-type]
+        raise
+
+
+def _lock(connection: Connection, context: Context) -> None:
+    values = {"layer": context.layer.id}
+    row = connection.execute(queries.load("stage")["lock"], values).fetchone()
+    if not row or not row[0]:
+        raise DatabaseError(
+            f"another load of {context.layer.id} is under way",
+            todo="Wait until it ends (`makan runs`), then run the command again.",
+        )
+
+
+def _clear_abandoned(connection: Connection, context: Context, run: int) -> None:
+    """What a killed load left behind; we hold the layer's lock, so nobody works on it."""
+    named, values = queries.load("stage"), {"layer": context.layer.id, "run": run}
+    connection.execute(queries.load("ledger")["fail_abandoned"], values)
+    for (name,) in connection.execute(named["abandoned"], values).fetchall():
+        Staging.drop(connection, str(name))
+
+
+@dataclass
+class Job:
+    """The writing half of one load."""
+
+    database: Database
+    connection: Connection
+    context: Context
+    run: int
+    before: int | None
+
+    def run_file(self, path: Path, batch_rows: int, progress: Progress) -> Outcome:
+        """Stages, judges the whole, merges; the account closes or nothing is published."""
+        recorder = Recorder(self.database, self.connection, self.context, self.run)
+        staging = Staging(self.database, self.context, self.run)
+        with (
+            _passing(path, self.context, batch_rows) as (work, found),
+            staging.open(self.connection),
+        ):
+
+            def take(raw: Raw, judged: Judged) -> None:
+                staging.add(judged.rows, judged.good)
+                recorder.batch(raw, judged)
+
+            work.run(take, progress)
+            found.extend(work.afterwards(self.before))
+            self._set_doubled_aside(work, staging, recorder)
+            recorder.findings(found, keys=work.keys)
+            work.counts.update(found.counts())
+            account = self._merge(work, staging, recorder.quarantined)
+        return Outcome(
+            self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts
+        )
+
+    def _set_doubled_aside(self, work: Pass, staging: Staging, recorder: Recorder) -> None:
+        """Rows that share a key are set aside together: which is right is not ours to say."""
+        doubled = work.keys.doubled()
+        work.counts.update(doubled.counts())
+        recorder.findings(doubled, keys=work.keys)
+        lines = np.unique(np.array(doubled.line, dtype=np.int64))
+        if not len(lines):
+            return
+        known = recorder.in_quarantine(lines)
+        recorder.one_more_reason("key.duplicate", known)
+        fresh = np.setdiff1d(lines, known)
+        staging.remove(self.connection, fresh)
+        keys = work.keys.of(fresh)
+        reasons = {int(line): ["key.duplicate"] for line in fresh}
+        for raw in work.source.rows_of(fresh, work.batch_rows):
+            recorder.quarantine(raw, reasons, keys)
+
+    def _merge(self, work: Pass, staging: Staging, quarantined: int) -> Account:
+        """Counts come from the database, so that the account can fail to close."""
+        kept = self._quarantined_keys()
+        staged = staging.count(self.connection)
+        with self.database.connect("loader") as transaction:
+            merged = merge(transaction, self.context, staging, self.run, kept)
+            account = Account(
+                arrived=work.arrived,
+                skipped=work.skipped,
+                inserted=merged.inserted,
+                updated=merged.updated,
+                unchanged=staged - merged.inserted - merged.updated,
+                quarantined=quarantined,
+                removed=merged.removed,
+            )
+            if not account.closes or account.unchanged < 0:
+                raise GuardError(
+                    f"the account does not close: {account}", todo="Nothing was published."
+                )
+            ledger.finish(transaction, self.run, "done", account)
+        return account
+
+    def _quarantined_keys(self) -> list[str]:
+        query = queries.load("stage")["quarantined_keys"]
+        rows = self.connection.execute(query, {"run": self.run}).fetchall()
+        return [str(row[0]) for row in rows]

@@ -1,7 +1,8 @@
-"""The command ``makan``: registers the commands and turns errors into one line and an exit code."""
+"""The command ``makan``: finds the commands and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 import tempfile
 import traceback
@@ -10,11 +11,46 @@ import click
 from rich.console import Console
 
 from pipeline import __version__, settings
-from pipeline.cli import database, load
 from pipeline.errors import MakanError
 
+# Each command is a function of the same name in its module; imported when it is called, because
+# GDAL, PyArrow and the server take a second that `makan runs` should not wait for.
+COMMANDS = {
+    "check": "load",
+    "db": "database",
+    "demo": "demo",
+    "feed": "feed",
+    "load": "load",
+    "publish": "publish",
+    "raster": "raster",
+    "report": "runs",
+    "runs": "runs",
+    "sample": "sample",
+    "schema": "schema",
+    "serve": "serve",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """A group whose commands are imported by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All command names."""
+        return sorted({*COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called ``cmd_name``, or None."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"pipeline.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="makan")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -22,13 +58,9 @@ def cli(context: click.Context) -> None:
 
     Settings are environment variables: MAKAN_CITY, MAKAN_HOME, MAKAN_DATABASE_URL, MAKAN_PORT ...
     Exit codes: 0 done, 1 done but rows are in quarantine, 2 usage, 3 contract, 4 arrival,
-    5 refused by a guard, 6 database, 7 machine, 130 interrupted.
+    5 refused by a guard, 6 database, 7 machine, 8 a fault of Makan, 130 interrupted.
     """
     context.obj = settings.from_environment()
-
-
-for command in (database.db, load.load, load.check):
-    cli.add_command(command)
 
 
 def main() -> None:
@@ -64,6 +96,6 @@ def _fault() -> int:
 
 
 def _say(line: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"[red]makan:[/red] {line}", markup=True
-    )
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("makan:", style="red", end=" ")
+    console.print(line, markup=False)

@@ -37,16 +37,15 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every name, in the table's order."""
-        return list(self.entries)
+        return [*self.entries, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now."""
         entry = self.entries.get(cmd_name)
-        return entry.load() if entry else None
+        return entry.load() if entry else super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table alone."""
+        rows = [(name, self.entries[name].help) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
-            formatter.write_dl(
-                [(name, self.entries[name].help) for name in self.list_commands(ctx)]
-            )
+            formatter.write_dl(rows)

@@ -9,6 +9,7 @@ import traceback
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from pipeline import __version__, settings
 from pipeline.errors import MakanError
@@ -71,7 +72,7 @@ def main() -> None:
         _say(str(error))
         code = error.exit_code
     except click.ClickException as error:
-        error.show()
+        _say(f"{error.format_message()} See `makan --help`.")
         code = 2
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted; nothing is half-done, run the command again")
@@ -96,6 +97,6 @@ def _fault() -> int:
 
 
 def _say(line: str) -> None:
+    # A message may hold brackets, such as [source]: they are not markup.
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print("makan:", style="red", end=" ")
-    console.print(line, markup=False)
+    console.print(f"[red]makan:[/red] {escape(line)}")

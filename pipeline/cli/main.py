@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import tempfile
 import traceback
@@ -12,44 +11,29 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline import __version__, settings
+from pipeline.cli.lazy import Entry, LazyGroup
 from pipeline.errors import MakanError
 
-# Each command is a function of the same name in its module; imported when it is called, because
-# GDAL, PyArrow and the server take a second that `makan runs` should not wait for.
+_CLI = "pipeline.cli"
 COMMANDS = {
-    "check": "load",
-    "db": "database",
-    "demo": "demo",
-    "feed": "feed",
-    "load": "load",
-    "publish": "publish",
-    "raster": "raster",
-    "report": "runs",
-    "runs": "runs",
-    "sample": "sample",
-    "schema": "schema",
-    "serve": "serve",
+    "check": Entry(f"{_CLI}.load:check", "Do all that load does except write."),
+    "db": Entry(f"{_CLI}.database:db", "Start, stop and prepare the database."),
+    "demo": Entry(f"{_CLI}.demo:demo", "Build the sample city, load it, serve it until Ctrl-C."),
+    "feed": Entry(f"{_CLI}.feed:feed", "Propose a feed for an unknown file."),
+    "load": Entry(f"{_CLI}.load:load", "Load files of a feed; wholly or not at all."),
+    "publish": Entry(f"{_CLI}.publish:publish", "Render the server's configuration."),
+    "raster": Entry(f"{_CLI}.raster:raster", "Check and load orthophotos and elevation models."),
+    "report": Entry(f"{_CLI}.runs:report", "Tell what a run took in, found and set aside."),
+    "runs": Entry(f"{_CLI}.runs:runs", "List the latest runs."),
+    "sample": Entry(f"{_CLI}.sample:sample", "Make a believable city, as offices would send it."),
+    "schema": Entry(f"{_CLI}.schema:schema", "Derive SQL, JSON Schema and documentation."),
+    "serve": Entry(f"{_CLI}.serve:serve", "Serve the published city until Ctrl-C."),
 }
 
 
-class Commands(click.Group):
-    """A group whose commands are imported by name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All command names."""
-        return sorted({*COMMANDS, *super().list_commands(ctx)})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command called ``cmd_name``, or None."""
-        if cmd_name not in COMMANDS:
-            return super().get_command(ctx, cmd_name)
-        module = importlib.import_module(f"pipeline.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-
 @click.command(
-    cls=Commands,
+    cls=LazyGroup,
+    entries=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="makan")

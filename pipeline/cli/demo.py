@@ -1,0 +1,50 @@
+"""``makan demo``: the whole way once: sample city, database, loads, publication, server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.cli import database, load, options, publish, raster, sample, serve
+from pipeline.db.engine import Database
+from pipeline.settings import Settings
+
+_CITY = Path("data_samples") / "city"
+
+
+@click.command()
+@click.option("--parcels", default=2_000, show_default=True, help="Size of the sample city.")
+@click.option("--seed", default=1387, show_default=True, help="Which sample city.")
+@click.option("--dirt", default=0.01, show_default=True, help="Share of rows with a planted fault.")
+@click.pass_context
+def demo(context: click.Context, parcels: int, seed: int, dirt: float) -> None:
+    """Build the sample city, load it, serve it until Ctrl-C; leaves nothing running."""
+    settings: Settings = context.obj
+    folder = _CITY / f"{parcels}-{seed}-{dirt:g}"
+    if not (folder / "truth.csv").exists():
+        context.invoke(sample.sample, out=folder, parcels=parcels, seed=seed, dirt=dirt)
+    db = Database(settings)
+    was_running = not db.is_private or db.cluster.is_running()
+    try:
+        context.invoke(database.start)
+        _load(context, folder)
+        context.invoke(publish.publish)
+        context.invoke(serve.serve)
+    finally:
+        if not was_running:
+            db.cluster.stop()
+
+
+def _load(context: click.Context, folder: Path) -> None:
+    """Loads what the sample city brings; planted faults end in quarantine, as they should."""
+    try:
+        context.invoke(load.load, feed=None, paths=(), folder=folder, as_json=False)
+    except click.exceptions.Exit as ended:
+        if ended.exit_code != 1:
+            raise
+    for name, pattern in (("orthophoto", "ortho*.tif"), ("dem", "dem*.tif")):
+        files = tuple(sorted(folder.rglob(pattern)))
+        if files:
+            context.invoke(raster.load, files=files, layer=name)
+    options.console().print("the faults planted in the sample are in quarantine: see `makan runs`")

@@ -1,0 +1,80 @@
+"""``makan schema``: what derives from the contracts, as files and as SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from pipeline import paths
+from pipeline.cli import options
+from pipeline.contracts.city import City
+from pipeline.contracts.feed import Feed
+from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.raster import RasterContract
+from pipeline.contracts.registry import Schemas
+from pipeline.derive import ddl, dictionary
+from pipeline.errors import ContractError
+from pipeline.findings import Catalog
+from pipeline.settings import Settings
+
+_MODELS = {"layer": LayerContract, "feed": Feed, "city": City, "raster": RasterContract}
+_CLI_HEAD = "# Commands\n\nMade by `makan schema generate` from the commands' own help.\n"
+
+
+@click.group()
+def schema() -> None:
+    """Derive SQL, JSON Schema and documentation from the contracts."""
+
+
+@schema.command("ddl")
+@click.argument("layers", nargs=-1)
+@click.pass_obj
+def show_ddl(settings: Settings, layers: tuple[str, ...]) -> None:
+    """Print the SQL that makes the tables of LAYERS (all if none), for a new migration."""
+    for statement in ddl.create_statements(options.schemas(settings), *layers):
+        options.out(statement)
+
+
+@schema.command()
+@click.option("--check", is_flag=True, help="Change nothing; fail if a file is not fresh.")
+@click.pass_context
+def generate(context: click.Context, check: bool) -> None:
+    """Write the files that derive from the contracts: dictionary, schemas, command list."""
+    root = paths.schemas().parent
+    schemas = options.schemas(Settings())
+    stale = []
+    for name, text in _files(schemas, context.find_root().command):
+        path = root / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if check and stale:
+        raise ContractError(
+            f"not fresh: {', '.join(stale)}", todo="Run `makan schema generate` and commit."
+        )
+    options.console().print(f"{len(stale)} files written" if stale else "all files are fresh")
+
+
+def _files(schemas: Schemas, root: click.Command) -> Iterator[tuple[Path, str]]:
+    yield Path("docs/data-dictionary.md"), dictionary.markdown(schemas)
+    yield Path("docs/findings.md"), dictionary.findings_markdown(Catalog.load())
+    yield Path("docs/commands.md"), _CLI_HEAD + "\n".join(_help(root, "makan"))
+    for name, model in _MODELS.items():
+        text = json.dumps(model.model_json_schema(), indent=1, ensure_ascii=False)
+        yield Path(f"schemas/json/{name}.schema.json"), text + "\n"
+
+
+def _help(command: click.Command, name: str) -> Iterator[str]:
+    """The help of a command and all below it, as Markdown; width fixed so that it is the same
+    everywhere."""
+    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    yield f"## {name}\n\n```\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for child in sorted(command.commands):
+            yield from _help(command.commands[child], f"{name} {child}")

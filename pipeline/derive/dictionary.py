@@ -1,0 +1,87 @@
+"""The data dictionary: what every layer and column means, for people, in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.registry import Schemas
+from pipeline.findings import Catalog
+
+_HEAD = """\
+# Data dictionary
+
+Made by `makan schema generate` from `schemas/layers/*.toml`; change it there. A column is called the same in every
+city's tables; where a city's clients see another name (`nosazi` for `parcel_code` in Qom), it stands in brackets.
+Privacy: P0 public, P1 staff, P2 restricted, P3 personal. Only P0 is in the `api` views.
+"""
+
+
+def markdown(schemas: Schemas) -> str:
+    """The whole dictionary as Markdown, layers in load order."""
+    pieces = [_HEAD]
+    for name in schemas.load_order:
+        pieces.append("\n".join(_layer(schemas, schemas.layers[name])))
+    return "\n".join(pieces)
+
+
+def _layer(schemas: Schemas, layer: LayerContract) -> Iterator[str]:
+    shape = layer.geometry.type if layer.geometry else "no geometry"
+    served = f"collection `{layer.publish.collection}`" if layer.is_public else "not public"
+    yield f"## {layer.id}: {layer.title.en} | {layer.title.fa}\n"
+    yield f"{layer.description.en}  \n{layer.description.fa}\n"
+    yield f"{shape}; key {', '.join(f'`{name}`' for name in layer.key)}; {served};"
+    yield f"steward: {layer.steward.en} | {layer.steward.fa}.\n"
+    yield "| column | type | unit | must | privacy | meaning | معنی | allowed |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for field in layer.fields:
+        yield _row(schemas, field)
+    for rule in layer.rules:
+        yield f"\nRule `{rule.id}` ({rule.severity}): {rule.title.en} | {rule.title.fa}"
+    yield ""
+
+
+def _row(schemas: Schemas, field: Field) -> str:
+    published = schemas.city.published(field.name)
+    name = f"`{field.name}`" + (f" (`{published}`)" if published != field.name else "")
+    cells = [
+        name,
+        field.type,
+        field.unit or "",
+        "yes" if field.required else "",
+        field.privacy,
+        field.title.en,
+        field.title.fa,
+        _allowed(field),
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _allowed(field: Field) -> str:
+    if field.codelist:
+        return f"code list `{field.codelist}`"
+    if field.type == "parcel_code":
+        return "the city's parcel code"
+    if field.pattern:
+        return f"`{field.pattern}`"
+    if field.min is None and field.max is None:
+        return ""
+    low = "" if field.min is None else f"{field.min:g}"
+    high = "" if field.max is None else f"{field.max:g}"
+    return f"{low} … {high}"
+
+
+def findings_markdown(catalog: Catalog) -> str:
+    """Every kind of finding as a table."""
+    lines = [
+        "# Findings\n",
+        "Made by `makan schema generate` from `schemas/findings.toml`. An error sets the row aside in quarantine,",
+        "a warning loads it and says so, an info only tells.\n",
+        "| code | severity | ISO 19157 element | message | پیام |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{kind.code}` | {kind.severity} | {kind.quality} | {kind.en} | {kind.fa} |"
+        for kind in catalog.kinds.values()
+    ]
+    return "\n".join(lines) + "\n"

@@ -43,8 +43,8 @@ def _load(context: click.Context, folder: Path) -> None:
     except click.exceptions.Exit as ended:
         if ended.exit_code != 1:
             raise
-    for name, pattern in (("orthophoto", "ortho*.tif"), ("dem", "dem*.tif")):
-        files = tuple(sorted(folder.rglob(pattern)))
+    for contract in options.schemas(context.obj).rasters.values():
+        files = {path for pattern in contract.match for path in folder.rglob(pattern)}
         if files:
-            context.invoke(raster.load, files=files, layer=name)
+            context.invoke(raster.load, files=tuple(sorted(files)), layer=contract.id)
     options.console().print("the faults planted in the sample are in quarantine: see `makan runs`")

@@ -20,10 +20,10 @@ from pipeline.errors import DatabaseError
 def _dump(database: Database) -> list[str]:
     """The structure of the layer tables, one normalised statement a line."""
     binaries = database.cluster.state()["binaries"]
+    command = [f"{binaries}/pg_dump", "-s", "-n", "data", "--no-owner", "--no-acl"]
     done = subprocess.run(
-        [f"{binaries}/pg_dump", "-s", "-n", "data", "--no-owner", "--no-acl", database.uri("owner")],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [*command, database.uri("owner")], capture_output=True, text=True, check=True
+    )
     statements = re.sub(r"^(--.*|\\.*|SET .*|SELECT pg_catalog.*)$", "", done.stdout, flags=re.M)
     return sorted(re.sub(r"\s+", " ", s).strip() for s in statements.split(";") if s.strip())
 

@@ -653,8 +653,8 @@ CREATE TABLE data.zone_rule (
 	CONSTRAINT ck_zone_rule_setback_m_finite CHECK (setback_m < 'Infinity'::float8 AND setback_m > '-Infinity'::float8), 
 	CONSTRAINT ck_zone_rule_parking_per_dwelling_range CHECK (parking_per_dwelling >= 0.0 AND parking_per_dwelling <= 10.0), 
 	CONSTRAINT ck_zone_rule_parking_per_dwelling_finite CHECK (parking_per_dwelling < 'Infinity'::float8 AND parking_per_dwelling > '-Infinity'::float8), 
-	CONSTRAINT ck_zone_rule_plot_area_range CHECK (plot_area_from_m2 IS NULL OR plot_area_to_m2 IS NULL OR plot_area_from_m2 <= plot_area_to_m2 + 0.0 * abs(plot_area_to_m2)), 
-	CONSTRAINT ck_zone_rule_street_width_range CHECK (street_width_from_m IS NULL OR street_width_to_m IS NULL OR street_width_from_m <= street_width_to_m + 0.0 * abs(street_width_to_m))
+	CONSTRAINT ck_zone_rule_plot_area_range CHECK (plot_area_from_m2 IS NULL OR plot_area_to_m2 IS NULL OR (plot_area_from_m2 <= plot_area_to_m2)), 
+	CONSTRAINT ck_zone_rule_street_width_range CHECK (street_width_from_m IS NULL OR street_width_to_m IS NULL OR (street_width_from_m <= street_width_to_m))
 );
 COMMENT ON TABLE data.zone_rule IS 'Zone rules | ضوابط پهنه‌ها';
 COMMENT ON COLUMN data.zone_rule.id IS 'Stable feature id';

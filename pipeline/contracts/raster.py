@@ -42,6 +42,7 @@ class RasterContract(Frozen):
     theme: Identifier
     steward: Text
     collection: CollectionId
+    match: tuple[str, ...] = ()
     dtype: Literal["uint8", "float32"]
     bands: tuple[str, ...]
     labels: dict[str, Text] = Setting(default_factory=dict)
@@ -70,7 +71,7 @@ class RasterContract(Frozen):
         return self.labels.get(band, self.title)
 
 
-class Served(Frozen):
+class ServedRaster(Frozen):
     """Which file the server answers from: rasters/<layer>/served.json, written by each load.
 
     ``path`` is relative to MAKAN_HOME; ``version`` is the file's SHA-256, ``made_of`` a digest of
@@ -99,4 +100,4 @@ class Served(Frozen):
     @staticmethod
     def pointer(home: Path, layer: str) -> Path:
         """The file that holds this object for ``layer``."""
-        return Served.folder(home, layer) / "served.json"
+        return ServedRaster.folder(home, layer) / "served.json"

@@ -1,0 +1,1 @@
+"""How rasters are taken in: inspect (nothing is written), convert to a COG, register, serve."""

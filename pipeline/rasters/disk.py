@@ -1,0 +1,68 @@
+"""Writing files that are whole or not there, and saying in one line why that failed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import MakanError, ResourceError
+from pipeline.rasters.opening import FAULTS, reason
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LITTLE = 2**24
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turns a failed write into one clear line; the caller removes what was begun."""
+    try:
+        yield
+    except MakanError:
+        raise
+    except (OSError, *FAULTS) as error:
+        if _no_room(error, target.parent):
+            raise ResourceError(
+                "the disk is full",
+                where=str(target.parent),
+                todo="Free some space and run the command again; nothing was half-loaded.",
+            ) from error
+        raise ResourceError(
+            f"the raster cannot be written: {reason(error, target)}", where=str(target.parent)
+        ) from error
+
+
+def _no_room(error: BaseException, folder: Path) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+            return True
+        if "No space left" in str(cause) or "File too large" in str(cause):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return folder.exists() and shutil.disk_usage(folder).free < _LITTLE
+
+
+def publish(path: Path, place: Path) -> None:
+    """Moves a finished file to where it stays: wholly or not at all, also when power fails."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+    path.replace(place)
+    folder = os.open(place.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_text(place: Path, text: str) -> None:
+    """Writes a small file wholly or not at all."""
+    begun = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        begun.write_text(text, encoding="utf-8")
+        publish(begun, place)
+    finally:
+        begun.unlink(missing_ok=True)

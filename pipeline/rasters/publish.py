@@ -1,0 +1,105 @@
+"""Makes what was loaded the thing clients get: one file a layer, and a pointer to it."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.contracts.city import City
+from pipeline.contracts.raster import RasterContract, ServedRaster
+from pipeline.db import queries
+from pipeline.db.engine import Database
+from pipeline.db.ledger import Connection
+from pipeline.errors import ResourceError
+from pipeline.rasters import cog, disk, mosaic, register
+from pipeline.rasters import crs as crses
+from pipeline.rasters.cog import Cog
+from pipeline.rasters.shelf import Shelf
+
+_VRT = "mosaic.vrt"
+_COG = "mosaic.tif"
+
+
+def publish(
+    database: Database, home: Path, contract: RasterContract, city: City, run: int
+) -> ServedRaster | None:
+    """Serves the sheets in force: the one sheet itself, or one COG made of all of them.
+
+    Safe to repeat; without a change nothing is written. None if no sheet is in force. ``run`` is
+    the load that this belongs to. Only then are files removed that are in force no more.
+    """
+    shelf = Shelf(home, contract.id)
+    with database.connect("loader") as connection:
+        register.lock(connection, contract.id)
+        sheets = register.sheets(connection, contract.id)
+        if not sheets:
+            return None
+        digest = _digest(sheets, contract)
+        served = shelf.served()
+        if served is None or served.made_of != digest:
+            paths = [shelf.absolute(path) for path, _ in sheets]
+            made = _make(shelf, contract, city, paths, run)
+            served = _told(shelf, city, made, digest, run, len(sheets))
+            _record(connection, served)
+            shelf.serve(served)
+        shelf.sweep([path for path, _ in sheets] + [served.path])
+    return served
+
+
+def _digest(sheets: list[tuple[str, str]], contract: RasterContract) -> str:
+    """SHA-256 over the sheets in their order and how they are written."""
+    parts = [contract.encoding.model_dump_json(), *(sha256 for _, sha256 in sheets)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _make(shelf: Shelf, contract: RasterContract, city: City, paths: list[Path], run: int) -> Cog:
+    for path in paths:
+        if not path.is_file():
+            raise ResourceError(
+                "a sheet in force is gone",
+                where=str(path),
+                todo="Load its source again, or restore the file from a backup.",
+            )
+    if len(paths) == 1:
+        return cog.describe(paths[0])
+    with shelf.work() as folder:
+        tiles = [mosaic.tile(path.resolve()) for path in paths]
+        whole = mosaic.grid(tiles, contract.limits.max_pixels)
+        text = mosaic.document(tiles, whole, contract, city)
+        with disk.writing(folder / _VRT):
+            (folder / _VRT).write_text(text, encoding="utf-8")
+        made = cog.write(folder / _VRT, folder / _COG, contract, driver="VRT")
+        place = shelf.whole(run)
+        with disk.writing(place):
+            disk.publish(made.path, place)
+    return cog.describe(place)
+
+
+def _told(shelf: Shelf, city: City, made: Cog, digest: str, run: int, sheets: int) -> ServedRaster:
+    lonlat = crses.to_lonlat(city.crs, made.bounds)
+    return ServedRaster(
+        layer=shelf.layer,
+        path=shelf.relative(made.path),
+        version=made.sha256,
+        made_of=digest,
+        run=run,
+        sheets=sheets,
+        srid=city.srid,
+        width=made.width,
+        height=made.height,
+        bounds=made.bounds,
+        lonlat=lonlat or (-180.0, -90.0, 180.0, 90.0),
+        updated=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _record(connection: Connection, served: ServedRaster) -> None:
+    values = {
+        "layer": served.layer,
+        "path": served.path,
+        "version": served.version,
+        "sheets": served.sheets,
+        "run_id": served.run,
+    }
+    connection.execute(queries.load("raster")["serve"], values)

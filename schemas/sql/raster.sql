@@ -1,0 +1,58 @@
+-- name: lock
+-- One load of a raster layer at a time; given back at the end of the transaction.
+SELECT pg_advisory_xact_lock(hashtextextended('makan raster ' || %(layer)s, 0))
+
+-- name: current
+-- The sheet in force, to see whether the very same has arrived again.
+SELECT path, source_sha256, sidecars_sha256, source_crs, contract_sha256, acquired, run_id
+FROM ops.raster WHERE layer = %(layer)s AND sheet = %(sheet)s AND current
+
+-- name: supersede
+-- A new version of a sheet takes the place of the one in force.
+UPDATE ops.raster SET current = false WHERE layer = %(layer)s AND sheet = %(sheet)s AND current
+RETURNING id
+
+-- name: register
+-- A sheet is in force.
+INSERT INTO ops.raster (
+    layer, sheet, path, footprint, width, height, pixel_x_m, pixel_y_m, bands, dtype, nodata, acquired,
+    source_file, source_sha256, sidecars_sha256, source_crs, transformation, accuracy_m, contract_sha256,
+    cog_sha256, cog_bytes, statistics, run_id
+) VALUES (
+    %(layer)s, %(sheet)s, %(path)s, ST_GeomFromWKB(%(footprint)s, %(srid)s), %(width)s, %(height)s,
+    %(pixel_x_m)s, %(pixel_y_m)s, %(bands)s, %(dtype)s, %(nodata)s, %(acquired)s, %(source_file)s,
+    %(source_sha256)s, %(sidecars_sha256)s, %(source_crs)s, %(transformation)s, %(accuracy_m)s,
+    %(contract_sha256)s, %(cog_sha256)s, %(cog_bytes)s, %(statistics)s, %(run_id)s
+)
+
+-- name: finding
+-- What a run found.
+INSERT INTO ops.finding (run_id, code, severity, layer, key, value, detail)
+VALUES (%(run)s, %(code)s, %(severity)s, %(layer)s, %(key)s, %(value)s, %(detail)s)
+
+-- name: operation
+-- By which operation the sheet came into the city's CRS.
+UPDATE ops.run SET crs_operation = %(operation)s WHERE id = %(run)s
+
+-- name: sheets
+-- The sheets in force, oldest first: later ones lie on top.
+SELECT path, cog_sha256 FROM ops.raster WHERE layer = %(layer)s AND current
+ORDER BY acquired NULLS FIRST, id
+
+-- name: serve
+-- From now on clients get this file.
+INSERT INTO ops.raster_served (layer, path, version, sheets, run_id)
+VALUES (%(layer)s, %(path)s, %(version)s, %(sheets)s, %(run_id)s)
+ON CONFLICT (layer) DO UPDATE
+SET path = excluded.path, version = excluded.version, sheets = excluded.sheets,
+    run_id = excluded.run_id, updated = now()
+
+-- name: list
+-- Every sheet in force, for people.
+SELECT layer, sheet, acquired::text, width, height, pixel_x_m, pixel_y_m, cog_bytes, source_file,
+    source_crs, run_id, loaded::text
+FROM ops.raster WHERE current ORDER BY layer, sheet
+
+-- name: latest
+-- The last load that put a sheet of the layer in force.
+SELECT max(run_id) FROM ops.raster WHERE layer = %(layer)s AND current

@@ -60,6 +60,7 @@ class Geometry(Frozen):
 
     ``min_area_m2``/``min_length_m``: smaller ones are slivers (a warning).
     ``max_repair_share``: how much of its area a repair may change before the row is quarantined.
+    ``may_repeat``: several rows may have the same geometry (flats of one house share a point).
     """
 
     type: GeometryType
@@ -67,6 +68,7 @@ class Geometry(Frozen):
     min_area_m2: float | None = None
     min_length_m: float | None = None
     max_repair_share: float = 0.01
+    may_repeat: bool = False
 
 
 class Rule(Frozen):

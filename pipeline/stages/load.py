@@ -62,6 +62,7 @@ class Pass:
 
     def run(self, take: Callable[[Raw, Judged], None], progress: Progress) -> None:
         """Streams the whole file; memory holds one batch, the keys and one hash a geometry."""
+        wanted = self.context.layer.geometry
         for everything in self.source.batches(self.batch_rows):
             raw = self.source.meant(everything)
             self.arrived += len(everything.lines)
@@ -69,7 +70,8 @@ class Pass:
             if len(raw.lines):
                 judged = judge(raw, self.context, self.source.crs)
                 self.keys.add(judged.rows)
-                self.shapes.add(judged)
+                if wanted and not wanted.may_repeat:
+                    self.shapes.add(judged)
                 self.quarantined += int((~judged.good).sum())
                 self.counts.update(judged.found.counts())
                 take(raw, judged)

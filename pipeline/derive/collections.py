@@ -1,0 +1,140 @@
+"""The pygeoapi resource of a layer: what stands in the rendered configuration about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.contracts.base import Text
+from pipeline.contracts.city import City
+from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.raster import RasterContract
+from pipeline.contracts.registry import Schemas
+from pipeline.derive import raster_collections, views
+from pipeline.derive.raster_collections import CRS84, TILE_MATRIX_SETS
+from pipeline.derive.tables import ID
+
+FEATURES_PLUGIN = "pipeline.serve.provider.PostgisProvider"
+TILES_PLUGIN = "pipeline.serve.vector_tiles.VectorTiles"
+MVT = {"name": "mvt", "mimetype": "application/vnd.mapbox-vector-tile"}
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where (degrees, longitude first) and when the features of a collection are."""
+
+    bbox: tuple[float, float, float, float]
+    begin: datetime | None = None
+    end: datetime | None = None
+
+    def as_config(self) -> dict[str, Any]:
+        """The ``extents`` of a resource."""
+        found: dict[str, Any] = {"spatial": {"bbox": list(self.bbox), "crs": CRS84}}
+        if self.begin or self.end:
+            found["temporal"] = {"begin": self.begin, "end": self.end}
+        return found
+
+
+def text(found: Text, city: City) -> dict[str, str]:
+    """A text in the city's languages, its first language first."""
+    return {language: found.of(language) for language in city.languages}
+
+
+def _field(schemas: Schemas, field: Field) -> dict[str, Any]:
+    """What the pages say of a field: its title, unit and the labels of its codes."""
+    made: dict[str, Any] = {"title": text(field.title, schemas.city)}
+    if field.description:
+        made["description"] = text(field.description, schemas.city)
+    if field.unit:
+        made["unit"] = field.unit
+    codes = schemas.codes(field)
+    if codes:
+        made["codes"] = {code: text(label, schemas.city) for code, label in codes.entries.items()}
+    return made
+
+
+def head(city: City, title: Text, description: Text, keywords: list[str]) -> dict[str, Any]:
+    """What every collection has: title, description, keywords and the licence."""
+    return {
+        "type": "collection",
+        "title": text(title, city),
+        "description": text(description, city),
+        "keywords": dict.fromkeys(city.languages, keywords),
+        "links": [
+            {
+                "type": "text/html",
+                "rel": "license",
+                "title": city.licence.of(city.languages[0]),
+                "href": city.licence_url,
+            }
+        ],
+    }
+
+
+def _features(schemas: Schemas, layer: LayerContract, crs_uris: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "type": "feature",
+        "name": FEATURES_PLUGIN,
+        "data": layer.id,
+        "id_field": ID,
+        "crs": list(crs_uris),
+        "storage_crs": schemas.city.crs_uri,
+    }
+    names = views.published_fields(schemas, layer)
+    for key, column in (("time_field", layer.publish.time), ("title_field", layer.publish.label)):
+        name = schemas.city.published(column) if column else None
+        if name in names:
+            found[key] = name
+    return found
+
+
+def _tiles(layer: LayerContract) -> dict[str, Any]:
+    return {
+        "type": "tile",
+        "name": TILES_PLUGIN,
+        "data": layer.id,
+        "options": {
+            "zoom": {"min": layer.publish.min_zoom, "max": layer.publish.max_zoom},
+            "schemes": list(TILE_MATRIX_SETS),
+        },
+        "format": dict(MVT),
+    }
+
+
+def resource(
+    schemas: Schemas, layer: LayerContract, extent: Extent, crs_uris: list[str]
+) -> dict[str, Any]:
+    """The resource of ``layer``; its key in the configuration is ``publish.collection``."""
+    keywords = [layer.theme, *layer.publish.keywords]
+    made = head(schemas.city, layer.title, layer.description, keywords)
+    providers = [_features(schemas, layer, crs_uris)]
+    if has_tiles(layer):
+        providers.append(_tiles(layer))
+    names = views.published_fields(schemas, layer)
+    return {
+        **made,
+        "extents": extent.as_config(),
+        "limits": {
+            "default_items": layer.publish.default_limit,
+            "max_items": layer.publish.max_limit,
+            "on_exceed": "throttle",
+        },
+        "fields": {name: _field(schemas, field) for name, field in names.items()},
+        "providers": providers,
+    }
+
+
+def has_tiles(layer: LayerContract) -> bool:
+    """Whether the layer is served as vector tiles."""
+    return layer.publish.tiles and layer.geometry is not None
+
+
+def raster_resource(
+    city: City, contract: RasterContract, extent: Extent, home: Path
+) -> dict[str, Any]:
+    """The resource of a raster layer that is loaded below ``home`` (MAKAN_HOME)."""
+    made = head(city, contract.title, contract.description, [contract.theme])
+    providers = raster_collections.providers(contract, city, home)
+    return {**made, "extents": extent.as_config(), "providers": providers}

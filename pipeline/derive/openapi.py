@@ -1,0 +1,157 @@
+"""The OpenAPI 3.0 document: self-contained, with limits as they are and every queryable named.
+
+QGIS reads its page size from ``components/parameters/limit`` and sends equality filters for the
+query parameters that each ``/items`` names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline import __version__
+from pipeline.contracts.registry import Schemas
+from pipeline.derive import jsonschema, openapi_parts, views
+from pipeline.derive.openapi_parts import get, json_of, ref
+
+Paths = dict[str, Any]
+
+
+def document(schemas: Schemas, config: dict[str, Any]) -> dict[str, Any]:
+    """The document for what ``config`` (pygeoapi's) publishes, in the city's first language."""
+    language = schemas.city.languages[0]
+    identity, licence = config["metadata"]["identification"], config["metadata"]["license"]
+    contact = config["metadata"]["contact"]
+    paths: Paths = _service()
+    tags = [{"name": "service", "description": identity["description"][language]}]
+    for name, resource in config["resources"].items():
+        tags.append({"name": name, "description": resource["title"][language]})
+        paths |= _collection(schemas, name, resource)
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": identity["title"][language],
+            "description": identity["description"][language],
+            "version": __version__,
+            "contact": {"name": contact["name"], "email": contact["email"]},
+            "license": {"name": licence["name"][language], "url": licence["url"]},
+        },
+        "servers": [{"url": config["server"]["url"]}],
+        "tags": tags,
+        "paths": paths,
+        "components": openapi_parts.components(schemas, config),
+    }
+
+
+def _service() -> Paths:
+    page, any_json = [ref("f"), ref("lang")], json_of("anything")
+    return {
+        "/": get("service", "landing", "Landing page", page, json_of("landingPage")),
+        "/conformance": get(
+            "service", "conformance", "Conformance classes", page, json_of("confClasses")
+        ),
+        "/openapi": get("service", "openapi", "This document", page, json_of("anything")),
+        "/collections": get("service", "collections", "Collections", page, json_of("collections")),
+        "/TileMatrixSets": get("service", "grids", "Tile grids", page, json_of("anything")),
+        "/TileMatrixSets/{tileMatrixSetId}": get(
+            "service",
+            "grid",
+            "One tile grid",
+            [ref("tileMatrixSetId"), *page],
+            json_of("anything"),
+        ),
+        "/health/live": get("service", "live", "Whether the server answers", [], any_json),
+        "/health/ready": get("service", "ready", "Whether the database does too", [], any_json),
+    }
+
+
+def _collection(schemas: Schemas, name: str, resource: dict[str, Any]) -> Paths:
+    here = f"/collections/{name}"
+    title = resource["title"][schemas.city.languages[0]]
+    page = [ref("f"), ref("lang")]
+    paths: Paths = {
+        here: get(name, f"{name}.describe", title, page, json_of("collection")),
+    }
+    kinds = {provider["type"]: provider for provider in resource["providers"]}
+    if "feature" in kinds:
+        paths |= _features(schemas, name, kinds["feature"]["data"])
+    if "feature" in kinds or "coverage" in kinds:
+        for part in ("schema", "queryables"):
+            answer = json_of("anything", "application/schema+json")
+            paths[f"{here}/{part}"] = get(name, f"{name}.{part}", f"{title}: {part}", page, answer)
+    if "tile" in kinds:
+        paths |= openapi_parts.tiles(name, title, kinds["tile"])
+    for kind in ("coverage", "map", "edr"):
+        if kind in kinds:
+            paths |= openapi_parts.raster(name, title, kinds[kind])
+    return paths
+
+
+def _features(schemas: Schemas, name: str, layer_id: str) -> Paths:
+    layer = schemas.layer(layer_id)
+    here = f"/collections/{name}"
+    title = layer.title.of(schemas.city.languages[0])
+    limit = openapi_parts.limit(layer.publish.default_limit, layer.publish.max_limit)
+    asked = [
+        *(ref(part) for part in ("f-items", "lang", "offset", "cursor", "bbox", "bbox-crs")),
+        limit,
+        *(ref(part) for part in ("datetime", "crs", "skipGeometry", "resulttype")),
+        *(ref(part) for part in ("filter", "filter-lang", "filter-crs")),
+        *_names(schemas, layer_id),
+    ]
+    items = get(name, f"{name}.items", title, [*asked, *_equal(schemas, layer_id)], _geojson())
+    one = get(
+        name,
+        f"{name}.item",
+        f"{title}: one feature",
+        [ref("featureId"), ref("f-item"), ref("lang"), ref("crs"), ref("skipGeometry")],
+        json_of("feature", "application/geo+json"),
+    )
+    without = ("filter", "filter-lang")
+    rest = [part for part in asked if part.get("$ref", "").rsplit("/", 1)[-1] not in without]
+    return {
+        f"{here}/items": items,
+        f"{here}/items/{{featureId}}": one,
+        f"{here}/search": openapi_parts.search(name, title, rest, _geojson()),
+    }
+
+
+def _geojson() -> dict[str, Any]:
+    return {
+        **json_of("featureCollection", "application/geo+json"),
+        "text/html": {"schema": {"type": "string"}},
+        "text/csv": {"schema": {"type": "string"}},
+    }
+
+
+def _names(schemas: Schemas, layer_id: str) -> list[dict[str, Any]]:
+    """``properties`` and ``sortby``, which name the collection's own properties."""
+    names = list(views.published_fields(schemas, schemas.layer(layer_id)))
+    sorts = [f"{sign}{name}" for name in ("id", *names) for sign in ("", "-", "+")]
+    return [
+        openapi_parts.listing("properties", "Properties to be sent", names),
+        openapi_parts.listing("sortby", "Properties to sort by; a minus sorts downwards", sorts),
+    ]
+
+
+def _equal(schemas: Schemas, layer_id: str) -> list[dict[str, Any]]:
+    """One query parameter for each queryable property."""
+    language = schemas.city.languages[0]
+    found = []
+    for name, field in views.published_fields(schemas, schemas.layer(layer_id)).items():
+        if name in openapi_parts.RESERVED:
+            continue
+        full = jsonschema.field_schema(schemas, field, language)
+        # A client may ask for a value that no feature has: only the type is binding.
+        kept = {key: full[key] for key in ("type", "format") if key in full}
+        found.append(
+            {
+                "name": name,
+                "in": "query",
+                "description": full["title"],
+                "required": False,
+                "schema": kept,
+                "style": "form",
+                "explode": False,
+            }
+        )
+    return found

@@ -1,0 +1,273 @@
+"""Parts of the OpenAPI document: parameters, schemas, responses, operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.contracts.registry import Schemas
+
+Part = dict[str, Any]
+RESERVED = (
+    *("f", "lang", "limit", "offset", "cursor", "bbox", "bbox-crs", "datetime", "crs"),
+    *("properties", "skipGeometry", "resulttype", "sortby", "filter", "filter-lang", "filter-crs"),
+)
+_ERRORS = {"400": "Bad request", "404": "Not found", "503": "The database does not answer"}
+
+
+def ref(name: str) -> Part:
+    """A reference to a parameter of this document."""
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def json_of(schema: str, kind: str = "application/json") -> Part:
+    """Content of a media type, by a schema of this document."""
+    return {kind: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def binary(kind: str) -> Part:
+    """Content that is no text."""
+    return {kind: {"schema": {"type": "string", "format": "binary"}}}
+
+
+def _operation(tag: str, name: str, summary: str, parameters: list[Part], content: Part) -> Part:
+    responses: Part = {"200": {"description": "What was asked for", "content": content}}
+    responses |= {code: {"$ref": f"#/components/responses/{code}"} for code in _ERRORS}
+    return {
+        "tags": [tag],
+        "operationId": name,
+        "summary": summary,
+        "parameters": parameters,
+        "responses": responses,
+    }
+
+
+def get(tag: str, name: str, summary: str, parameters: list[Part], content: Part) -> Part:
+    """A path that is only read."""
+    return {"get": _operation(tag, name, summary, parameters, content)}
+
+
+def search(name: str, title: str, parameters: list[Part], content: Part) -> Part:
+    """The path that takes a filter as its body."""
+    made = _operation(name, f"{name}.search", f"{title}: by a CQL2 filter", parameters, content)
+    made["requestBody"] = {
+        "description": "A CQL2 filter as JSON",
+        "required": True,
+        "content": json_of("cql2"),
+    }
+    for code, said in (("413", "The filter is too long"), ("415", "Not JSON")):
+        made["responses"][code] = _problem(said)
+    return {"post": made}
+
+
+def limit(default: int, maximum: int) -> Part:
+    """The parameter ``limit``."""
+    return _query(
+        "limit",
+        f"Features on a page; more than {maximum} gives {maximum}",
+        {"type": "integer", "minimum": 1, "maximum": maximum, "default": default},
+    )
+
+
+def listing(name: str, said: str, values: list[str]) -> Part:
+    """A parameter that takes a list of names."""
+    return _query(name, said, {"type": "array", "items": {"type": "string", "enum": values}})
+
+
+def _query(name: str, said: str, schema: Part) -> Part:
+    return {
+        "name": name,
+        "in": "query",
+        "description": said,
+        "required": False,
+        "schema": schema,
+        "style": "form",
+        "explode": False,
+    }
+
+
+def _path(name: str, said: str, schema: Part) -> Part:
+    return {"name": name, "in": "path", "description": said, "required": True, "schema": schema}
+
+
+def tiles(name: str, title: str, provider: Part) -> Part:
+    """The paths of a collection's tiles."""
+    here, page = f"/collections/{name}/tiles", [ref("f"), ref("lang")]
+    zoom, kind = provider["options"]["zoom"], provider["format"]
+    formats = {kind["name"]: kind["mimetype"], **provider["options"].get("formats", {})}
+    levels = {"type": "integer", "minimum": zoom["min"], "maximum": zoom["max"]}
+    index = {"type": "integer", "minimum": 0}
+    place = [
+        ref("tileMatrixSetId"),
+        _path("tileMatrix", "Zoom level", levels),
+        _path("tileRow", "Row, from the north", index),
+        _path("tileCol", "Column, from the west", index),
+        _query("f", "Format", _enum(*formats)),
+    ]
+    content = {kind: made for form in formats.values() for kind, made in binary(form).items()}
+    one = get(name, f"{name}.tile", f"{title}: a tile", place, content)
+    one["get"]["responses"]["204"] = {"description": "Nothing is there"}
+    described = [ref("tileMatrixSetId"), ref("f-tileset"), ref("lang")]
+    return {
+        here: get(name, f"{name}.tilesets", f"{title}: tile sets", page, json_of("anything")),
+        f"{here}/{{tileMatrixSetId}}": get(
+            name, f"{name}.tileset", f"{title}: a tile set", described, json_of("anything")
+        ),
+        f"{here}/{{tileMatrixSetId}}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}": one,
+    }
+
+
+def raster(name: str, title: str, provider: Part) -> Part:
+    """The path by which a raster is read as it is, as a picture, or at a point."""
+    box = [ref("bbox"), ref("bbox-crs")]
+    coverage = {"GTiff": "image/tiff; application=geotiff", "json": "application/prs.coverage+json"}
+    position = {"json": "application/vnd.cov+json"}
+    ways: dict[str, tuple[str, list[Part], dict[str, str]]] = {
+        "coverage": (
+            "coverage",
+            [*box, ref("subset"), ref("scale-factor"), ref("scale-size")],
+            coverage,
+        ),
+        "map": (
+            "map",
+            [*box, ref("crs"), ref("width"), ref("height"), ref("transparent")],
+            provider["options"].get("formats", {}),
+        ),
+        "edr": ("position", [ref("coords"), ref("crs")], position),
+    }
+    way, asked, formats = ways[provider["type"]]
+    forms = _query("f", "Format", {"type": "string", "enum": [*formats, "html"]})
+    content = {kind: made for form in formats.values() for kind, made in binary(form).items()}
+    path = f"/collections/{name}/{way}"
+    return {path: get(name, f"{name}.{way}", f"{title}: {way}", [*asked, forms], content)}
+
+
+def components(schemas: Schemas, config: Part) -> Part:
+    """Everything the paths refer to."""
+    return {
+        "parameters": _parameters(schemas, config),
+        "schemas": _schemas(),
+        "responses": {code: _problem(said) for code, said in _ERRORS.items()},
+    }
+
+
+def _problem(said: str) -> Part:
+    return {"description": said, "content": json_of("problem", "application/problem+json")}
+
+
+def _enum(*values: str) -> Part:
+    return {"type": "string", "enum": list(values), "default": values[0]}
+
+
+def _crs_uris(config: Part) -> list[str]:
+    for resource in config["resources"].values():
+        for provider in resource["providers"]:
+            if "crs" in provider:
+                found: list[str] = provider["crs"]
+                return found
+    return ["http://www.opengis.net/def/crs/OGC/1.3/CRS84"]
+
+
+def _parameters(schemas: Schemas, config: Part) -> Part:
+    uris = _enum(*_crs_uris(config))
+    limits = config["server"]["limits"]
+    four = {"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}}
+    number = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "default": 0}
+    pixels = {"type": "integer", "minimum": 1}
+    found = {
+        "f": _query("f", "Format", _enum("json", "html")),
+        "lang": _query("lang", "Language", _enum(*schemas.city.languages)),
+        "limit": limit(limits["default_items"], limits["max_items"]),
+        "offset": _query("offset", "Features to be passed over", number),
+        "cursor": _query("cursor", "Where a page begins: from a next link", {"type": "string"}),
+        "bbox": _query("bbox", "xmin,ymin,xmax,ymax in the order of bbox-crs", four),
+        "bbox-crs": _query("bbox-crs", "CRS of bbox", uris),
+        "crs": _query("crs", "CRS of the answer", uris),
+        "datetime": _query("datetime", "A time, or begin/end with .. for open", {"type": "string"}),
+        "skipGeometry": _query(
+            "skipGeometry", "Leave the geometry out", {"type": "boolean", "default": False}
+        ),
+        "resulttype": _query("resulttype", "Features or their number", _enum("results", "hits")),
+        "filter": _query("filter", "A CQL2 filter", {"type": "string"}),
+        "filter-lang": _query("filter-lang", "Its language", _enum("cql2-text", "cql2-json")),
+        "filter-crs": _query("filter-crs", "CRS of its geometries", uris),
+        "subset": _query("subset", "Axes and their ranges", {"type": "string"}),
+        "scale-factor": _query("scale-factor", "2 halves both sides", {"type": "number"}),
+        "scale-size": _query("scale-size", "Such as x(400),y(300)", {"type": "string"}),
+        "width": _query("width", "Pixels", pixels),
+        "height": _query("height", "Pixels", pixels),
+        "transparent": _query("transparent", "See-through where nothing is", {"type": "boolean"}),
+        "coords": {
+            **_query("coords", "A point as WKT", {"type": "string"}),
+            "required": True,
+            "example": "POINT(50.88 34.64)",
+        },
+        "featureId": _path("featureId", "Feature id", {"type": "string"}),
+        "tileMatrixSetId": _path("tileMatrixSetId", "Tile grid", _enum("WebMercatorQuad")),
+    }
+    formats = {"f-items": ("json", "html", "csv"), "f-item": ("json", "html")}
+    formats["f-tileset"] = ("json", "tilejson", "html")
+    found |= {key: _query("f", "Format", _enum(*names)) for key, names in formats.items()}
+    return found
+
+
+def _object(required: list[str], **properties: Part) -> Part:
+    return {"type": "object", "required": required, "properties": properties}
+
+
+def _list(name: str) -> Part:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+
+
+def _schemas() -> Part:
+    text, number, whole = {"type": "string"}, {"type": "number"}, {"type": "integer"}
+    some = {"type": "object"}
+    return {
+        "anything": dict(some),
+        "cql2": {"oneOf": [dict(some), {"type": "boolean"}]},
+        "link": _object(["href", "rel"], href=text, rel=text, type=text, title=text),
+        "landingPage": _object(["links"], title=text, description=text, links=_list("link")),
+        "confClasses": _object(["conformsTo"], conformsTo={"type": "array", "items": text}),
+        "collection": _object(
+            ["id", "links"],
+            id=text,
+            title=text,
+            description=text,
+            extent=some,
+            crs={"type": "array", "items": text},
+            storageCrs=text,
+            links=_list("link"),
+        ),
+        "collections": _object(
+            ["links", "collections"], links=_list("link"), collections=_list("collection")
+        ),
+        "geometry": {
+            **_object(["type"], type=text, coordinates={"type": "array", "items": {}}),
+            "nullable": True,
+        },
+        "feature": _object(
+            ["type", "geometry", "properties"],
+            type={"type": "string", "enum": ["Feature"]},
+            id=whole,
+            geometry={"$ref": "#/components/schemas/geometry"},
+            properties=some,
+            links=_list("link"),
+        ),
+        "featureCollection": _object(
+            ["type", "features"],
+            type={"type": "string", "enum": ["FeatureCollection"]},
+            numberMatched=whole,
+            numberReturned=whole,
+            timeStamp={"type": "string", "format": "date-time"},
+            features=_list("feature"),
+            links=_list("link"),
+        ),
+        "problem": _object(
+            ["title", "status", "code", "description"],
+            type=text,
+            title=text,
+            status=number,
+            detail=text,
+            code=text,
+            description=text,
+        ),
+    }

@@ -1,0 +1,143 @@
+"""The ASGI application: the table of routes, and what happens when a worker starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from pipeline import paths
+from pipeline.serve import answers, documents, health, items, raster_api, site, stock, tiles, warm
+from pipeline.serve.errors import Problem
+from pipeline.serve.middleware import Guard
+from pipeline.serve.site import Site
+
+Handler = Callable[[Request], Awaitable[Response]]
+_GZIP_LEVEL = 4
+_GZIP_FROM = 1_000
+_THREADS = 8
+
+
+def _answering(handler: Handler) -> Handler:
+    """The handler, with an answer for whatever it raises."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            return await answers.failure(request, error)
+
+    return answer
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """No such path, or not by this method; plain OPTIONS is told what there is."""
+    if not isinstance(error, HTTPException):
+        return await answers.failure(request, error)
+    if error.status_code == 405:
+        allowed = dict(error.headers or {})
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=allowed)
+        detail = f"{request.method} is not possible here; these data are read only"
+        return await answers.failure(request, Problem(405, "MethodNotAllowed", detail, allowed))
+    return await answers.failure(
+        request, Problem(error.status_code, "NotFound", "there is nothing at this address")
+    )
+
+
+def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
+    """Ours first; what pygeoapi does well is its own endpoint behind our rules."""
+    here = "/collections/{collection_id}"
+    box = ("bbox", "bbox-crs", "datetime")
+    grid = (*box, "subset", "properties", *raster_api.COVERAGE_PARAMETERS)
+    picture = ("crs", "width", "height", "transparent")
+    point = ("coords", "crs", "datetime", "parameter-name", "z")
+    table: dict[str, Handler] = {
+        "/": documents.landing,
+        "/conformance": documents.conforms,
+        "/openapi": documents.openapi,
+        "/TileMatrixSets": documents.tile_grids,
+        "/tileMatrixSets": documents.tile_grids,
+        "/TileMatrixSets/{grid_id}": documents.tile_grid,
+        "/tileMatrixSets/{grid_id}": documents.tile_grid,
+        f"{here}/items": items.items,
+        f"{here}/items/{{item_id}}": items.item,
+        f"{here}/tiles/{{grid_id}}": tiles.tileset,
+        f"{here}/tiles/{{grid_id}}/{{zoom}}/{{row}}/{{column}}": tiles.tile,
+        "/collections": stock.endpoint(pygeoapi, "collections"),
+        here: stock.endpoint(pygeoapi, "collections"),
+        f"{here}/schema": _schema(pygeoapi, "collection_schema", documents.schema),
+        f"{here}/queryables": _schema(pygeoapi, "collection_queryables", documents.queryables),
+        f"{here}/tiles": stock.endpoint(pygeoapi, "get_collection_tiles", "scheme", needs="tile"),
+        f"{here}/coverage": stock.endpoint(
+            pygeoapi, "collection_coverage", *grid, needs="coverage"
+        ),
+        f"{here}/map": stock.endpoint(pygeoapi, "collection_map", *box, *picture, needs="map"),
+        f"{here}/position": stock.endpoint(
+            pygeoapi, "get_collection_edr_query", *point, needs="edr"
+        ),
+        "/health/live": health.live,
+        "/health/ready": health.ready,
+    }
+    for path, handler in table.items():
+        yield Route(path, _answering(handler), methods=["GET"])
+    yield Route(f"{here}/search", _answering(items.search), methods=["POST"])
+    yield Mount("/static", StaticFiles(directory=paths.server_files() / "static"))
+
+
+def _schema(pygeoapi: ModuleType, name: str, ours: Handler) -> Handler:
+    """Schemas of features are ours; those of coverages are pygeoapi's."""
+    theirs = stock.endpoint(pygeoapi, name, needs="coverage")
+
+    async def choose(request: Request) -> Response:
+        served = answers.site_of(request).served
+        chosen = ours if request.path_params["collection_id"] in served else theirs
+        return await chosen(request)
+
+    return choose
+
+
+def create(
+    found: Site, config: Path, openapi: Path, *, on_ready: Callable[[], None] | None = None
+) -> Starlette:
+    """The application for a published site; ``on_ready`` is called when a worker is warm."""
+    site.install(found)
+    found.pages.warm()
+
+    @asynccontextmanager
+    async def life(app: Starlette) -> AsyncIterator[None]:
+        executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="makan")
+        asyncio.get_running_loop().set_default_executor(executor)
+        await found.features.open()
+        await found.tiles.open()
+        await warm.warm(app, found)
+        if on_ready:
+            on_ready()
+        yield
+        await found.features.close()
+        await found.tiles.close()
+
+    app = Starlette(
+        routes=list(_routes(stock.load(config, openapi))),
+        middleware=[
+            Middleware(Guard),
+            Middleware(GZipMiddleware, minimum_size=_GZIP_FROM, compresslevel=_GZIP_LEVEL),
+        ],
+        exception_handlers={HTTPException: _refused},
+        lifespan=life,
+    )
+    app.router.redirect_slashes = False
+    app.state.site = found
+    return app

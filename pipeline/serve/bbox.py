@@ -1,0 +1,102 @@
+"""The ``bbox`` parameter: a box in any offered CRS as a condition on stored geometries."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import shapely
+from psycopg import sql
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.derive.tables import GEOMETRY
+from pipeline.serve import crs
+from pipeline.serve.clause import NEVER, Binder, Clause, template
+from pipeline.serve.crs import Bounds, Crs
+from pipeline.serve.errors import bad
+from pipeline.serve.served import Served
+
+
+def parse(text: str, given: Crs) -> list[Bounds]:
+    """xmin, ymin, xmax, ymax; two boxes when it crosses the antimeridian. Heights are left out."""
+    x1, y1, x2, y2 = _numbers(text)
+    if given.flipped:
+        x1, y1, x2, y2 = y1, x1, y2, x2
+    if y1 > y2:
+        raise bad("bbox: the lower corner lies above the upper corner")
+    if x1 <= x2:
+        return [(x1, y1, x2, y2)]
+    if given.srid != 4326:
+        raise bad("bbox: the left corner lies right of the right corner")
+    return [(x1, y1, 180.0, y2), (-180.0, y1, x2, y2)]
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise bad(f"bbox: {text!r} is not a list of numbers") from None
+    if len(numbers) not in (4, 6):
+        raise bad("bbox: give 4 numbers (xmin,ymin,xmax,ymax), or 6 with heights")
+    if not all(math.isfinite(number) for number in numbers):
+        raise bad("bbox: every number must be finite")
+    return numbers if len(numbers) == 4 else [*numbers[:2], *numbers[3:5]]
+
+
+def _cut(box: Bounds, to: Bounds) -> Bounds | None:
+    xmin, ymin = max(box[0], to[0]), max(box[1], to[1])
+    xmax, ymax = min(box[2], to[2]), min(box[3], to[3])
+    return (xmin, ymin, xmax, ymax) if xmin <= xmax and ymin <= ymax else None
+
+
+def _inner(bent: BaseGeometry) -> Bounds:
+    """A rectangle wholly inside a box that was bent by a transformation."""
+    points = shapely.get_coordinates(bent)
+    side = len(points) // 4
+    bottom, right, top, left = (points[n * side : (n + 1) * side + 1] for n in range(4))
+    found = (left[:, 0].max(), bottom[:, 1].max(), right[:, 0].min(), top[:, 1].min())
+    if found[0] < found[2] and found[1] < found[3]:
+        return found
+    x, y = points[0]
+    return (x, y, x, y)
+
+
+def _solid(bent: BaseGeometry) -> BaseGeometry:
+    """The box as it is, or the line or point that it has shrunk to."""
+    xmin, ymin, xmax, ymax = bent.bounds
+    if xmin < xmax and ymin < ymax:
+        return bent
+    if (xmin, ymin) == (xmax, ymax):
+        return shapely.Point(xmin, ymin)
+    return shapely.LineString([(xmin, ymin), (xmax, ymax)])
+
+
+@lru_cache(maxsize=2048)
+def clause(served: Served, text: str, given: Crs) -> Clause:
+    """Features whose geometry meets the box.
+
+    Three shapes do it fast: the index finds what meets the outer rectangle, what lies in the inner
+    one is taken as it is, and only along the edge the geometries themselves are compared.
+    """
+    if not served.has_geometry:
+        return NEVER
+    city = served.city
+    cut = [_cut(box, crs.domain(city, given.srid)) for box in parse(text, given)]
+    boxes = [box for box in cut if box]
+    if not boxes:
+        return NEVER
+    binder = Binder("b")
+    # No city lies on both sides of the antimeridian: one box is left.
+    bent = crs.transform(crs.ring(boxes[0]), given.srid, city.srid)
+    inner = _inner(bent) if given.srid != city.srid else boxes[0]
+    shapes = (shapely.box(*bent.bounds), shapely.box(*inner), _solid(bent))
+    outer, within, exact = (_bind(binder, shape, city.srid) for shape in shapes)
+    condition = template("meets_box").format(
+        geom=sql.Identifier(GEOMETRY), outer=outer, inner=within, exact=exact
+    )
+    return binder.clause(condition)
+
+
+def _bind(binder: Binder, shape: BaseGeometry, srid: int) -> sql.Composed:
+    text = shapely.to_wkb(shapely.set_srid(shape, srid), hex=True, include_srid=True)
+    return binder.add(text, "geometry")

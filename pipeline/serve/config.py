@@ -1,0 +1,137 @@
+"""pygeoapi's configuration: server.yml, the city's profile, the contracts, and what is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import ValidationError  # type: ignore[import-untyped]
+from pygeoapi.config import validate_config
+
+from pipeline import paths
+from pipeline.contracts.city import City
+from pipeline.contracts.raster import RasterContract, ServedRaster
+from pipeline.contracts.registry import Schemas
+from pipeline.derive import collections
+from pipeline.derive.collections import Extent, text
+from pipeline.errors import ContractError
+from pipeline.serve import crs
+from pipeline.settings import Settings
+
+_KEYS = {"server", "logging", "metadata", "makan"}
+
+
+def hand_written(folder: Path | None = None) -> dict[str, Any]:
+    """The content of server.yml; raises ContractError when it cannot be used."""
+    path = (folder or paths.server_files()) / "server.yml"
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        said = str(error).splitlines()[0]
+        raise ContractError(f"cannot be read: {said}", where=str(path)) from None
+    if not isinstance(found, dict) or found.keys() != _KEYS:
+        raise ContractError(f"must have exactly {', '.join(sorted(_KEYS))}", where=str(path))
+    return found
+
+
+def render(
+    settings: Settings,
+    schemas: Schemas,
+    extents: dict[str, Extent],
+    rasters: dict[str, ServedRaster],
+) -> dict[str, Any]:
+    """The whole configuration, checked by pygeoapi's own schema.
+
+    ``extents`` are those of the feature layers, ``rasters`` what is loaded, both by layer id.
+    """
+    base = hand_written()
+    city = schemas.city
+    templates = {
+        "path": str(paths.server_files() / "templates"),
+        "static": str(paths.server_files() / "static"),
+    }
+    made: dict[str, Any] = {
+        "server": {
+            **base["server"],
+            "bind": {"host": settings.host, "port": settings.port},
+            "url": settings.public_base,
+            "languages": list(city.languages),
+            "templates": templates,
+        },
+        # pygeoapi looks for the templates of tile grids here.
+        "path": templates["path"],
+        "logging": base["logging"],
+        "metadata": _metadata(base["metadata"], city, settings),
+        "makan": base["makan"],
+        "resources": {**_features(schemas, extents), **_rasters(settings, schemas, rasters)},
+    }
+    _check(made)
+    return made
+
+
+def _check(made: dict[str, Any]) -> None:
+    try:
+        validate_config(made)
+    except ValidationError as error:
+        said = str(error).splitlines()[0]
+        raise ContractError(
+            f"the configuration is not pygeoapi's: {said}",
+            where=str(paths.server_files() / "server.yml"),
+        ) from None
+
+
+def _metadata(base: dict[str, Any], city: City, settings: Settings) -> dict[str, Any]:
+    identity = dict(base["identification"])
+    for key in ("title", "description"):
+        identity[key] = {
+            language: identity[key][language].format(city=city.title.of(language))
+            for language in city.languages
+        }
+    identity["keywords"] = {language: identity["keywords"][language] for language in city.languages}
+    return {
+        "identification": {
+            **identity,
+            "terms_of_service": text(city.licence, city),
+            "url": settings.public_base,
+        },
+        "license": {"name": text(city.licence, city), "url": city.licence_url},
+        "provider": {"name": text(city.provider, city), "url": city.provider_url},
+        "contact": {
+            "name": city.provider.of(city.languages[0]),
+            "country": city.country,
+            "email": city.contact_email,
+        },
+    }
+
+
+def _features(schemas: Schemas, extents: dict[str, Extent]) -> dict[str, Any]:
+    uris = list(crs.supported(schemas.city))
+    layers = (schemas.layers[name] for name in schemas.load_order)
+    return {
+        layer.publish.collection: collections.resource(schemas, layer, extents[layer.id], uris)
+        for layer in layers
+        if layer.is_public
+    }
+
+
+def _rasters(
+    settings: Settings, schemas: Schemas, rasters: dict[str, ServedRaster]
+) -> dict[str, Any]:
+    found = {}
+    for name, served in rasters.items():
+        contract = schemas.rasters[name]
+        found[contract.collection] = collections.raster_resource(
+            schemas.city, contract, Extent(served.lonlat), settings.home.resolve()
+        )
+    return found
+
+
+def loaded_rasters(home: Path, contracts: dict[str, RasterContract]) -> dict[str, ServedRaster]:
+    """What clients can get of each raster layer; layers that are not loaded are left out."""
+    found = {}
+    for name in contracts:
+        pointer = ServedRaster.pointer(home, name)
+        if pointer.is_file():
+            found[name] = ServedRaster.model_validate_json(pointer.read_bytes())
+    return found

@@ -1,0 +1,82 @@
+"""Conformance classes, by what makes them hold. QGIS sends filters only where it reads these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SPEC = "http://www.opengis.net/spec"
+
+ALWAYS = (
+    "ogcapi-common-1/1.0/conf/core",
+    "ogcapi-common-1/1.0/conf/landing-page",
+    "ogcapi-common-1/1.0/conf/json",
+    "ogcapi-common-1/1.0/conf/html",
+    "ogcapi-common-1/1.0/conf/oas30",
+    "ogcapi-common-2/1.0/conf/collections",
+)
+FEATURES = (
+    "ogcapi-features-1/1.0/conf/core",
+    "ogcapi-features-1/1.0/conf/oas30",
+    "ogcapi-features-1/1.0/conf/html",
+    "ogcapi-features-1/1.0/conf/geojson",
+    "ogcapi-features-2/1.0/conf/crs",
+    "ogcapi-features-3/1.0/conf/queryables",
+    "ogcapi-features-3/1.0/conf/queryables-query-parameters",
+    "ogcapi-features-3/1.0/conf/filter",
+    "ogcapi-features-3/1.0/conf/features-filter",
+    "ogcapi-features-5/1.0/conf/schemas",
+    "ogcapi-features-5/1.0/conf/core-roles-features",
+    "ogcapi-features-5/1.0/conf/queryables",
+    "ogcapi-common-3/1.0/conf/schemas",
+    "cql2/1.0/conf/cql2-text",
+    "cql2/1.0/conf/cql2-json",
+    "cql2/1.0/conf/basic-cql2",
+    "cql2/1.0/conf/advanced-comparison-operators",
+    "cql2/1.0/conf/case-insensitive-comparison",
+    "cql2/1.0/conf/accent-insensitive-comparison",
+    # The final standard says functions; QGIS up to 3.42 looks for the word of its draft.
+    "cql2/1.0/conf/basic-spatial-functions",
+    "cql2/1.0/conf/basic-spatial-operators",
+    "cql2/1.0/conf/basic-spatial-functions-plus",
+    "cql2/1.0/conf/spatial-functions",
+    "cql2/1.0/conf/temporal-functions",
+    "cql2/1.0/conf/property-property",
+    "cql2/1.0/conf/arithmetic",
+)
+TILES = (
+    "ogcapi-tiles-1/1.0/conf/core",
+    "ogcapi-tiles-1/1.0/conf/tileset",
+    "ogcapi-tiles-1/1.0/conf/tilesets-list",
+    "ogcapi-tiles-1/1.0/conf/geodata-tilesets",
+    "ogcapi-tiles-1/1.0/conf/oas30",
+)
+_TILE_FORMATS = {
+    "application/vnd.mapbox-vector-tile": "ogcapi-tiles-1/1.0/conf/mvt",
+    "image/png": "ogcapi-tiles-1/1.0/conf/png",
+    "image/jpeg": "ogcapi-tiles-1/1.0/conf/jpeg",
+}
+_BY_PROVIDER = {
+    "feature": FEATURES,
+    "tile": TILES,
+    "map": ("ogcapi-maps-1/1.0/conf/core",),
+    "coverage": (
+        "ogcapi-coverages-1/1.0/conf/core",
+        "ogcapi-coverages-1/1.0/conf/geodata-coverage",
+        "ogcapi-coverages-1/1.0/conf/coverage-subset",
+        "ogcapi-coverages-1/1.0/conf/coverage-bbox",
+        "ogcapi-coverages-1/1.0/conf/oas30",
+    ),
+    "edr": ("ogcapi-edr-1/1.0/conf/core",),
+}
+
+
+def classes(config: dict[str, Any]) -> list[str]:
+    """The classes that hold for what ``config`` publishes."""
+    found = set(ALWAYS)
+    for resource in config["resources"].values():
+        for provider in resource["providers"]:
+            found |= set(_BY_PROVIDER[provider["type"]])
+            kind = provider.get("format", {}).get("mimetype")
+            if provider["type"] == "tile" and kind in _TILE_FORMATS:
+                found.add(_TILE_FORMATS[kind])
+    return sorted(f"{_SPEC}/{name}" for name in found)

@@ -1,0 +1,135 @@
+"""Coordinate reference systems a client may ask for, and how coordinates get from one to another.
+
+PostGIS transforms features (integer SRIDs: the text forms rebuild the PROJ pipeline for each row);
+here only what arrives in a request is transformed: boxes and geometries of filters.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import shapely
+from pyproj import CRS, Transformer
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.contracts.city import City
+from pipeline.serve.errors import bad
+
+CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+_EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
+_WGS84, _WEB_MERCATOR = 4326, 3857
+_METRES_PER_DEGREE = 111_320.0
+_EDGE_POINTS = 20
+
+Bounds = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Crs:
+    """A CRS by its URI; ``flipped`` when its first axis points north, so y is written first."""
+
+    uri: str
+    srid: int
+    flipped: bool
+    metres_per_unit: float
+
+    def digits(self, precision_m: float) -> int:
+        """Decimals that keep a coordinate within ``precision_m`` of what is stored."""
+        return max(0, math.ceil(math.log10(0.5 * self.metres_per_unit / precision_m)))
+
+
+def _of_epsg(srid: int) -> Crs:
+    found = CRS.from_epsg(srid)
+    unit = _METRES_PER_DEGREE
+    if not found.is_geographic:
+        unit = float(found.axis_info[0].unit_conversion_factor)
+    return Crs(f"{_EPSG}{srid}", srid, found.axis_info[0].direction == "north", unit)
+
+
+@cache
+def _supported(srid: int) -> dict[str, Crs]:
+    found = [Crs(CRS84, _WGS84, flipped=False, metres_per_unit=_METRES_PER_DEGREE)]
+    found += [_of_epsg(code) for code in dict.fromkeys((_WGS84, srid, _WEB_MERCATOR))]
+    return {crs.uri: crs for crs in found}
+
+
+def supported(city: City) -> dict[str, Crs]:
+    """The CRSs every collection of ``city`` can be had in, by URI; the first is the default."""
+    return _supported(city.srid)
+
+
+def named(city: City, uri: str, parameter: str) -> Crs:
+    """The CRS called ``uri``; 400 names the ones there are."""
+    try:
+        return supported(city)[uri]
+    except KeyError:
+        known = ", ".join(supported(city))
+        raise bad(f"{parameter}: {uri!r} is not offered; there are {known}") from None
+
+
+def stored(city: City) -> Crs:
+    """The CRS the city's data are stored in."""
+    return supported(city)[city.crs_uri]
+
+
+@cache
+def transformer(source: int, target: int) -> Transformer:
+    """From x, y in ``source`` to x, y in ``target``, whatever their axis order."""
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+def transform(geometry: BaseGeometry, source: int, target: int) -> BaseGeometry:
+    """``geometry`` from one SRID to another, x before y in both."""
+    if source == target:
+        return geometry
+    across = transformer(source, target)
+
+    def move(points: Any) -> Any:
+        return np.column_stack(across.transform(points[:, 0], points[:, 1]))
+
+    moved: BaseGeometry = shapely.transform(geometry, move)
+    return moved
+
+
+def ring(bounds: Bounds, points: int = _EDGE_POINTS) -> BaseGeometry:
+    """The rectangle with ``points`` on each edge, so that it stays itself when it is bent."""
+    xmin, ymin, xmax, ymax = bounds
+    steps = np.linspace(0.0, 1.0, points, endpoint=False)
+    x = np.concatenate(
+        [
+            xmin + (xmax - xmin) * steps,
+            np.full(points, xmax),
+            xmax - (xmax - xmin) * steps,
+            np.full(points, xmin),
+        ]
+    )
+    y = np.concatenate(
+        [
+            np.full(points, ymin),
+            ymin + (ymax - ymin) * steps,
+            np.full(points, ymax),
+            ymax - (ymax - ymin) * steps,
+        ]
+    )
+    return shapely.Polygon(np.column_stack([x, y]))
+
+
+def domain(city: City, srid: int) -> Bounds:
+    """The city's extent in ``srid`` with a margin. The database lets no feature lie outside.
+
+    What a client asks for beyond is cut off before it is transformed, for far away from its zone a
+    projection gives infinite or folded coordinates.
+    """
+    return _domain(city.extent.bounds, city.srid, srid)
+
+
+@cache
+def _domain(extent: Bounds, source: int, target: int) -> Bounds:
+    moved = transform(ring(extent), source, target)
+    xmin, ymin, xmax, ymax = moved.bounds
+    margin_x, margin_y = (xmax - xmin) / 50, (ymax - ymin) / 50
+    return (xmin - margin_x, ymin - margin_y, xmax + margin_x, ymax + margin_y)

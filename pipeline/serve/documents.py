@@ -1,0 +1,198 @@
+"""Documents about the service: landing page, conformance, OpenAPI, schemas, tile grids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pygeoapi.models.provider.base import TileMatrixSetEnum
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.derive import jsonschema
+from pipeline.serve import answers, conformance, links, wanted
+from pipeline.serve.answers import site_of
+from pipeline.serve.errors import missing
+from pipeline.serve.links import HTML, JSON, OGC, OPENAPI, SCHEMA, Link
+from pipeline.serve.pages import translated
+from pipeline.serve.site import Site
+
+_DOCUMENT = {"json": (JSON, "This document as JSON"), "html": (HTML, "This document as HTML")}
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """For whom a document is made."""
+
+    site: Site
+    language: str
+    form: str
+
+    def links(self, path: str) -> list[Link]:
+        """The document itself and its other format."""
+        return links.documents(self.site.base + path, {}, _DOCUMENT, self.form, self.language)
+
+    def link(self, rel: str, kind: str, title: str, path: str) -> Link:
+        """A link to another document."""
+        return links.link(rel, kind, title, self.site.base + path, self.language)
+
+
+Make = Callable[[_View], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How a document is sent: its page, what only the page needs, its media type, parameters."""
+
+    template: str
+    page_only: Make | None = None
+    media_type: str = JSON
+    known: tuple[str, ...] = wanted.COMMON
+
+
+async def _document(request: Request, kind: _Kind, make: Make) -> Response:
+    """The document that ``make`` makes, as JSON or as a page; kept, since it cannot change."""
+    site = site_of(request)
+    given = wanted.parameters(request, kind.known)
+    form = wanted.form(request, given, tuple(_DOCUMENT))
+    view = _View(site, wanted.language(request, given, site.languages), form)
+    key = (request.scope["path"], form, view.language)
+    if key not in site.static:
+        site.static[key] = await _made(view, kind, make(view))
+    kept: Response = site.static[key]
+    return Response(kept.body, headers=dict(kept.headers))
+
+
+async def _made(view: _View, kind: _Kind, content: dict[str, Any]) -> Response:
+    if view.form == "json":
+        return answers.json(content, view.language, kind.media_type)
+    added = kind.page_only(view) if kind.page_only else {}
+    return await answers.page(view.site, kind.template, {**content, **added}, view.language)
+
+
+async def landing(request: Request) -> Response:
+    """GET /."""
+
+    def page_only(view: _View) -> dict[str, Any]:
+        return {"collection": bool(view.site.config["resources"]), "tile": _tiled(view.site)}
+
+    return await _document(request, _Kind("landing_page.html", page_only), _landing)
+
+
+def _tiled(site: Site) -> bool:
+    providers = (p for found in site.config["resources"].values() for p in found["providers"])
+    return any(provider["type"] == "tile" for provider in providers)
+
+
+def _landing(view: _View) -> dict[str, Any]:
+    site = view.site
+    identity = translated(site.config["metadata"]["identification"], view.language, site.languages)
+    found = [
+        *view.links("/"),
+        view.link("service-desc", OPENAPI, "The OpenAPI definition as JSON", "/openapi?f=json"),
+        view.link("service-doc", HTML, "The OpenAPI definition as HTML", "/openapi?f=html"),
+        view.link("conformance", JSON, "Conformance", "/conformance"),
+        view.link("data", JSON, "Collections", "/collections"),
+    ]
+    if _tiled(site):
+        found.append(view.link(f"{OGC}/tiling-schemes", JSON, "Tile grids", "/TileMatrixSets"))
+    return {"title": identity["title"], "description": identity["description"], "links": found}
+
+
+async def conforms(request: Request) -> Response:
+    """GET /conformance."""
+
+    def make(view: _View) -> dict[str, Any]:
+        return {"conformsTo": conformance.classes(view.site.config)}
+
+    return await _document(request, _Kind("conformance.html"), make)
+
+
+async def openapi(request: Request) -> Response:
+    """GET /openapi: the document as it was published, or the page that shows it."""
+    site = site_of(request)
+    known = (*wanted.COMMON, "ui")
+    given = wanted.parameters(request, known)
+    if wanted.form(request, given, tuple(_DOCUMENT)) == "json":
+        return answers.data(site.openapi, OPENAPI)
+
+    def make(view: _View) -> dict[str, Any]:
+        return {"openapi-document-path": f"{view.site.base}/openapi"}
+
+    return await _document(request, _Kind("openapi/swagger.html", known=known), make)
+
+
+async def schema(request: Request) -> Response:
+    """GET /collections/{id}/schema."""
+    return await _schema(request, "schema", jsonschema.schema)
+
+
+async def queryables(request: Request) -> Response:
+    """GET /collections/{id}/queryables."""
+    return await _schema(request, "queryables", jsonschema.queryables)
+
+
+async def _schema(request: Request, name: str, derive: Callable[..., dict[str, Any]]) -> Response:
+    site = site_of(request)
+    served = site.feature_collection(request.path_params["collection_id"])
+    path = f"{site.base}/collections/{served.id}"
+
+    def make(view: _View) -> dict[str, Any]:
+        made: dict[str, Any] = derive(site.schemas, served.layer, view.language, f"{path}/{name}")
+        return made
+
+    def page_only(_: _View) -> dict[str, Any]:
+        return {"dataset_path": path, "collections_path": f"{site.base}/collections"}
+
+    return await _document(request, _Kind(f"collections/{name}.html", page_only, SCHEMA), make)
+
+
+async def tile_grids(request: Request) -> Response:
+    """GET /TileMatrixSets."""
+    return await _document(request, _Kind("tilematrixsets/index.html"), _tile_grids)
+
+
+def _grids(site: Site) -> dict[str, Any]:
+    used = {
+        scheme
+        for resource in site.config["resources"].values()
+        for provider in resource["providers"]
+        for scheme in provider.get("options", {}).get("schemes", ())
+    }
+    kinds = (kind.value for kind in TileMatrixSetEnum)
+    return {grid.tileMatrixSet: grid for grid in kinds if grid.tileMatrixSet in used}
+
+
+def _tile_grids(view: _View) -> dict[str, Any]:
+    listed = [
+        {
+            "id": name,
+            "title": grid.title,
+            "uri": grid.tileMatrixSetURI,
+            "links": view.links(f"/TileMatrixSets/{name}"),
+        }
+        for name, grid in _grids(view.site).items()
+    ]
+    return {"tileMatrixSets": listed, "links": view.links("/TileMatrixSets")}
+
+
+async def tile_grid(request: Request) -> Response:
+    """GET /TileMatrixSets/{id}."""
+    name = request.path_params["grid_id"]
+    if name not in _grids(site_of(request)):
+        raise missing(f"there is no tile grid {name!r}")
+
+    def make(view: _View) -> dict[str, Any]:
+        grid = _grids(view.site)[name]
+        return {
+            "id": name,
+            "title": grid.title,
+            "uri": grid.tileMatrixSetURI,
+            "crs": grid.crs,
+            "orderedAxes": grid.orderedAxes,
+            "wellKnownScaleSet": grid.wellKnownScaleSet,
+            "tileMatrices": grid.tileMatrices,
+        }
+
+    return await _document(request, _Kind("tilematrixsets/tilematrixset.html"), make)

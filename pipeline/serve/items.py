@@ -1,0 +1,249 @@
+"""/items, /items/{id} and /search: features spliced as PostGIS wrote them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import shapely
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.serve import answers, links, paging, params, query, wanted
+from pipeline.serve.errors import Problem, bad, missing
+from pipeline.serve.links import CSV, GEOJSON, HTML, JSON, Link
+from pipeline.serve.query import Query
+from pipeline.serve.served import Served
+from pipeline.serve.site import Site
+
+FORMATS = {
+    "json": (GEOJSON, "This document as GeoJSON"),
+    "html": (HTML, "This document as HTML"),
+    "csv": (CSV, "This document as CSV"),
+}
+_ITEM_FORMATS = {name: FORMATS[name] for name in ("json", "html")}
+_MAX_BODY = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request with what was read from it."""
+
+    site: Site
+    served: Served
+    given: dict[str, str]
+    form: str
+    language: str
+
+    @property
+    def path(self) -> str:
+        """Where the collection is."""
+        return f"{self.site.base}/collections/{self.served.id}"
+
+    def collection_link(self) -> Link:
+        """Back to the collection."""
+        title = self.served.layer.title.of(self.language)
+        return {"rel": "collection", "type": JSON, "title": title, "href": self.path}
+
+
+def _read(request: Request, known: tuple[str, ...] | None, formats: Mapping[str, Any]) -> _Asked:
+    site = answers.site_of(request)
+    served = site.feature_collection(request.path_params["collection_id"])
+    given = wanted.parameters(request, known or params.known(served))
+    form = wanted.form(request, given, tuple(formats))
+    return _Asked(site, served, given, form, wanted.language(request, given, site.languages))
+
+
+async def items(request: Request) -> Response:
+    """GET /collections/{id}/items."""
+    asked = _read(request, None, FORMATS)
+    return await _answer(request, asked, params.query(asked.served, asked.given))
+
+
+async def search(request: Request) -> Response:
+    """POST /collections/{id}/search: the filter is the body (CQL2 JSON), the rest as in /items."""
+    asked = _read(request, None, FORMATS)
+    if "filter" in asked.given or "filter-lang" in asked.given:
+        raise bad("filter: in a search it is the body, as CQL2 JSON")
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in ("application/json", "application/query-cql-json"):
+        raise Problem(415, "InvalidParameterValue", "the body must be application/json (CQL2)")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise Problem(413, "InvalidParameterValue", f"the body exceeds {_MAX_BODY} bytes")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise bad("the body is not UTF-8") from None
+    asked.given.update({"filter": text, "filter-lang": "cql2-json"})
+    return await _answer(request, asked, params.query(asked.served, asked.given))
+
+
+async def _answer(request: Request, asked: _Asked, wished: Query) -> Response:
+    headers = {"Content-Crs": f"<{wished.shape.crs.uri}>"}
+    gone = request.is_disconnected
+    if wished.hits:
+        counted = await asked.site.features.row(wished.count(), gone)
+        page = _Page(b"", 0, int(counted[0]) if counted else 0, None)
+    else:
+        page = _page(wished, await asked.site.features.row(wished.page(), gone))
+    found = _links(asked, wished, page)
+    headers |= {"OGC-NumberMatched": str(page.matched), "Link": links.header(found)}
+    if asked.form == "html":
+        answer = await _html_page(asked, wished, page, found)
+    elif asked.form == "csv":
+        content = await run_in_threadpool(_csv, asked.served, wished, page.features)
+        name = f'attachment; filename="{asked.served.id}.csv"'
+        answer = answers.data(content, CSV, {"Content-Disposition": name})
+    else:
+        answer = answers.data(_collection(page, found), GEOJSON)
+    answer.headers.update(headers)
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    features: bytes
+    returned: int
+    matched: int
+    next_cursor: str | None
+
+
+def _page(wished: Query, row: tuple[Any, ...] | None) -> _Page:
+    features, returned, more, last, matched = row or (b"", 0, False, None, 0)
+    cursor = None
+    if more:
+        keys = [None if key is None else bytes(key).decode() for key in last]
+        cursor = paging.cursor(wished.keys, keys)
+    return _Page(features or b"", int(returned), int(matched), cursor)
+
+
+def _links(asked: _Asked, wished: Query, page: _Page) -> list[Link]:
+    path, language = f"{asked.path}/items", asked.language
+    found = links.documents(path, asked.given, FORMATS, asked.form, language)
+    kind = FORMATS[asked.form][0]
+    rest = {n: v for n, v in asked.given.items() if n not in ("offset", "cursor")}
+    if page.next_cursor:
+        href = links.address(path, {**rest, "cursor": page.next_cursor})
+        found.append(links.link("next", kind, "Next page", href, language))
+    if wished.offset:
+        back = {"offset": str(max(0, wished.offset - wished.limit))}
+        href = links.address(path, {**rest, **back})
+        found.append(links.link("prev", kind, "Previous page", href, language))
+    return [*found, asked.collection_link()]
+
+
+def _collection(page: _Page, found: list[Link]) -> bytes:
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return b"".join(
+        (
+            b'{"type":"FeatureCollection","numberMatched":%d,"numberReturned":%d,"timeStamp":"'
+            % (page.matched, page.returned),
+            stamp.encode(),
+            b'","links":',
+            orjson.dumps(found),
+            b',"features":[',
+            page.features,
+            b"]}",
+        )
+    )
+
+
+async def _html_page(asked: _Asked, wished: Query, page: _Page, found: list[Link]) -> Response:
+    content = {
+        "type": "FeatureCollection",
+        "features": orjson.loads(b"[%b]" % page.features),
+        "numberMatched": page.matched,
+        "numberReturned": page.returned,
+        "links": found,
+        "itemtype": "feature",
+        "items_path": f"{asked.path}/items",
+        "dataset_path": asked.path,
+        "collections_path": f"{asked.site.base}/collections",
+        "offset": wished.offset,
+        "title_field": _label(asked.served, wished),
+    }
+    return await answers.page(asked.site, "collections/items/index.html", content, asked.language)
+
+
+def _label(served: Served, wished: Query) -> str | None:
+    """The field that names features, if it is among those that are shown."""
+    names = wished.shape.names
+    return served.label if names is None or served.label in names else None
+
+
+def _csv(served: Served, wished: Query, features: bytes) -> bytes:
+    """A table with the id first and the geometry as WKT last."""
+    names = wished.shape.names if wished.shape.names is not None else tuple(served.fields)
+    shaped = served.has_geometry and not wished.shape.skip_geometry
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\r\n")
+    table.writerow(["id", *names, *(["geometry"] if shaped else [])])
+    for feature in orjson.loads(b"[%b]" % features):
+        cells = [_cell(feature["properties"][name]) for name in names]
+        geometry = [_wkt(feature["geometry"])] if shaped else []
+        table.writerow([feature["id"], *cells, *geometry])
+    return out.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """A value that no spreadsheet takes for a formula."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return value
+
+
+def _wkt(geometry: dict[str, Any] | None) -> str:
+    if geometry is None:
+        return ""
+    text: str = shapely.to_wkt(shapely.from_geojson(orjson.dumps(geometry)), rounding_precision=-1)
+    return text
+
+
+async def item(request: Request) -> Response:
+    """GET /collections/{id}/items/{feature}."""
+    asked = _read(request, params.ITEM, _ITEM_FORMATS)
+    text = request.path_params["item_id"]
+    number = params.item_number(text)
+    shape = params.shape(asked.served, asked.given)
+    row = None
+    if number is not None:
+        question = query.item(asked.served, shape, number)
+        row = await asked.site.features.row(question, request.is_disconnected)
+    if row is None:
+        raise missing(f"there is no feature {text!r} in {asked.served.id}")
+    path = f"{asked.path}/items/{number}"
+    found = links.documents(path, asked.given, _ITEM_FORMATS, asked.form, asked.language)
+    found.append(asked.collection_link())
+    headers = {"Content-Crs": f"<{shape.crs.uri}>"}
+    if asked.form == "json":
+        content = bytes(row[0])[:-1] + b',"links":' + orjson.dumps(found) + b"}"
+        return answers.data(content, GEOJSON, headers)
+    answer = await _item_page(asked, orjson.loads(row[0]), found)
+    answer.headers.update(headers)
+    return answer
+
+
+async def _item_page(asked: _Asked, feature: dict[str, Any], found: list[Link]) -> Response:
+    names = params.shape(asked.served, asked.given).names
+    label = asked.served.label
+    content = {
+        **feature,
+        "links": found,
+        "title": asked.served.layer.title.of(asked.language),
+        "id_field": "id",
+        "title_field": label if names is None or label in names else None,
+        "dataset_path": asked.path,
+        "collections_path": f"{asked.site.base}/collections",
+    }
+    return await answers.page(asked.site, "collections/items/item.html", content, asked.language)

@@ -1,0 +1,77 @@
+"""Links of answers: addresses, relations and titles in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+JSON, HTML, CSV = "application/json", "text/html", "text/csv; charset=utf-8"
+JSONLD, GEOJSON, SCHEMA = "application/ld+json", "application/geo+json", "application/schema+json"
+OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
+OGC = "http://www.opengis.net/def/rel/ogc/1.0"
+
+Link = dict[str, str]
+
+_FA = {
+    "This document as JSON": "این سند به صورت JSON",
+    "This document as GeoJSON": "این سند به صورت GeoJSON",
+    "This document as JSON-LD": "این سند به صورت JSON-LD",
+    "This document as HTML": "این سند به صورت HTML",
+    "This document as CSV": "این سند به صورت CSV",
+    "The OpenAPI definition as JSON": "تعریف OpenAPI به صورت JSON",
+    "The OpenAPI definition as HTML": "تعریف OpenAPI به صورت HTML",
+    "Conformance": "انطباق با استانداردها",
+    "Collections": "لایه‌های داده",
+    "Tile grids": "شبکه‌های کاشی",
+    "Next page": "صفحه بعد",
+    "Previous page": "صفحه قبل",
+}
+
+
+def said(title: str, language: str) -> str:
+    """``title`` in ``language``."""
+    return _FA.get(title, title) if language == "fa" else title
+
+
+def link(rel: str, kind: str, title: str, href: str, language: str) -> Link:
+    """One link of a document."""
+    return {"rel": rel, "type": kind, "title": said(title, language), "href": href}
+
+
+def address(path: str, given: Mapping[str, str]) -> str:
+    """``path`` with the query ``given``."""
+    if not given:
+        return path
+    pairs = (f"{quote(name, safe='')}={quote(value, safe=',:/')}" for name, value in given.items())
+    return f"{path}?{'&'.join(pairs)}"
+
+
+def documents(
+    path: str,
+    given: Mapping[str, str],
+    formats: Mapping[str, tuple[str, str]],
+    form: str,
+    language: str,
+) -> list[Link]:
+    """The document itself and its other formats (``formats``: f -> media type, title)."""
+    rest = {name: value for name, value in given.items() if name != "f"}
+    return [
+        link(
+            "self" if name == form else "alternate",
+            kind,
+            title,
+            address(path, {"f": name, **rest}),
+            language,
+        )
+        for name, (kind, title) in formats.items()
+    ]
+
+
+def header(links: list[Link]) -> str:
+    """The HTTP header Link for the links that clients follow without reading the body."""
+    wanted = ("next", "prev", "self")
+    return ", ".join(
+        f'<{found["href"]}>; rel="{found["rel"]}"; type="{found["type"]}"'
+        for found in links
+        if found["rel"] in wanted
+    )

@@ -1,0 +1,72 @@
+"""What holds for every answer: security headers, CORS, paths without a slash at the end."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_CONTENT_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
+)
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Content-Crs, Link, OGC-NumberMatched, Retry-After",
+}
+_PREFLIGHT = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
+    (b"access-control-allow-headers", b"Accept, Accept-Language, Content-Type, Range"),
+    (b"access-control-max-age", b"86400"),
+    (b"content-length", b"0"),
+)
+
+
+class Guard:
+    """The outermost layer round the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Round ``app``."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on and dresses its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if _is_preflight(scope):
+            await _answer_preflight(send)
+            return
+        path: str = scope["path"]
+        if len(path) > 1 and path.endswith("/"):
+            scope = {**scope, "path": path.rstrip("/") or "/"}
+
+        async def dress(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _dress(message)
+            await send(message)
+
+        await self._app(scope, receive, dress)
+
+
+def _is_preflight(scope: Scope) -> bool:
+    return scope["method"] == "OPTIONS" and any(
+        name == b"access-control-request-method" for name, _ in scope["headers"]
+    )
+
+
+async def _answer_preflight(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _dress(message: Message) -> None:
+    headers = MutableHeaders(scope=message)
+    headers.update(_ALWAYS)
+    for name in ("x-powered-by", "server"):
+        if name in headers:
+            del headers[name]
+    if headers.get("content-type", "").startswith("text/html"):
+        headers["Content-Security-Policy"] = _CONTENT_POLICY

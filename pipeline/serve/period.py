@@ -1,0 +1,55 @@
+"""The ``datetime`` parameter: an instant or an interval, open ends as ``..`` or nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+
+from psycopg import sql
+
+from pipeline.serve.clause import Binder, Clause
+from pipeline.serve.errors import bad
+from pipeline.serve.served import Served
+from pipeline.serve.values import CASTS, moment
+
+_ALWAYS = Clause("true", {})
+_OPEN = ("", "..")
+
+
+def _end(text: str) -> datetime | None:
+    # Clients write the beginning of time as year 0, which no calendar here has.
+    if text in _OPEN or text.startswith("0000-"):
+        return None
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise bad(f"datetime: {text!r} is not {error}") from None
+
+
+@lru_cache(maxsize=512)
+def clause(served: Served, text: str) -> Clause:
+    """Features of that time; a collection without time is not narrowed, as OGC API has it."""
+    parts = text.split("/")
+    if len(parts) > 2 or not text:
+        raise bad("datetime: give one time, or two with a slash between")
+    ends = [_end(part) for part in parts]
+    if len(ends) == 1 and ends[0] is None:
+        raise bad(f"datetime: {text!r} is not a time")
+    begin, end = ends[0], ends[-1]
+    if begin is not None and end is not None and begin > end:
+        raise bad("datetime: the interval ends before it begins")
+    if served.time is None:
+        return _ALWAYS
+    return _between(served, served.time, begin, end)
+
+
+def _between(served: Served, name: str, begin: datetime | None, end: datetime | None) -> Clause:
+    kind = CASTS[served.kinds[name]]
+    column = sql.SQL("v.") + sql.Identifier(name)
+    binder = Binder("t")
+    parts: list[sql.Composable] = [column + sql.SQL(" IS NOT NULL")]
+    if begin is not None:
+        parts.append(column + sql.SQL(" >= ") + binder.add(begin, kind))
+    if end is not None:
+        parts.append(column + sql.SQL(" <= ") + binder.add(end, kind))
+    return binder.clause(sql.SQL("({})").format(sql.SQL(" AND ").join(parts)))

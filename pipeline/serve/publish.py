@@ -1,0 +1,120 @@
+"""``makan publish``: asks the database where the data are, renders both files the server reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+import yaml
+from psycopg import sql
+
+from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Database
+from pipeline.derive import openapi, views
+from pipeline.derive.collections import Extent
+from pipeline.derive.tables import GEOMETRY, ID
+from pipeline.errors import DatabaseError, ResourceError
+from pipeline.serve import config, crs
+from pipeline.serve.clause import template
+from pipeline.settings import Settings
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where the two files are."""
+
+    config: Path
+    openapi: Path
+
+
+def files(settings: Settings) -> Published:
+    """The two files of this home, whether they are there yet or not."""
+    folder = settings.home / "published"
+    return Published(folder / "pygeoapi.yml", folder / "openapi.json")
+
+
+def publish(settings: Settings, schemas: Schemas, database: Database) -> Published:
+    """Renders both files anew; raises DatabaseError when the database is not what they describe."""
+    with database.connect("reader") as connection:
+        extents = {
+            layer.id: _extent(connection, schemas, layer)
+            for layer in schemas.layers.values()
+            if layer.is_public
+        }
+    rasters = config.loaded_rasters(settings.home, schemas.rasters)
+    rendered = config.render(settings, schemas, extents, rasters)
+    document = openapi.document(schemas, rendered)
+    place = files(settings)
+    _write(place.config, yaml.safe_dump(rendered, allow_unicode=True, sort_keys=False).encode())
+    _write(place.openapi, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    return place
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(content)
+        fresh.replace(path)
+    except OSError as error:
+        raise ResourceError(f"cannot be written: {error.strerror}", where=str(path)) from None
+
+
+def _extent(connection: Connection, schemas: Schemas, layer: LayerContract) -> Extent:
+    """Where and when the layer's features are; the city's extent while there are none."""
+    _check_view(connection, schemas, layer)
+    bounds = None
+    if layer.geometry:
+        asked = template("extent").format(geom=sql.Identifier(GEOMETRY), view=_view(layer))
+        bounds = connection.execute(asked).fetchone()
+    city = schemas.city
+    box = bounds if bounds and bounds[0] is not None else city.extent.bounds
+    west, south, east, north = (float(str(number)) for number in box)
+    moved = crs.transform(crs.ring((west, south, east, north)), city.srid, 4326)
+    begin, end = _period(connection, schemas, layer)
+    left, bottom, right, top = (round(number, 7) for number in moved.bounds)
+    return Extent((left, bottom, right, top), begin, end)
+
+
+def _view(layer: LayerContract) -> sql.Identifier:
+    return sql.Identifier(views.API, layer.id)
+
+
+def _check_view(connection: Connection, schemas: Schemas, layer: LayerContract) -> None:
+    """The view must have the columns this city's contracts give it, in the city's CRS."""
+    expected: set[Any] = {ID, *views.published_fields(schemas, layer)}
+    if layer.geometry:
+        expected.add(GEOMETRY)
+    name = f"{views.API}.{layer.id}"
+    columns = connection.execute(template("view_columns"), {"view": name}).fetchall()
+    srids = {srid for column, srid in columns if column == GEOMETRY}
+    if {column for column, _ in columns} != expected or srids - {schemas.city.srid}:
+        raise DatabaseError(
+            f"the view {name} is not that of the city {schemas.city.id}",
+            todo="Run `makan db migrate`, or check MAKAN_CITY and MAKAN_DATABASE_URL.",
+        )
+
+
+def _period(
+    connection: Connection, schemas: Schemas, layer: LayerContract
+) -> tuple[datetime | None, datetime | None]:
+    column = layer.publish.time
+    name = schemas.city.published(column) if column else None
+    if name not in views.published_fields(schemas, layer):
+        return None, None
+    asked = template("period").format(time=sql.Identifier(str(name)), view=_view(layer))
+    begin, end = connection.execute(asked).fetchone() or (None, None)
+    return _moment(begin), _moment(end)
+
+
+def _moment(found: object) -> datetime | None:
+    if isinstance(found, datetime):
+        return found.astimezone(UTC)
+    return datetime.combine(found, time(), UTC) if isinstance(found, date) else None

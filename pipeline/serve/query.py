@@ -1,0 +1,121 @@
+"""The questions asked of the database: a page of features, a count, one feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from psycopg import sql
+from psycopg.types.numeric import Int8
+
+from pipeline.derive.tables import GEOMETRY, ID
+from pipeline.serve import paging
+from pipeline.serve.clause import Clause, conjunction, ready, template
+from pipeline.serve.crs import Crs
+from pipeline.serve.paging import Key
+from pipeline.serve.served import Served
+
+
+class Statement(NamedTuple):
+    """SQL and the values it binds."""
+
+    sql: bytes
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of a feature is sent; ``names`` None means every property."""
+
+    crs: Crs
+    names: tuple[str, ...] | None = None
+    skip_geometry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A request for features, understood and checked."""
+
+    served: Served
+    shape: Shape
+    where: tuple[Clause, ...]
+    keys: tuple[Key, ...]
+    limit: int
+    offset: int = 0
+    cursor: str | None = None
+    hits: bool = False
+
+    def page(self) -> Statement:
+        """Asks for the page."""
+        where = conjunction(self.where)
+        after = paging.after(self.served, self.keys, self.cursor)
+        first = self.cursor is None and self.offset == 0
+        made = _page(self.served, self.shape, self.keys, (where.text, after.text), first)
+        extent = {"limit": Int8(self.limit), "offset": Int8(self.offset)}
+        return Statement(made, {**where.values, **after.values, **extent})
+
+    def count(self) -> Statement:
+        """Asks how many match."""
+        where = conjunction(self.where)
+        made = template("count").format(view=self.served.view, where=ready(where.text))
+        return Statement(made.as_bytes(None), dict(where.values))
+
+
+def item(served: Served, shape: Shape, number: int) -> Statement:
+    """Asks for the feature with this id."""
+    return Statement(_item(served, shape), {"id": Int8(number)})
+
+
+@lru_cache(maxsize=1024)
+def _feature(served: Served, shape: Shape) -> sql.Composed:
+    names = shape.names if shape.names is not None else tuple(served.fields)
+    columns = sql.SQL(", ").join([sql.SQL("v.") + sql.Identifier(name) for name in names])
+    properties: sql.Composable = sql.SQL("'{{}}'").format()
+    if names:
+        properties = template("properties").format(columns=columns)
+    return template("feature").format(
+        id=sql.Identifier(ID), geometry=_geometry(served, shape), properties=properties
+    )
+
+
+def _geometry(served: Served, shape: Shape) -> sql.Composable:
+    if shape.skip_geometry or not served.has_geometry:
+        return sql.SQL("'null'")
+    moved: sql.Composable = sql.SQL("v.") + sql.Identifier(GEOMETRY)
+    if shape.crs.srid != served.city.srid:
+        moved = sql.SQL("ST_Transform({}, {})").format(moved, sql.Literal(shape.crs.srid))
+    if shape.crs.flipped:
+        moved = sql.SQL("ST_FlipCoordinates({})").format(moved)
+    digits = sql.Literal(served.digits(shape.crs))
+    return template("geometry").format(shape=moved, digits=digits)
+
+
+@lru_cache(maxsize=1024)
+def _page(
+    served: Served,
+    shape: Shape,
+    keys: tuple[Key, ...],
+    conditions: tuple[str, str],
+    first: bool,
+) -> bytes:
+    where, after = (ready(text) for text in conditions)
+    counted = template("count_if_needed" if first else "count_always")
+    made = template("page").format(
+        matched=counted.format(view=served.view, where=where),
+        feature=_feature(served, shape),
+        keys=paging.key_texts(keys),
+        view=served.view,
+        where=where,
+        after=after,
+        order=paging.order(keys),
+    )
+    return made.as_bytes(None)
+
+
+@lru_cache(maxsize=1024)
+def _item(served: Served, shape: Shape) -> bytes:
+    made = template("item").format(
+        feature=_feature(served, shape), view=served.view, id=sql.Identifier(ID)
+    )
+    return made.as_bytes(None)

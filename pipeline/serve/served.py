@@ -1,0 +1,101 @@
+"""A layer as clients see it: published names, types and what they may ask of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from psycopg import sql
+
+from pipeline.contracts.city import City
+from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.registry import Schemas
+from pipeline.derive import views
+from pipeline.derive.tables import GEOMETRY, ID
+from pipeline.serve import crs
+from pipeline.serve.crs import Crs
+from pipeline.serve.errors import bad
+
+Kind = Literal["text", "integer", "number", "boolean", "date", "datetime"]
+GEOMETRY_NAMES = ("geometry", GEOMETRY)
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """One feature collection. Nothing here holds the name of a column that is not public."""
+
+    layer: LayerContract
+    city: City
+    fields: dict[str, Field]
+
+    @property
+    def id(self) -> str:
+        """The collection's id."""
+        return self.layer.publish.collection
+
+    @cached_property
+    def view(self) -> sql.Identifier:
+        """The view that is read."""
+        return sql.Identifier(views.API, self.layer.id)
+
+    @property
+    def has_geometry(self) -> bool:
+        """Whether features have a place."""
+        return self.layer.geometry is not None
+
+    @cached_property
+    def kinds(self) -> dict[str, Kind]:
+        """The type of every property that can be asked for, the feature id among them."""
+        found: dict[str, Kind] = {ID: "integer"}
+        for name, field in self.fields.items():
+            found[name] = "text" if field.type == "parcel_code" else field.type
+        return found
+
+    @cached_property
+    def time(self) -> str | None:
+        """The published name of the field that ``datetime`` selects by."""
+        column = self.layer.publish.time
+        name = self.city.published(column) if column else None
+        return name if name in self.fields else None
+
+    @cached_property
+    def label(self) -> str | None:
+        """The published name of the field that names a feature to people."""
+        column = self.layer.publish.label
+        name = self.city.published(column) if column else None
+        return name if name in self.fields else None
+
+    @cached_property
+    def tile_fields(self) -> tuple[str, ...]:
+        """Published names of what vector tiles carry."""
+        names = (self.city.published(column) for column in self.layer.publish.tile_fields)
+        return tuple(name for name in names if name in self.fields)
+
+    def kind(self, name: str, parameter: str) -> Kind:
+        """The type of the property ``name``; 400 names the known ones."""
+        try:
+            return self.kinds[name]
+        except KeyError:
+            known = ", ".join(self.kinds)
+            raise bad(f"{parameter}: there is no property {name!r}; known are {known}") from None
+
+    def digits(self, wanted: Crs) -> int:
+        """Decimals of coordinates in ``wanted``."""
+        return wanted.digits(self.layer.publish.precision_m)
+
+    @property
+    def stored(self) -> Crs:
+        """The CRS of the stored coordinates."""
+        return crs.stored(self.city)
+
+
+def catalog(schemas: Schemas) -> dict[str, Served]:
+    """Every public layer by its collection id, in the order they load in."""
+    public = (schemas.layers[name] for name in schemas.load_order)
+    found = (
+        Served(layer, schemas.city, views.published_fields(schemas, layer))
+        for layer in public
+        if layer.is_public
+    )
+    return {served.id: served for served in found}

@@ -1,0 +1,175 @@
+"""``makan serve``: workers under gunicorn, warm before the ready line is printed."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from multiprocessing import Value
+from typing import Any
+
+import yaml
+from gunicorn.app.base import BaseApplication
+from starlette.applications import Starlette
+from uvicorn_worker import UvicornWorker
+
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Database
+from pipeline.errors import ResourceError, SettingsError
+from pipeline.serve import app, publish, served
+from pipeline.serve.pages import Pages
+from pipeline.serve.publish import Published
+from pipeline.serve.reader import Reader
+from pipeline.serve.site import Site
+from pipeline.settings import Settings
+
+_PR_SET_PDEATHSIG = 1
+_GRACE_S = 5
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]
+    """A worker without a name in its headers, which ends with its parent whatever happens."""
+
+    CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn_worker's own declaration
+        "loop": "auto",
+        "http": "auto",
+        "ws": "none",
+        "lifespan": "on",
+        "server_header": False,
+        "access_log": False,
+        "timeout_graceful_shutdown": _GRACE_S,
+    }
+
+    def _install_sigquit_handler(self) -> None:
+        """gunicorn sends SIGQUIT after Ctrl-C; the worker would not heed it and be killed later."""
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGQUIT, signal.raise_signal, signal.SIGTERM
+        )
+
+
+class _Gunicorn(BaseApplication):  # type: ignore[misc]
+    """gunicorn over an application that is made before the workers are."""
+
+    def __init__(self, made: Starlette, options: dict[str, Any]) -> None:
+        self._made = made
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Starlette:
+        return self._made
+
+
+def build(
+    settings: Settings,
+    schemas: Schemas,
+    place: Published,
+    on_ready: Callable[[], None] | None = None,
+) -> Starlette:
+    """The application for what was published at ``place``."""
+    configuration = yaml.safe_load(place.config.read_text(encoding="utf-8"))
+    database = Database(settings)
+    options = configuration["makan"]
+    site = Site(
+        settings=settings,
+        schemas=schemas,
+        config=configuration,
+        openapi=place.openapi.read_bytes(),
+        database=database,
+        served=served.catalog(schemas),
+        pages=Pages(configuration["server"]["templates"]["path"], configuration),
+        features=Reader(database, size=options["feature_connections"]),
+        tiles=Reader(database, size=options["tile_connections"]),
+    )
+    return app.create(site, place.config, place.openapi, on_ready=on_ready)
+
+
+def serve(settings: Settings, schemas: Schemas) -> None:
+    """Publishes and serves until a signal comes; says it is ready when every worker is warm."""
+    _log_to_stderr()
+    listening = _listen(settings)
+    place = publish.publish(settings, schemas, Database(settings))
+    made = build(settings, schemas, place, on_ready=_announcer(settings))
+    _Gunicorn(made, _options(settings, listening)).run()
+
+
+def _log_to_stderr() -> None:
+    """Standard output is for the ready line alone; pygeoapi logs every 404 with a stack trace."""
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
+    )
+    logging.getLogger("pygeoapi").setLevel(logging.CRITICAL)
+
+
+def _options(settings: Settings, listening: socket.socket) -> dict[str, Any]:
+    return {
+        "bind": f"fd://{listening.fileno()}",
+        "workers": settings.workers,
+        "worker_class": f"{Worker.__module__}.{Worker.__name__}",
+        "preload_app": True,
+        "loglevel": "error",
+        "errorlog": "-",
+        "timeout": 60,
+        "graceful_timeout": _GRACE_S,
+        "keepalive": 15,
+        "control_socket_disable": True,
+        "post_fork": _die_with_parent,
+    }
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket, taken before anything else, so that a taken port is told at once."""
+    try:
+        family, kind, *_, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError):
+        raise SettingsError(
+            f"MAKAN_HOST={settings.host!r} is not an address of this machine",
+            todo="127.0.0.1 serves this machine only, 0.0.0.0 everyone.",
+        ) from None
+    listening = socket.socket(family, kind)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(address)
+    except OSError as error:
+        listening.close()
+        raise ResourceError(
+            f"port {settings.port} of {settings.host} cannot be used ({error.strerror})",
+            todo="Stop the program that has it, or set MAKAN_PORT.",
+        ) from None
+    listening.listen(2048)
+    os.set_inheritable(listening.fileno(), True)  # noqa: FBT003 - the operating system's call
+    return listening
+
+
+def _announcer(settings: Settings) -> Callable[[], None]:
+    """Counts warm workers over all processes; the last one prints the ready line, once."""
+    warm = Value("i", 0)
+
+    def announce() -> None:
+        with warm.get_lock():
+            warm.value += 1
+            last = warm.value == settings.workers
+        if last:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            os.write(sys.stdout.fileno(), f"ready http://{host}:{settings.port}/\n".encode())
+
+    return announce
+
+
+def _die_with_parent(server: object, worker: object) -> None:
+    """A worker whose parent is killed outright is told to end too (Linux)."""
+    del server, worker
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    except (OSError, AttributeError):
+        return

@@ -1,0 +1,136 @@
+"""pygeoapi's own Starlette application, and how its endpoints are put behind our rules.
+
+What is served by pygeoapi as it is: collections, tile sets, maps, coverages, positions. Around it:
+only parameters that are known, errors in one form, JSON as it was meant (pygeoapi writes ``<`` as
+``&lt;`` and Persian as escapes), and pages from one environment.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import orjson
+from pygeoapi import util
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.serve import raster_api, site, wanted
+from pipeline.serve.errors import Problem, missing
+from pipeline.serve.links import JSONLD
+from pipeline.serve.site import Site
+
+log = logging.getLogger(__name__)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+_MODULE = "pygeoapi.starlette_app"
+_ORIGINALS = {"to_json": util.to_json, "render_j2_template": util.render_j2_template}
+
+
+def load(config: Path, openapi: Path) -> ModuleType:
+    """pygeoapi's application for this configuration; it reads two variables when it is imported."""
+    os.environ["PYGEOAPI_CONFIG"] = str(config)
+    os.environ["PYGEOAPI_OPENAPI"] = str(openapi)
+    sys.modules.pop(_MODULE, None)
+    module = importlib.import_module(_MODULE)
+    _replace()
+    return module
+
+
+def _replace() -> None:
+    """Puts our functions wherever pygeoapi's modules hold its own."""
+    ours: dict[str, Any] = {"to_json": _to_json, "render_j2_template": _render}
+    for name, module in list(sys.modules.items()):
+        if not name.startswith("pygeoapi"):
+            continue
+        for function, original in _ORIGINALS.items():
+            if getattr(module, function, None) is original:
+                setattr(module, function, ours[function])
+    # pygeoapi's coverages cannot be scaled, and its maps come in one format only.
+    importlib.import_module("pygeoapi.api.coverages").get_collection_coverage = (  # type: ignore[attr-defined]
+        raster_api.get_collection_coverage
+    )
+    importlib.import_module("pygeoapi.api.maps").get_collection_map = (  # type: ignore[attr-defined]
+        raster_api.get_collection_map
+    )
+    core = importlib.import_module("pygeoapi.api")
+    describe = importlib.import_module("pygeoapi.api.collection").gen_collection
+    core.gen_collection = _refined(describe)  # type: ignore[attr-defined]
+
+
+def _to_json(value: Any, pretty: bool = False) -> str:
+    """Strict JSON in UTF-8: nothing escaped that need not be, no NaN."""
+    del pretty
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    return orjson.dumps(value, default=util.json_serial, option=options).decode()
+
+
+def _render(config: Any, tpl_config: Any, template: str, data: Any, locale_: Any = None) -> str:
+    """pygeoapi's render function, by ``Pages``."""
+    del config, tpl_config
+    pages = site.current().pages
+    language = getattr(locale_, "language", None) or pages.languages[0]
+    return pages.render(str(template), data, language)
+
+
+def _refined(describe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Descriptions of collections without links to what is not served."""
+
+    def refined(api: Any, request: Any, dataset: str, locale_: Any) -> dict[str, Any]:
+        found = describe(api, request, dataset, locale_)
+        found["links"] = [
+            link
+            for link in found["links"]
+            if not (link["type"] == JSONLD and link["rel"] in ("items", "data"))
+        ]
+        return found
+
+    return refined
+
+
+def endpoint(module: ModuleType, name: str, *known: str, needs: str | None = None) -> Endpoint:
+    """pygeoapi's endpoint ``name`` behind our rules: ``known`` are its own parameters, ``needs``
+    the kind of provider that the collection must have."""
+    wrapped: Endpoint = getattr(module, name)
+
+    async def handle(request: Request) -> Response:
+        found: Site = request.app.state.site
+        given = wanted.parameters(request, (*wanted.COMMON, *known))
+        wanted.language(request, given, found.languages)
+        if "collection_id" in request.path_params:
+            _check_collection(found, request.path_params["collection_id"], needs)
+        return _checked(await wrapped(request))
+
+    return handle
+
+
+def _check_collection(found: Site, name: str, needs: str | None) -> None:
+    kinds = {provider["type"] for provider in found.collection(name)["providers"]}
+    if needs is not None and needs not in kinds:
+        raise missing(f"the collection {name!r} is not served in this way")
+
+
+def _checked(response: Response) -> Response:
+    """The response, or the problem it reports in pygeoapi's words."""
+    if response.status_code < 400:
+        return response
+    try:
+        said = orjson.loads(bytes(response.body))
+        code, detail = str(said["code"]), str(said["description"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        code, detail = "NoApplicableCode", "the request could not be answered"
+        if b"InvalidParameterValue" in bytes(response.body):
+            code = "InvalidParameterValue"
+    status = response.status_code
+    # pygeoapi answers some parameters that it cannot read with 500.
+    if status == 500 and code == "InvalidParameterValue":
+        status = 400
+    if status >= 500:
+        log.error("pygeoapi: %s", detail)
+    raise Problem(status, code, detail)

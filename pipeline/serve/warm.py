@@ -1,0 +1,57 @@
+"""Asks the application once for each kind of answer, so that no client pays for a first time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from starlette.types import ASGIApp, Message, Scope
+
+from pipeline.serve.site import Site
+
+
+def _addresses(site: Site) -> Iterator[tuple[str, str]]:
+    """Path and query of what is asked."""
+    for form in ("json", "html"):
+        for path in ("/", "/collections", "/conformance", "/openapi"):
+            yield path, f"f={form}"
+    for name in site.config["resources"]:
+        here = f"/collections/{name}"
+        yield here, "f=html"
+        yield here, "f=json"
+        if name in site.served:
+            for form in ("json", "html", "csv"):
+                yield f"{here}/items", f"limit=1&f={form}"
+            yield f"{here}/schema", "f=json"
+            yield f"{here}/queryables", "f=json"
+
+
+async def warm(app: ASGIApp, site: Site) -> None:
+    """Asks everything once; a failing answer is its own matter, told to whoever asks next."""
+    for path, query in _addresses(site):
+        await _ask(app, path, query)
+
+
+async def _ask(app: ASGIApp, path: str, query: str) -> None:
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 0),
+        "server": ("127.0.0.1", 0),
+        "state": {},
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: Message) -> None:
+        return None
+
+    await app(scope, receive, send)

@@ -1,0 +1,93 @@
+-- name: page
+-- One page of features as one JSON text; its last sort keys, whether more follow, and the whole count.
+-- One row more than the limit is read, to know whether another page follows.
+SELECT page.features, page.returned, page.more, page.last, {matched} AS matched
+FROM (
+    SELECT
+        string_agg(r.feature, ',') FILTER (WHERE r.place <= %(limit)s) AS features,
+        least(count(*), %(limit)s) AS returned,
+        count(*) > %(limit)s AS more,
+        max(r.keys) FILTER (WHERE r.place = %(limit)s) AS last
+    FROM (
+        SELECT {feature} AS feature, {keys} AS keys, row_number() OVER () AS place
+        FROM (
+            SELECT * FROM {view} AS v
+            WHERE {where} AND {after}
+            ORDER BY {order}
+            LIMIT %(limit)s + 1 OFFSET %(offset)s
+        ) AS v
+    ) AS r
+) AS page
+
+-- name: count
+-- How many features match.
+SELECT count(*) FROM {view} AS v WHERE {where}
+
+-- name: count_if_needed
+-- The count of a first page: only a full page leaves anything to be counted.
+CASE WHEN page.more THEN (SELECT count(*) FROM {view} AS v WHERE {where}) ELSE page.returned END
+
+-- name: count_always
+-- The count of a later page.
+(SELECT count(*) FROM {view} AS v WHERE {where})
+
+-- name: item
+-- One feature as JSON text.
+SELECT {feature} AS feature FROM {view} AS v WHERE v.{id} = %(id)s
+
+-- name: feature
+-- A row as a GeoJSON feature.
+'{{"type":"Feature","id":' || v.{id} || ',"geometry":' || {geometry} || ',"properties":' || {properties} || '}}'
+
+-- name: geometry
+-- Coordinates in the CRS that was asked for, as many decimals as they deserve.
+coalesce(ST_AsGeoJSON({shape}, {digits}, 0), 'null')
+
+-- name: properties
+-- The chosen properties of a row.
+(SELECT row_to_json(p)::text FROM (SELECT {columns}) AS p)
+
+-- name: meets_box
+-- Features that meet a box: by the index, at once where they lie inside, exactly along its edge.
+(v.{geom} && {outer} AND (v.{geom} @ {inner} OR ST_Intersects(v.{geom}, {exact})))
+
+-- name: extent
+-- Where the features of a view are, in the stored CRS.
+SELECT ST_XMin(box), ST_YMin(box), ST_XMax(box), ST_YMax(box)
+FROM (SELECT ST_Extent(v.{geom}) AS box FROM {view} AS v) AS found
+
+-- name: period
+-- The first and the last date of a view.
+SELECT min(v.{time}), max(v.{time}) FROM {view} AS v
+
+-- name: tile
+-- One layer of one vector tile. Shapes too small to be seen at this zoom are left out, the others
+-- lose the vertices that nobody could tell apart; no tile holds more rows than the limit.
+SELECT ST_AsMVT(t, %(name)s::text, %(extent)s::int, 'mvt', 'id') AS tile, count(*) AS shapes
+FROM (
+    SELECT {columns},
+        ST_AsMVTGeom(
+            ST_Transform({shape}, 3857),
+            ST_TileEnvelope(%(z)s::int, %(x)s::int, %(y)s::int),
+            %(extent)s::int, %(buffer)s::int, true
+        ) AS mvt
+    FROM {view} AS v
+    WHERE v.{geom} && %(box)s::geometry AND {visible}
+    LIMIT %(rows)s
+) AS t
+WHERE t.mvt IS NOT NULL
+
+-- name: tile_shape
+-- The geometry without what is smaller than a tile's own grid.
+ST_Simplify(v.{geom}, %(grid)s::float8, true)
+
+-- name: tile_visible
+-- Shapes of at least one pixel in width or height.
+(ST_XMax(v.{geom}) - ST_XMin(v.{geom}) >= %(pixel)s::float8
+    OR ST_YMax(v.{geom}) - ST_YMin(v.{geom}) >= %(pixel)s::float8)
+
+-- name: view_columns
+-- The columns of a view, and the SRID of those that are geometries; none when there is no view.
+SELECT attname, postgis_typmod_srid(atttypmod)
+FROM pg_attribute
+WHERE attrelid = to_regclass(%(view)s) AND attnum > 0 AND NOT attisdropped

@@ -41,5 +41,9 @@ def create_statements(schemas: Schemas, *layers: str) -> list[str]:
     """Statements that create the tables of ``layers`` (all when none is named), SRID left open."""
     found = MetaData()
     names = layers or schemas.load_order
-    made = [tables.table(schemas.layer(name), _MARK, found) for name in names]
+    made = [
+        make(schemas.layer(name), _MARK, found)
+        for name in names
+        for make in (tables.table, tables.history)
+    ]
     return [statement for table in made for statement in _statements(table)]

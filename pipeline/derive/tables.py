@@ -37,10 +37,12 @@ from pipeline.contracts.layer import Field, FieldType, LayerContract, Rule
 from pipeline.contracts.registry import Schemas
 
 DATA = "data"
+HISTORY = "history"
 GEOMETRY = "geom"
 ID = "id"
 RUN = "run_id"
 LINE = "source_line"
+ENDED = "ended_by"
 SYSTEM_COLUMNS = (ID, RUN, LINE)
 
 _TYPES: dict[FieldType, type[TypeEngine[Any]]] = {
@@ -184,11 +186,34 @@ def table(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
     return made
 
 
+def history(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
+    """The table of former versions of rows: as they were, and the run that ended them.
+
+    It has no checks: what was once published must be kept even when the contract has changed.
+    """
+    columns = [Column(column.name, column.type, nullable=True) for column in _columns(layer, srid)]
+    ended = Column(
+        ENDED, BigInteger, nullable=False, comment="Run that replaced or removed the row"
+    )
+    made = Table(
+        layer.id,
+        metadata,
+        *columns,
+        ended,
+        schema=HISTORY,
+        comment=f"Former versions: {layer.title.en} | {layer.title.fa}",
+    )
+    Index(f"ix_{layer.id}_{ENDED}", made.c[ENDED])
+    Index(f"ix_{layer.id}_former_key", *(made.c[name] for name in layer.key))
+    return made
+
+
 def metadata(schemas: Schemas) -> MetaData:
-    """All layer tables, in load order."""
+    """All layer tables and the tables of their former versions, in load order."""
     found = MetaData()
     for name in schemas.load_order:
         table(schemas.layers[name], schemas.city.srid, found)
+        history(schemas.layers[name], schemas.city.srid, found)
     return found
 
 

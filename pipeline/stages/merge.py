@@ -28,6 +28,7 @@ def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
     key = context.layer.key
     return {
         "target": sql.Identifier(tables.DATA, context.layer.id),
+        "history": sql.Identifier(tables.HISTORY, context.layer.id),
         "stage": staging.table,
         "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
         "staged": sql.SQL(", ").join(sql.Identifier("s", name) for name in names),

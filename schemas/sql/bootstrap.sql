@@ -37,9 +37,10 @@ CREATE EXTENSION IF NOT EXISTS btree_gist;
 CREATE EXTENSION IF NOT EXISTS pg_trgm
 
 -- name: create_schemas
--- data: layers. ops: ledger, findings, quarantine. stage: tables of running loads. api: what clients see.
+-- data: layers. history: their former versions. ops: ledger, findings, quarantine. stage: running loads. api: clients.
 CREATE SCHEMA IF NOT EXISTS ops AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS data AUTHORIZATION makan_owner;
+CREATE SCHEMA IF NOT EXISTS history AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS stage AUTHORIZATION makan_loader;
 CREATE SCHEMA IF NOT EXISTS api AUTHORIZATION makan_owner
 
@@ -80,8 +81,8 @@ END $$
 
 -- name: grants
 -- The loader writes layers and ledger; the reader sees the api schema alone.
-GRANT USAGE ON SCHEMA data, ops, api TO makan_loader;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA data TO makan_loader;
+GRANT USAGE ON SCHEMA data, history, ops, api TO makan_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA data, history TO makan_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ops TO makan_loader;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA data, ops TO makan_loader;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO makan_loader;

@@ -7,10 +7,17 @@ SELECT NOT EXISTS (SELECT 1 FROM {target})
 ANALYZE {stage}
 
 -- name: update
--- Rows whose key is published already and whose content differs.
+-- Rows whose key is published already and whose content differs; the former version goes to history.
+WITH former AS MATERIALIZED (
+    SELECT t.*, s.ctid AS staged FROM {target} t JOIN {stage} s ON {match}
+    WHERE ({current}) IS DISTINCT FROM ({staged})
+), kept AS (
+    INSERT INTO {history} (id, {columns}, run_id, source_line, ended_by)
+    SELECT id, {columns}, run_id, source_line, %(run)s FROM former
+)
 UPDATE {target} t SET ({columns}, run_id, source_line) = ROW({staged}, %(run)s, s.source_line)
-FROM {stage} s
-WHERE {match} AND ({current}) IS DISTINCT FROM ({staged})
+FROM former f JOIN {stage} s ON s.ctid = f.staged
+WHERE t.id = f.id
 
 -- name: insert
 -- Rows whose key is new.
@@ -20,11 +27,16 @@ WHERE NOT EXISTS (SELECT 1 FROM {target} t WHERE {match})
 ORDER BY s.source_line
 
 -- name: remove
--- Rows of the same feed that a full delivery no longer brings; a quarantined row's predecessor stays.
-DELETE FROM {target} t USING ops.run r
-WHERE r.id = t.run_id AND r.feed = %(feed)s
-    AND NOT EXISTS (SELECT 1 FROM {stage} s WHERE {match})
-    AND NOT (({key_text}) = ANY(%(kept)s))
+-- Rows of the same feed that a full delivery no longer brings go to history; a quarantined row's predecessor stays.
+WITH gone AS (
+    DELETE FROM {target} t USING ops.run r
+    WHERE r.id = t.run_id AND r.feed = %(feed)s
+        AND NOT EXISTS (SELECT 1 FROM {stage} s WHERE {match})
+        AND NOT (({key_text}) = ANY(%(kept)s))
+    RETURNING t.*
+)
+INSERT INTO {history} (id, {columns}, run_id, source_line, ended_by)
+SELECT id, {columns}, run_id, source_line, %(run)s FROM gone
 
 -- name: before_bulk
 -- Takes the layer's secondary indexes away; the function belongs to the owner.

@@ -20,7 +20,7 @@ from pipeline.errors import DatabaseError
 def _dump(database: Database) -> list[str]:
     """The structure of the layer tables, one normalised statement a line."""
     binaries = database.cluster.state()["binaries"]
-    command = [f"{binaries}/pg_dump", "-s", "-n", "data", "--no-owner", "--no-acl"]
+    command = [f"{binaries}/pg_dump", "-s", "-n", "data", "-n", "history", "--no-owner", "--no-acl"]
     done = subprocess.run(
         [*command, database.uri("owner")], capture_output=True, text=True, check=True
     )
@@ -34,8 +34,9 @@ def test_migrations_make_what_the_contracts_say(city: str, request: pytest.Fixtu
     schemas = registry.load(city)
     by_migration = _dump(migrated)
     with migrated.connect("owner") as connection:
-        connection.execute("DROP SCHEMA data CASCADE")
+        connection.execute("DROP SCHEMA data, history CASCADE")
         connection.execute("CREATE SCHEMA data")
+        connection.execute("CREATE SCHEMA history")
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(migrated.uri("owner"))
     )

@@ -10,10 +10,10 @@ COMMENT ON TABLE ops.city IS 'The one city this database is for, and the digest 
 
 CREATE TABLE ops.run (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('load', 'raster')),
+    kind text NOT NULL CHECK (kind IN ('load', 'raster', 'undo')),
     feed text,
     layer text NOT NULL,
-    status text NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'done', 'unchanged', 'refused', 'failed')),
+    status text NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'done', 'unchanged', 'refused', 'failed', 'undone')),
     file text NOT NULL,
     file_sha256 text NOT NULL,
     file_bytes bigint NOT NULL,

@@ -1,0 +1,116 @@
+"""The pygeoapi providers of a raster: what stands in the rendered configuration about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.contracts.city import City
+from pipeline.contracts.raster import RasterContract, ServedRaster
+
+CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+TILE_MATRIX_SETS = ("WebMercatorQuad",)
+_EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
+_ROOM = "pipeline.serve"
+_PNG = {"name": "png", "mimetype": "image/png"}
+_GEOTIFF = {"name": "GTiff", "mimetype": "image/tiff; application=geotiff"}
+_FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+_MAP_FORMATS = {name: _FORMATS[name] for name in ("png", "jpeg")}
+# A value takes about 10 bytes of JSON and 60 of memory while it is written.
+_VALUES_A_PIXEL = 16
+
+
+def providers(contract: RasterContract, city: City, home: Path) -> list[dict[str, Any]]:
+    """The providers of ``contract.serve``, coverage first: pygeoapi describes a collection by it.
+
+    ``home`` is MAKAN_HOME; the modules that are named say what each option means.
+    """
+    makers = {
+        "coverage": _coverage,
+        "position": _position,
+        "tiles": _tiles,
+        "map": _map,
+    }
+    return [make(contract, city, home) for kind, make in makers.items() if kind in contract.serve]
+
+
+def extent(home: Path, contract: RasterContract) -> tuple[float, float, float, float] | None:
+    """West, south, east, north of what is served now, None before the first load."""
+    pointer = ServedRaster.pointer(home, contract.id)
+    if not pointer.is_file():
+        return None
+    return ServedRaster.model_validate_json(pointer.read_bytes()).lonlat
+
+
+def _bands(contract: RasterContract, city: City) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": band,
+            "title": {lang: contract.label(band).of(lang) for lang in city.languages},
+            "unit": contract.unit,
+        }
+        for band in contract.bands
+    ]
+
+
+def _coverage(contract: RasterContract, city: City, home: Path) -> dict[str, Any]:
+    return {
+        "type": "coverage",
+        "name": f"{_ROOM}.coverage.RasterCoverage",
+        "data": contract.id,
+        "storage_crs": city.crs_uri,
+        "options": {
+            "home": str(home),
+            "max_pixels": contract.max_request_pixels,
+            "max_values": contract.max_request_pixels // _VALUES_A_PIXEL,
+            "bands": _bands(contract, city),
+        },
+        "format": dict(_GEOTIFF),
+    }
+
+
+def _position(contract: RasterContract, city: City, home: Path) -> dict[str, Any]:
+    return {
+        "type": "edr",
+        "name": f"{_ROOM}.position.RasterPosition",
+        "data": contract.id,
+        "crs": [CRS84, f"{_EPSG}4326", city.crs_uri, f"{_EPSG}3857"],
+        "options": {
+            "home": str(home),
+            "storage_crs": city.crs_uri,
+            "bands": _bands(contract, city),
+        },
+    }
+
+
+def _tiles(contract: RasterContract, city: City, home: Path) -> dict[str, Any]:
+    del city
+    return {
+        "type": "tile",
+        "name": f"{_ROOM}.raster_tiles.RasterTiles",
+        "data": contract.id,
+        "options": {
+            "home": str(home),
+            "zoom": {"min": contract.min_zoom, "max": contract.max_zoom},
+            "schemes": list(TILE_MATRIX_SETS),
+            "formats": dict(_FORMATS),
+        },
+        "format": dict(_PNG),
+    }
+
+
+def _map(contract: RasterContract, city: City, home: Path) -> dict[str, Any]:
+    heights = [city.heights.min, city.heights.max] if contract.is_terrain else None
+    return {
+        "type": "map",
+        "name": f"{_ROOM}.raster_map.RasterMap",
+        "data": contract.id,
+        "storage_crs": city.crs_uri,
+        "options": {
+            "home": str(home),
+            "max_pixels": contract.max_request_pixels,
+            "heights": heights,
+            "formats": dict(_MAP_FORMATS),
+        },
+        "format": dict(_PNG),
+    }

@@ -1,0 +1,65 @@
+"""One drawn map sheet, as the drawing office has it: DXF R2000 with texts in Windows-1256.
+
+Plots are closed polylines on one layer, their numbers are texts on another; nothing says which
+number belongs to which plot but that it lies inside. No feed takes it yet.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import shapely
+from ezdxf._options import options
+from ezdxf.filemanagement import new
+from ezdxf.layouts.layout import Modelspace
+
+from pipeline.sample.arrivals import legacy
+from pipeline.sample.town import Town
+from pipeline.sample.warp import ORIGIN
+
+# A 1:500 sheet covers 400 m x 300 m, its corner a multiple of 100 m.
+WIDTH_M, HEIGHT_M = 400.0, 300.0
+_TEXT_M = 1.5
+
+
+def frame() -> shapely.Polygon:
+    """The sheet that the fixture is on (EPSG:32639)."""
+    west, south = (float(np.floor(at / 100) * 100) for at in (ORIGIN[0] - 200, ORIGIN[1] - 100))
+    return shapely.box(west, south, west + WIDTH_M, south + HEIGHT_M)
+
+
+def write(town: Town, path: Path) -> int:
+    """Draws the plots of the fixture's district that lie on the sheet; returns their number."""
+    options.write_fixed_meta_data_for_testing = True
+    drawing = new("R2000", setup=False)
+    drawing.encoding = "cp1256"
+    for name, color in (("PARCEL", 7), ("PARCEL_NO", 2), ("STREET", 8), ("STREET_NAME", 4)):
+        drawing.layers.add(name, color=color)
+    space = drawing.modelspace()
+    city = town.city
+    inside = shapely.contains(frame(), city.plots)
+    inside &= town.areas.district[city.lot_cell] == town.areas.district[city.cells.home]
+    chosen = np.flatnonzero(inside)
+    labels = shapely.get_coordinates(shapely.point_on_surface(city.plots[chosen]))
+    for lot, at in zip(chosen, np.round(labels, 2), strict=True):
+        ring = shapely.get_coordinates(city.plots[lot])[:-1]
+        space.add_lwpolyline(ring, close=True, dxfattribs={"layer": "PARCEL"})
+        attributes = {"layer": "PARCEL_NO", "height": _TEXT_M, "insert": tuple(at)}
+        space.add_text(str(city.lots.number[lot]), dxfattribs=attributes)
+    _streets(town, space)
+    drawing.saveas(path)
+    return len(chosen)
+
+
+def _streets(town: Town, space: Modelspace) -> None:
+    shapes = town.streets.shapes
+    at = np.flatnonzero(shapely.contains(frame(), shapes))
+    middle = shapely.get_coordinates(
+        shapely.line_interpolate_point(shapes[at], 0.5, normalized=True)
+    )
+    names = legacy(town.names.fa[at])
+    for shape, point, name in zip(shapes[at], np.round(middle, 2), names, strict=True):
+        space.add_lwpolyline(shapely.get_coordinates(shape), dxfattribs={"layer": "STREET"})
+        attributes = {"layer": "STREET_NAME", "height": 2 * _TEXT_M, "insert": tuple(point)}
+        space.add_text(name, dxfattribs=attributes)

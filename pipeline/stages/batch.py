@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.contracts.city import City
 from pipeline.contracts.feed import Feed
@@ -57,13 +58,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def keys(self, layer: LayerContract) -> list[str | None]:
-        """The rows' keys as text, parts joined by a space."""
-        parts = [self.columns[name].cast(pa.string()).to_pylist() for name in layer.key]
-        return [
-            None if any(part is None for part in row) else " ".join(row)
-            for row in zip(*parts, strict=True)
-        ]
+    def keys_at(self, layer: LayerContract, places: Lines) -> dict[int, str | None]:
+        """The keys of the rows at ``places``, by line."""
+        chosen = {name: self.columns[name].take(pa.array(places)) for name in layer.key}
+        return dict(
+            zip(self.lines[places].tolist(), key_text(chosen, layer).to_pylist(), strict=True)
+        )
+
+
+def key_text(columns: Mapping[str, pa.Array], layer: LayerContract) -> pa.Array:
+    """Keys as people read them and the ledger keeps them: the parts joined by a blank."""
+    parts = [columns[name].cast(pa.string()) for name in layer.key]
+    return pc.binary_join_element_wise(*parts, " ", null_handling="emit_null")
 
 
 @dataclass
@@ -96,8 +102,10 @@ class Found:
         self.line += lines.tolist()
         self.field_name += [field_name] * count
         self.value += [None] * count if values is None else [_short(value) for value in values]
-        same = details is None or isinstance(details, str)
-        self.detail += [details] * count if same else list(details or [])  # type: ignore[list-item]
+        if details is None or isinstance(details, str):
+            self.detail += [_short(details)] * count
+        else:
+            self.detail += [_short(detail) for detail in details]
 
     def whole(
         self,
@@ -133,5 +141,9 @@ class Found:
         return Counter(zip(self.code, self.field_name, strict=True))
 
 
-def _short(value: str | None, longest: int = 200) -> str | None:
-    return value if value is None or len(value) <= longest else value[: longest - 1] + "…"
+def _short(text: str | None, longest: int = 200) -> str | None:
+    """``text`` for people: not endless, and without NUL, which PostgreSQL's text cannot hold."""
+    if text is None:
+        return None
+    text = text.replace("\x00", "")
+    return text if len(text) <= longest else text[: longest - 1] + "…"

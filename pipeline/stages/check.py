@@ -83,13 +83,15 @@ def _check_range(rows: Rows, field: Field, found: Found) -> None:
     if field.type not in ("integer", "number"):
         return
     values = rows.columns[field.name]
+    # A whole number is compared with whole limits: not every bigint is a double.
+    kind = int if field.type == "integer" else float
     outside = pc.invert(pc.is_finite(values))
     if field.min is not None:
-        outside = pc.or_kleene(outside, pc.less(values, field.min))
+        outside = pc.or_kleene(outside, pc.less(values, kind(field.min)))
     if field.max is not None:
-        outside = pc.or_kleene(outside, pc.greater(values, field.max))
-    low = "-∞" if field.min is None else f"{field.min:g}"
-    high = "∞" if field.max is None else f"{field.max:g}"
+        outside = pc.or_kleene(outside, pc.greater(values, kind(field.max)))
+    low = "-∞" if field.min is None else f"{field.min:.15g}"
+    high = "∞" if field.max is None else f"{field.max:.15g}"
     _tell(rows, field, outside, found, ("value.range", f"{low} … {high}"))
 
 
@@ -107,10 +109,11 @@ def broken(rows: Rows, rule: Rule) -> Mask:
     left, right = rows.columns[rule.left], rows.columns[rule.right]
     if rule.kind == "requires":
         return _true(pc.and_(left.is_valid(), right.is_null()))
+    if left.type != right.type or rule.tolerance:
+        left, right = (values.cast(pa.float64(), safe=False) for values in (left, right))
     if not rule.tolerance:
         return _true(pc.invert(_OPERATORS[rule.op](left, right)))
-    slack = pc.multiply(pc.abs(right.cast(pa.float64())), rule.tolerance)
-    left, right = left.cast(pa.float64()), right.cast(pa.float64())
+    slack = pc.multiply(pc.abs(right), rule.tolerance)
     if rule.op == "=":
         return _true(pc.greater(pc.abs(pc.subtract(left, right)), slack))
     limit = pc.add(right, slack) if rule.op.startswith("<") else pc.subtract(right, slack)

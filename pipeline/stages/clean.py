@@ -22,6 +22,11 @@ _TRUE = ("true", "t", "yes", "y", "1", "بله", "دارد")
 _FALSE = ("false", "f", "no", "n", "0", "خیر", "ندارد")
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _WHOLE = r"^[+-]?\d{1,18}(\.0+)?$"
+# An instant needs its offset, or it is none.
+_INSTANT = (
+    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?"
+    r"(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)$"
+)
 ARROW_TYPES: dict[str, pa.DataType] = {
     "text": pa.string(),
     "parcel_code": pa.string(),
@@ -39,45 +44,49 @@ def _display(values: pa.Array) -> pa.Array:
 
 def _number(values: pa.Array) -> pa.Array:
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-        return values.cast(pa.float64())
+        return values.cast(pa.float64(), safe=False)
     plain = text.number_text(_display(values))
     good = pc.match_substring_regex(plain, _NUMBER)
     return pc.if_else(good, plain, pa.scalar(None, pa.string())).cast(pa.float64())
 
 
 def _integer(values: pa.Array) -> pa.Array:
-    if pa.types.is_integer(values.type):
+    if pa.types.is_signed_integer(values.type):
         return values.cast(pa.int64())
     if pa.types.is_floating(values.type):
-        whole = pc.equal(values, pc.trunc(values))
-        return pc.if_else(whole, values, pa.scalar(None, values.type)).cast(pa.int64())
+        values = as_text(values)
     plain = text.number_text(_display(values))
     good = pc.match_substring_regex(plain, _WHOLE)
     kept = pc.if_else(good, plain, pa.scalar(None, pa.string()))
-    return pc.replace_substring_regex(kept, r"\.0+$", "").cast(pa.int64())
+    return pc.replace_substring_regex(kept, r"^\+|\.0+$", "").cast(pa.int64())
 
 
 def _boolean(values: pa.Array) -> pa.Array:
     if pa.types.is_boolean(values.type):
         return values
-    lower = pc.utf8_lower(_display(values))
+    lower = pc.utf8_lower(text.ascii_digits(_display(values)))
     true = pc.is_in(lower, pa.array(_TRUE))
     known = pc.or_(true, pc.is_in(lower, pa.array(_FALSE)))
     return pc.if_else(known, true, pa.scalar(None, pa.bool_()))
 
 
 def _date(values: pa.Array, parser: str) -> pa.Array:
+    # A date column may hold Jalali dates as well: the file's type knows only year, month and day.
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
-        return values.cast(pa.timestamp("s")).cast(pa.date32())
+        written = pc.strftime(values, format="%Y-%m-%d")
+        return text.dates(written, "jalali" if parser == "jalali" else "plain")
     return text.dates(_display(values), "plain" if parser == "persian_number" else parser)
 
 
-def _datetime(values: pa.Array) -> pa.Array:
+def _datetime(values: pa.Array, timezone: str) -> pa.Array:
     if pa.types.is_timestamp(values.type):
-        return values.cast(ARROW_TYPES["datetime"])
+        if values.type.tz is None:
+            values = pc.assume_timezone(
+                values, timezone, ambiguous="earliest", nonexistent="earliest"
+            )
+        return values.cast(ARROW_TYPES["datetime"], safe=False)
     coded = _display(values).dictionary_encode()
-    pattern = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})$"
-    good = pc.match_substring_regex(coded.dictionary, pattern)
+    good = pc.match_substring_regex(coded.dictionary, _INSTANT)
     kept = pc.if_else(good, coded.dictionary, pa.scalar(None, pa.string()))
     return kept.cast(ARROW_TYPES["datetime"]).take(coded.indices)
 
@@ -103,23 +112,24 @@ def _typed(values: pa.Array, field: Field, column: Column, context: Context) -> 
         "number": _number,
         "boolean": _boolean,
         "date": partial(_date, parser=column.parser),
-        "datetime": _datetime,
+        "datetime": partial(_datetime, timezone=context.city.timezone),
     }
     made = readers[field.type](values)
-    if column.scale is not None:
-        made = pc.multiply(made, column.scale)
-    return made
+    return made if column.scale is None else _scaled(made, column.scale)
+
+
+def _scaled(values: pa.Array, scale: float) -> pa.Array:
+    """Numbers in another unit; whole numbers stay whole."""
+    made = pc.multiply(values.cast(pa.float64(), safe=False), scale)
+    return pc.round(made).cast(values.type, safe=False) if values.type == pa.int64() else made
 
 
 def _given(values: pa.Array) -> pa.Array:
     """True where something arrived: not null, and not an empty or blank text."""
     given = values.is_valid()
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
+        blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(values)), 0)
         return pc.and_(given, pc.invert(pc.fill_null(blank, fill_value=False)))
-    if pa.types.is_floating(values.type):
-        # GDAL gives NaN for an empty cell of a numeric column.
-        return pc.and_(given, pc.invert(pc.fill_null(pc.is_nan(values), fill_value=True)))
     return given
 
 
@@ -128,6 +138,7 @@ def _mask(values: pa.Array) -> Mask:
 
 
 def _null_nan(values: pa.Array) -> pa.Array:
+    """GDAL gives NaN for an empty cell of a numeric column."""
     if not pa.types.is_floating(values.type):
         return values
     return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
@@ -141,13 +152,20 @@ def clean_values(rows: Rows, context: Context) -> tuple[Rows, Found]:
         field = context.layer.field(column.to)
         arrived = _null_nan(rows.columns[column.to])
         values = _typed(arrived, field, column, context)
-        lost = _mask(pc.and_(_given(arrived), values.is_null()))
+        lost = _lost(arrived, values)
         _mark(found, "value.type", rows.lines, lost, (field, arrived, field.type))
         if field.type == "text" and not field.codelist:
             broken = _mask(pc.fill_null(text.looks_mojibake(as_text(arrived)), fill_value=False))
             _mark(found, "value.mojibake", rows.lines, broken, (field, arrived, None))
         made[field.name] = values
     return Rows(rows.lines, made, rows.geometry), found
+
+
+def _lost(arrived: pa.Array, values: pa.Array) -> Mask:
+    """True where something arrived and nothing could be read of it."""
+    if values.null_count == arrived.null_count:
+        return np.zeros(len(values), dtype=bool)
+    return _mask(pc.and_(_given(arrived), values.is_null()))
 
 
 def _mark(

@@ -22,11 +22,15 @@ from pipeline.stages.shape import Shaper, from_wkb
 
 @dataclass(frozen=True)
 class Judged:
-    """A batch with its verdict: ``good`` rows are loaded, the others quarantined."""
+    """A batch with its verdict: ``good`` rows are loaded, the others quarantined.
+
+    ``ewkb`` are the rows' geometries as PostGIS takes them, None where there is none.
+    """
 
     rows: Rows
     good: Mask
     found: Found
+    ewkb: Geometries | None = None
 
 
 def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
@@ -44,7 +48,14 @@ def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
     found.extend(check_rows(rows, context))
     found = _without_echo(found)
     bad = found.lines_of(error_codes(context))
-    return Judged(rows, ~np.isin(raw.lines, bad), found)
+    shapes = None if rows.geometry is None else ewkb(rows.geometry, context.city.srid)
+    return Judged(rows, ~np.isin(raw.lines, bad), found, shapes)
+
+
+def ewkb(geometries: Geometries, srid: int) -> Geometries:
+    """Geometries as EWKB with their SRID, which is what PostGIS receives in a binary COPY."""
+    marked = shapely.set_srid(geometries, srid)
+    return np.asarray(shapely.to_wkb(marked, include_srid=True, output_dimension=2), dtype=object)
 
 
 def error_codes(context: Context) -> frozenset[str]:
@@ -89,11 +100,15 @@ def _numbers(shown: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 def _not_twice(shaped: Found, before: Found) -> Found:
     """A geometry that could not be read is not missing as well."""
     unread = set(before.lines_of(frozenset({"geometry.unreadable"})).tolist())
+    if not unread:
+        return shaped
     return _keep(shaped, lambda code, line, _: code != "geometry.missing" or line not in unread)
 
 
 def _without_echo(found: Found) -> Found:
     """A value that could not be read as its type is null now, but it is not missing."""
+    if "value.type" not in found.code:
+        return found
     told = {
         (line, name)
         for code, line, name in zip(found.code, found.line, found.field_name, strict=True)

@@ -6,11 +6,14 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import psycopg
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger, migrate, queries
@@ -22,11 +25,12 @@ from pipeline.stages import container
 from pipeline.stages.batch import Context, Found, Raw
 from pipeline.stages.judge import Judged, judge
 from pipeline.stages.map import survey
-from pipeline.stages.merge import merge
+from pipeline.stages.merge import Merged, merge
 from pipeline.stages.read import Source, open_source
 from pipeline.stages.record import Recorder
 from pipeline.stages.stage import Staging
 from pipeline.stages.whole import Keys, Shapes, guard
+from pipeline.stages.write import Writer
 
 Progress = Callable[[int, int], None]
 
@@ -173,10 +177,12 @@ def _told_in_ledger(connection: Connection, run: int) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        status = "refused" if isinstance(error, GuardError) else "failed"
+        status: Literal["refused", "failed"] = (
+            "refused" if isinstance(error, GuardError) else "failed"
+        )
         said = str(error) if isinstance(error, MakanError) else type(error).__name__
-        if not connection.broken:
-            ledger.finish(connection, run, status, message=said)  # type: ignore[arg-type]
+        with suppress(psycopg.Error):
+            ledger.finish(connection, run, status, message=said)
         raise
 
 
@@ -210,21 +216,24 @@ class Job:
 
     def run_file(self, path: Path, batch_rows: int, progress: Progress) -> Outcome:
         """Stages, judges the whole, merges; the account closes or nothing is published."""
-        recorder = Recorder(self.database, self.connection, self.context, self.run)
-        staging = Staging(self.database, self.context, self.run)
+        writer = Writer(self.database)
+        recorder = Recorder(writer, self.connection, self.context, self.run)
+        staging = Staging(writer, self.context, self.run)
         with (
             _passing(path, self.context, batch_rows) as (work, found),
             staging.open(self.connection),
+            writer.open(),
         ):
 
-            def take(raw: Raw, judged: Judged) -> None:
-                staging.add(judged.rows, judged.good)
+            def write(raw: Raw, judged: Judged) -> None:
+                staging.add(judged)
                 recorder.batch(raw, judged)
 
-            work.run(take, progress)
+            work.run(lambda *batch: writer.later(partial(write, *batch)), progress)
+            writer.wait()
             found.extend(work.afterwards(self.before))
             self._set_doubled_aside(work, staging, recorder)
-            recorder.findings(found, keys=work.keys)
+            recorder.findings(found, work.keys)
             work.counts.update(found.counts())
             account = self._merge(work, staging, recorder.quarantined)
         return Outcome(
@@ -235,7 +244,7 @@ class Job:
         """Rows that share a key are set aside together: which is right is not ours to say."""
         doubled = work.keys.doubled()
         work.counts.update(doubled.counts())
-        recorder.findings(doubled, keys=work.keys)
+        recorder.findings(doubled, work.keys)
         lines = np.unique(np.array(doubled.line, dtype=np.int64))
         if not len(lines):
             return
@@ -253,7 +262,7 @@ class Job:
         kept = self._quarantined_keys()
         staged = staging.count(self.connection)
         with self.database.connect("loader") as transaction:
-            merged = merge(transaction, self.context, staging, self.run, kept)
+            merged = self._merged(transaction, staging, kept)
             account = Account(
                 arrived=work.arrived,
                 skipped=work.skipped,
@@ -269,6 +278,18 @@ class Job:
                 )
             ledger.finish(transaction, self.run, "done", account)
         return account
+
+    def _merged(self, transaction: Connection, staging: Staging, kept: list[str]) -> Merged:
+        try:
+            return merge(transaction, self.context, staging, self.run, kept)
+        except psycopg.IntegrityError as error:
+            # Checked rows meet every constraint of their own; what is left is a clash with rows
+            # of other feeds, or constraints that contracts have outrun.
+            raise GuardError(
+                f"the published layer refuses the delivery ({error.diag.constraint_name})",
+                todo="Nothing was published. Run `makan db migrate`; look for the same value in "
+                "rows of another feed.",
+            ) from error
 
     def _quarantined_keys(self) -> list[str]:
         query = queries.load("stage")["quarantined_keys"]

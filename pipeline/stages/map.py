@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,10 +14,17 @@ from pipeline.stages.batch import Context, Found, Raw, Rows
 def survey(names: list[str], context: Context, where: str) -> Found:
     """Compares the file's columns with the feed before any row is read.
 
-    Raises ArrivalError when a mapped column is not there; names every column that the feed neither
-    maps nor ignores.
+    Raises ArrivalError when a mapped column is not there or stands twice; names every column that
+    the feed neither maps nor ignores.
     """
     feed = context.feed
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ArrivalError(
+            f"has several columns called {', '.join(doubled)}",
+            where=where,
+            todo="Ask for a file in which every column has its own name.",
+        )
     needed = {source for column in feed.columns for source in column.sources}
     if feed.source.points:
         needed |= {feed.source.points.x, feed.source.points.y}
@@ -38,30 +46,48 @@ def survey(names: list[str], context: Context, where: str) -> Found:
 
 def as_text(values: pa.Array) -> pa.Array:
     """Any column as text; whole floats without their .0, as spreadsheets make of codes."""
-    if pa.types.is_floating(values.type):
-        whole = pc.all(pc.equal(values, pc.trunc(values))).as_py()
-        fits = pc.all(pc.less(pc.abs(values), 2.0**53)).as_py()
-        if whole and fits:
-            values = values.cast(pa.int64())
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if pa.types.is_timestamp(values.type):
-        return pc.strftime(values, format="%Y-%m-%dT%H:%M:%SZ")
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return as_text(values.dictionary_decode())
+    if pa.types.is_floating(kind):
+        return _float_text(values)
+    if pa.types.is_timestamp(kind):
+        form = "%Y-%m-%dT%H:%M:%S" + ("%z" if kind.tz else "")
+        return pc.strftime(values, format=form)
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return pa.array([_json(value) for value in values.to_pylist()], type=pa.string())
     return values.cast(pa.string())
+
+
+def _float_text(values: pa.Array) -> pa.Array:
+    """NaN is what GDAL makes of an empty cell."""
+    given = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    whole = pc.and_(pc.equal(given, pc.trunc(given)), pc.less(pc.abs(given), 2.0**53))
+    integers = pc.if_else(whole, given, pa.scalar(None, values.type)).cast(pa.int64())
+    return pc.coalesce(integers.cast(pa.string()), given.cast(pa.string()))
+
+
+def _json(value: object) -> str | None:
+    if value is None:
+        return None
+    return value.hex() if isinstance(value, bytes) else orjson.dumps(value, default=str).decode()
 
 
 def _one(raw: Raw, column: Column) -> pa.Array:
     if column.source is None:
-        return pa.array([column.value] * len(raw.lines))
+        return pa.repeat(column.value, len(raw.lines))
     arrays = [raw.columns.column(name).combine_chunks() for name in column.sources]
-    if len(arrays) == 1:
-        values = arrays[0]
-    else:
-        texts = [as_text(array) for array in arrays]
-        values = pc.binary_join_element_wise(*texts, column.join, null_handling="emit_null")
+    values = arrays[0] if len(arrays) == 1 else _joined(arrays, column.join)
     if column.nulls or column.values:
         values = _translate(as_text(values), column)
     return values
+
+
+def _joined(arrays: list[pa.Array], join: str) -> pa.Array:
+    """Parts as one text; a row that lacks a part lacks the whole."""
+    texts = [pc.utf8_trim_whitespace(as_text(array)) for array in arrays]
+    texts = [pc.if_else(pc.equal(one, ""), pa.scalar(None, pa.string()), one) for one in texts]
+    return pc.binary_join_element_wise(*texts, join, null_handling="emit_null")
 
 
 def _translate(values: pa.Array, column: Column) -> pa.Array:

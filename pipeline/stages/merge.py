@@ -33,6 +33,7 @@ def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
         "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
         "staged": sql.SQL(", ").join(sql.Identifier("s", name) for name in names),
         "current": sql.SQL(", ").join(sql.Identifier("t", name) for name in names),
+        "key": sql.SQL(", ").join(map(sql.Identifier, key)),
         "match": sql.SQL(" AND ").join(
             sql.SQL("{} = {}").format(sql.Identifier("t", name), sql.Identifier("s", name))
             for name in key
@@ -58,13 +59,13 @@ def merge(
     def run_query(name: str) -> int:
         return connection.execute(sql.SQL(named[name]).format(**parts), values).rowcount
 
-    run_query("index_stage")
     row = connection.execute(sql.SQL(named["is_empty"]).format(**parts)).fetchone()
     if row and row[0]:
         run_query("before_bulk")
-        inserted = run_query("insert")
+        inserted = run_query("fill")
         run_query("after_bulk")
         return Merged(inserted, 0, 0)
+    run_query("analyze_stage")
     updated = run_query("update")
     removed = run_query("remove") if context.feed.delivery == "full" else 0
     inserted = run_query("insert")

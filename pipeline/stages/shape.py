@@ -67,6 +67,7 @@ class Shaper:
     def _to_city(self) -> None:
         city = self.context.city
         self.made = geo.reproject(self.given, self.crs, city.crs)
+        self.moved = self.made is not self.given
         outside = self.alive & ~geo.within(self.made, city.extent.bounds)
         if not outside.any():
             return
@@ -82,12 +83,13 @@ class Shaper:
         self.made = geo.promote(self.made, self.wanted.type)
         types = shapely.get_type_id(self.made)
         wrong = self.alive & (types != geo.TYPES[self.wanted.type])
-        # A collection may still be an area: repair takes its parts of the right dimension.
         names = [geo.TYPE_NAMES.get(int(number), "curve") for number in types[wrong]]
         self._drop(wrong, "geometry.type", values=names, details=self.wanted.type)
 
     def _repair(self, invalid_as_drawn: Mask) -> None:
-        invalid = self.alive & (invalid_as_drawn | ~shapely.is_valid(self.made))
+        invalid = self.alive & invalid_as_drawn
+        if self.moved:
+            invalid |= self.alive & ~shapely.is_valid(self.made)
         if not invalid.any():
             return
         reasons = shapely.is_valid_reason(

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-import adbc_driver_postgresql.dbapi
-import numpy as np
+import psycopg
 import pyarrow as pa
-import shapely
 from psycopg import sql
 
 from pipeline.db import queries
-from pipeline.db.engine import Connection, Database
+from pipeline.db.engine import Connection
 from pipeline.derive import tables
-from pipeline.stages.batch import Context, Geometries, Lines, Mask, Rows
+from pipeline.stages.batch import Context, Lines
+from pipeline.stages.judge import Judged
+from pipeline.stages.write import Writer
 
 STAGE = "stage"
 
@@ -22,15 +22,15 @@ STAGE = "stage"
 class Staging:
     """The staging table of one run; it is dropped at the end whatever happens."""
 
-    def __init__(self, database: Database, context: Context, run: int) -> None:
+    def __init__(self, writer: Writer, context: Context, run: int) -> None:
         """Nothing is made before ``open``."""
-        self.database = database
+        self.writer = writer
         self.context = context
         self.name = f"{context.layer.id}_{run}"
 
     @contextmanager
     def open(self, connection: Connection) -> Iterator[Staging]:
-        """Makes the table (as ``data.<layer>`` without its id) and the COPY connection."""
+        """Makes the table: as ``data.<layer>``, without its id."""
         columns = [*self.columns, tables.LINE]
         connection.execute(
             sql.SQL(queries.load("stage")["create"]).format(
@@ -40,10 +40,9 @@ class Staging:
             )
         )
         try:
-            with adbc_driver_postgresql.dbapi.connect(self.database.uri("loader")) as self._copy:
-                yield self
+            yield self
         finally:
-            if not connection.broken:
+            with suppress(psycopg.OperationalError):
                 self.drop(connection, self.name)
 
     @property
@@ -57,19 +56,14 @@ class Staging:
         names = [field.name for field in self.context.layer.fields]
         return [*names, tables.GEOMETRY] if self.context.layer.geometry else names
 
-    def add(self, rows: Rows, good: Mask) -> int:
-        """Copies the rows that ``good`` chooses; their number."""
-        chosen = pa.array(good)
-        columns = {name: values.filter(chosen) for name, values in rows.columns.items()}
-        if rows.geometry is not None:
-            columns[tables.GEOMETRY] = ewkb(rows.geometry[good], self.context.city.srid)
-        columns[tables.LINE] = pa.array(rows.lines[good])
-        table = pa.table(columns)
-        if table.num_rows:
-            with self._copy.cursor() as cursor:
-                cursor.adbc_ingest(self.name, table, mode="append", db_schema_name=STAGE)
-            self._copy.commit()
-        return int(table.num_rows)
+    def add(self, judged: Judged) -> None:
+        """Copies the good rows of a batch."""
+        chosen = pa.array(judged.good)
+        columns = {name: values.filter(chosen) for name, values in judged.rows.columns.items()}
+        if judged.ewkb is not None:
+            columns[tables.GEOMETRY] = pa.array(judged.ewkb[judged.good], type=pa.binary())
+        columns[tables.LINE] = pa.array(judged.rows.lines[judged.good])
+        self.writer.copy(STAGE, self.name, pa.table(columns))
 
     def remove(self, connection: Connection, lines: Lines) -> None:
         """Takes rows out again that a look at the whole delivery has condemned."""
@@ -87,9 +81,3 @@ class Staging:
         """Drops the staging table called ``name``."""
         table = sql.Identifier(STAGE, name)
         connection.execute(sql.SQL(queries.load("stage")["drop"]).format(stage=table))
-
-
-def ewkb(geometries: Geometries, srid: int) -> pa.Array:
-    """Geometries as EWKB with their SRID, which is what PostGIS receives in a binary COPY."""
-    raw = shapely.to_wkb(shapely.set_srid(geometries, srid), include_srid=True, output_dimension=2)
-    return pa.array(np.asarray(raw, dtype=object), type=pa.binary())

@@ -16,6 +16,9 @@ from pipeline.errors import GuardError
 from pipeline.stages.batch import Context, Found, Lines, Rows
 from pipeline.stages.judge import Judged
 
+# Between the parts of a key: no text holds it, so that "a b" and "c" is not "a" and "b c".
+_BETWEEN = "\x1f"
+
 
 @dataclass
 class Keys:
@@ -30,7 +33,7 @@ class Keys:
         self.lines.append(rows.lines)
         for names in self._identities():
             parts = [rows.columns[name].cast(pa.string()) for name in names]
-            joined = pc.binary_join_element_wise(*parts, " ", null_handling="emit_null")
+            joined = pc.binary_join_element_wise(*parts, _BETWEEN, null_handling="emit_null")
             self.columns.setdefault(names, []).append(joined)
 
     def _identities(self) -> list[tuple[str, ...]]:
@@ -51,19 +54,19 @@ class Keys:
                     "key.duplicate",
                     shared,
                     field_name=" ".join(names),
-                    values=[key] * len(shared),
+                    values=[key.replace(_BETWEEN, " ")] * len(shared),
                     details=f"rows {', '.join(map(str, shared[:8]))}{' …' * (len(shared) > 8)}",
                 )
         return found
 
     def of(self, lines: Lines) -> dict[int, str | None]:
-        """The key of each of ``lines``."""
+        """The key of each of ``lines``, as people read it."""
         if not self.lines:
             return {}
         every = np.concatenate(self.lines)
         chosen = np.isin(every, lines)
         keys = pa.chunked_array(self.columns[self.layer.key]).combine_chunks()
-        found = keys.filter(pa.array(chosen)).to_pylist()
+        found = pc.replace_substring(keys.filter(pa.array(chosen)), _BETWEEN, " ").to_pylist()
         return dict(zip(every[chosen].tolist(), found, strict=True))
 
 
@@ -76,12 +79,11 @@ class Shapes:
 
     def add(self, judged: Judged) -> None:
         """Remembers the geometries of one batch's good rows."""
-        if judged.rows.geometry is None or not judged.good.any():
+        if judged.ewkb is None or judged.rows.geometry is None:
             return
-        wkb = np.asarray(shapely.to_wkb(judged.rows.geometry[judged.good]), dtype=object)
-        present = np.array([one is not None for one in wkb])
-        self.lines.append(judged.rows.lines[judged.good][present])
-        self.hashes.append(pd.util.hash_array(wkb[present], categorize=False))
+        drawn = judged.good & ~shapely.is_missing(judged.rows.geometry)
+        self.lines.append(judged.rows.lines[drawn])
+        self.hashes.append(pd.util.hash_array(judged.ewkb[drawn], categorize=False))
 
     def doubled(self) -> Found:
         """geometry.duplicate for every row after the first that has the same geometry."""

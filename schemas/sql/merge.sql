@@ -2,9 +2,14 @@
 -- Whether the layer holds nothing yet, so that indexes are better made afterwards.
 SELECT NOT EXISTS (SELECT 1 FROM {target})
 
--- name: index_stage
--- Statistics, without which the planner takes the staging table for tiny.
-ANALYZE {stage}
+-- name: analyze_stage
+-- Statistics of the key, without which the planner takes the staging table for tiny.
+ANALYZE {stage} ({key})
+
+-- name: fill
+-- All rows into an empty layer, in the order they were copied.
+INSERT INTO {target} ({columns}, run_id, source_line)
+SELECT {staged}, %(run)s, s.source_line FROM {stage} s
 
 -- name: update
 -- Rows whose key is published already and whose content differs; the former version goes to history.

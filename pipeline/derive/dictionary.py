@@ -13,7 +13,8 @@ _HEAD = """\
 
 Made by `makan schema generate` from `schemas/layers/*.toml`; change it there. A column is called
 the same in every city's tables; where a city's clients see another name (`nosazi` for `parcel_code`
-in Qom), it stands in brackets. Privacy: P0 public, P1 staff, P2 restricted, P3 personal. Only P0 is in the `api` views.
+in Qom), it stands in brackets. Privacy: P0 public, P1 staff, P2 restricted, P3 personal. Only P0
+is in the `api` views.
 """
 
 
@@ -74,8 +75,8 @@ def findings_markdown(catalog: Catalog) -> str:
     """Every kind of finding as a table."""
     lines = [
         "# Findings\n",
-        "Made by `makan schema generate` from `schemas/findings.toml`. An error sets the row aside in",
-        "quarantine, a warning loads it and says so, an info only tells.\n",
+        "Made by `makan schema generate` from `schemas/findings.toml`. An error sets the row aside",
+        "in quarantine, a warning loads it and says so, an info only tells.\n",
         "| code | severity | ISO 19157 element | message | پیام |",
         "|---|---|---|---|---|",
     ]

@@ -163,7 +163,7 @@ def _indexes(table: Table, layer: LayerContract) -> Iterator[Index]:
 
 
 def table(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
-    """The table of ``layer`` in the schema ``data``, geometry in ``srid``, added to ``metadata``."""
+    """The table of ``layer`` in the schema ``data``, geometry in ``srid``, in ``metadata``."""
     made = Table(
         layer.id,
         metadata,

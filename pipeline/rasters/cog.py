@@ -13,7 +13,7 @@ from rio_cogeo.cogeo import cog_validate
 from pipeline.contracts.raster import Encoding, RasterContract
 from pipeline.errors import ResourceError
 from pipeline.rasters.disk import writing
-from pipeline.rasters.opening import CACHE_MB
+from pipeline.rasters.opening import CACHE_BYTES
 
 _PREDICTORS = {1: "NO", 2: "STANDARD", 3: "FLOATING_POINT"}
 _BLOCK = 2**20
@@ -55,7 +55,7 @@ def write(source: Path, target: Path, contract: RasterContract, *, driver: str =
     The folder of ``target`` takes GDAL's temporary overviews too. Raises ResourceError when there
     is no room, or when what was written is no COG.
     """
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB, GDAL_PAM_ENABLED="NO"), writing(target):
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_PAM_ENABLED="NO"), writing(target):
         with rasterio.open(source, driver=driver) as dataset:
             rasterio.shutil.copy(dataset, target, driver="COG", **options(contract.encoding))
         _validate(target)

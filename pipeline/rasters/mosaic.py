@@ -19,7 +19,7 @@ from rasterio.enums import ColorInterp
 from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract
 from pipeline.errors import GuardError
-from pipeline.rasters.opening import CACHE_MB
+from pipeline.rasters.opening import CACHE_BYTES
 
 _TYPES = {"uint8": "Byte", "float32": "Float32"}
 _ON_GRID = 1e-3  # of a pixel
@@ -54,7 +54,7 @@ class Grid:
 
 def tile(path: Path) -> Tile:
     """The sheet in ``path``."""
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB), rasterio.open(path, driver="GTiff") as dataset:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), rasterio.open(path, driver="GTiff") as dataset:
         return Tile(path, dataset.width, dataset.height, dataset.transform)
 
 

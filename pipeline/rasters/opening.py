@@ -18,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 Dataset = Any
 FAULTS = (RasterioError, CPLE_BaseError)
-CACHE_MB = 256
+CACHE_BYTES = 256 * 2**20  # rasterio hands it to GDAL as bytes, though GDAL's own option is in MB
 
 _SIGNATURES = (
     (b"II*\0", "GTiff"),
@@ -37,7 +37,7 @@ _ARRIVALS = {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
-    "GDAL_CACHEMAX": CACHE_MB,
+    "GDAL_CACHEMAX": CACHE_BYTES,
 }
 TAKEN = "GeoTIFF, JPEG, PNG, JPEG 2000"
 

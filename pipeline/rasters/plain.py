@@ -22,7 +22,7 @@ from pipeline.rasters import crs as crses
 from pipeline.rasters.disk import writing
 from pipeline.rasters.georeference import Georeference
 from pipeline.rasters.header import Header, is_rotated
-from pipeline.rasters.opening import CACHE_MB, FAULTS, Dataset
+from pipeline.rasters.opening import CACHE_BYTES, FAULTS, Dataset
 from pipeline.rasters.reading import Valid, Values
 from pipeline.rasters.scan import TILE, Sink, windows
 
@@ -39,7 +39,7 @@ _FORMAT = {
 }
 _ENVIRONMENT = {
     "GDAL_TIFF_INTERNAL_MASK": True,
-    "GDAL_CACHEMAX": CACHE_MB,
+    "GDAL_CACHEMAX": CACHE_BYTES,
     "GDAL_PAM_ENABLED": "NO",
 }
 

@@ -18,7 +18,7 @@ from pipeline.rasters import crs as crses
 from pipeline.rasters import plain
 from pipeline.rasters.georeference import Georeference
 from pipeline.rasters.header import pixel_size
-from pipeline.rasters.opening import CACHE_MB, Dataset
+from pipeline.rasters.opening import CACHE_BYTES, Dataset
 from pipeline.rasters.placement import Placement
 from pipeline.rasters.scan import windows
 
@@ -35,7 +35,7 @@ def warp(
     one survey fit together. Imagery is resampled by cubic convolution; heights bilinearly, which
     never overshoots.
     """
-    environment = rasterio.Env(GDAL_CACHEMAX=CACHE_MB, GDAL_NUM_THREADS="ALL_CPUS")
+    environment = rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_NUM_THREADS="ALL_CPUS")
     with environment, rasterio.open(source) as dataset:
         how = _how(contract, city)
         with WarpedVRT(dataset, **how) as guess:

@@ -1,0 +1,307 @@
+"""Heights (or any measured raster) as a coverage, as a pygeoapi provider with bounded answers.
+
+Provider definition (``pipeline.derive.raster_collections`` writes it):
+
+    type: coverage
+    name: pipeline.serve.coverage.RasterCoverage
+    data: <layer id>
+    storage_crs: <URI of the city's CRS>
+    options:
+        home: <MAKAN_HOME>
+        max_pixels: 16000000                 # of one GeoTIFF
+        max_values: 1000000                  # of one CoverageJSON
+        bands:
+            - {name: height, title: {fa: ..., en: ...}, unit: m}
+    format: {name: GTiff, mimetype: image/tiff; application=geotiff}
+
+A request for the whole raster is answered by as fine an overview as fits; a request for a part
+that is too large is refused (413) and says how it can be asked for. ``scale-factor`` and
+``scale-size`` reach us through ``raster_api``; pygeoapi's own endpoint does not pass them on.
+"""
+
+from __future__ import annotations
+
+import math
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from pygeoapi.provider.base import (
+    BaseProvider,
+    ProviderNoDataError,
+    ProviderRequestEntityTooLargeError,
+)
+from pyproj import CRS
+from rasterio.enums import Resampling
+from rasterio.io import MemoryFile
+from rasterio.windows import Window
+
+from pipeline.serve import coverage_json
+from pipeline.serve.raster_source import (
+    Bounds,
+    Dataset,
+    Source,
+    crs_of,
+    crs_uri,
+    is_north_first,
+    moved,
+    refused,
+)
+
+_TILE = 256
+_AXES = {"x": 0, "E": 0, "y": 1, "N": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How finely to answer: ``factor`` 2 halves both sides; ``size`` is (columns, rows).
+
+    ``fit``: whatever part is asked for, as finely as this many values allow.
+    """
+
+    factor: float | None = None
+    size: tuple[int, int] | None = None
+    fit: int | None = None
+
+
+SCALING: ContextVar[Scaling | None] = ContextVar("scaling", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the raster: the window in pixels, and the size it is answered in."""
+
+    window: Window
+    columns: int
+    rows: int
+
+    def transform(self, dataset: Dataset) -> Affine:
+        """Corners of answered pixels to coordinates."""
+        across, down = self.window.width / self.columns, self.window.height / self.rows
+        corner: Affine = dataset.window_transform(self.window)
+        return corner @ Affine.scale(across, down)
+
+
+class RasterCoverage(BaseProvider):  # type: ignore[misc]
+    """The coverage of one raster layer."""
+
+    def __init__(self, provider_def: dict[str, Any]) -> None:
+        """From the definition above; the COG is opened by each request."""
+        super().__init__(provider_def)
+        self.source = Source.of(provider_def)
+        self.bands: list[coverage_json.Band] = self.options["bands"]
+        self.native_format = provider_def["format"]["name"]
+        self.axes = list(_AXES)
+        self.num_bands = len(self.bands)
+        self.crs = crs_uri(self.storage_crs)
+        self.filename = f"{self.source.layer}.tif"
+        self._fields: dict[str, Any] = coverage_json.fields(self.bands)
+
+    def get_fields(self) -> dict[str, Any]:
+        """The bands with their unit and title."""
+        return self._fields
+
+    @property
+    def _coverage_properties(self) -> dict[str, Any]:
+        """What pygeoapi's description of the collection asks for."""
+        served = self.source.served()
+        if served is None:
+            return {"width": 0, "height": 0, "resx": 0.0, "resy": 0.0}
+        xmin, ymin, xmax, ymax = served.bounds
+        return {
+            "width": served.width,
+            "height": served.height,
+            "resx": (xmax - xmin) / served.width,
+            "resy": (ymax - ymin) / served.height,
+        }
+
+    def query(
+        self,
+        properties: list[str] | None = None,
+        subsets: dict[str, list[Any]] | None = None,
+        bbox: list[float] | None = None,
+        bbox_crs: str | int | None = None,
+        format_: str = "json",
+        **_: Any,
+    ) -> dict[str, Any] | bytes:
+        """CoverageJSON (a dict) or, if ``format_`` is the definition's, a GeoTIFF.
+
+        Raises ProviderNoDataError (204) outside the raster, ProviderInvalidQueryError (400),
+        ProviderRequestEntityTooLargeError (413).
+        """
+        bands = self._chosen(properties)
+        native = format_ == self.native_format
+        most = self.options["max_pixels" if native else "max_values"] // len(bands)
+        with self.source.opened() as dataset:
+            box = self._box(dataset, subsets or {}, bbox or [], bbox_crs)
+            part = _part(dataset, box, most)
+            values, valid = _pixels(dataset, part, [number for number, _ in bands])
+            transform = part.transform(dataset)
+            if native:
+                return _geotiff(dataset, values, valid, transform)
+        chosen = [band for _, band in bands]
+        return coverage_json.grid(chosen, values, valid, transform, self.storage_crs)
+
+    def _chosen(self, names: list[str] | None) -> list[tuple[int, coverage_json.Band]]:
+        """The bands that ``properties`` names, with their number in the file."""
+        known = {band["name"]: (number, band) for number, band in enumerate(self.bands, start=1)}
+        unknown = [name for name in names or [] if name not in known]
+        if unknown:
+            raise refused(f"properties: {', '.join(unknown)} is none of {', '.join(known)}")
+        return [known[name] for name in dict.fromkeys(names or known)]
+
+    def _box(
+        self,
+        dataset: Dataset,
+        subsets: dict[str, list[Any]],
+        bbox: list[float],
+        bbox_crs: str | int | None,
+    ) -> Bounds | None:
+        """The wanted box in the raster's CRS, None for the whole."""
+        if subsets and bbox:
+            raise refused("give either bbox or subset, not both")
+        if subsets:
+            return _subset(dataset, subsets)
+        if not bbox:
+            return None
+        numbers = [float(number) for number in bbox]
+        if len(numbers) == 6:
+            del numbers[5], numbers[2]
+        if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+            raise refused("bbox: give 4 finite numbers")
+        given = crs_of(bbox_crs) if bbox_crs else crs_of("OGC:CRS84")
+        xmin, ymin, xmax, ymax = _in_x_y(numbers, given)
+        if xmin > xmax or ymin > ymax:
+            raise refused("bbox: the lower left corner comes first")
+        box = moved((xmin, ymin, xmax, ymax), given, self.storage_crs)
+        if not all(map(math.isfinite, box)):
+            raise ProviderNoDataError
+        return box
+
+    def __repr__(self) -> str:
+        return f"<RasterCoverage> {self.data}"
+
+
+def _in_x_y(numbers: list[float], crs: CRS) -> list[float]:
+    """A box in the axis order of its CRS as x before y."""
+    if is_north_first(crs):
+        return [numbers[1], numbers[0], numbers[3], numbers[2]]
+    return numbers
+
+
+def _subset(dataset: Dataset, subsets: dict[str, list[Any]]) -> Bounds:
+    """``subset=E(488600:488700),N(...)`` as a box; an axis that is not named is whole."""
+    box = [*dataset.bounds]
+    for axis, ends in subsets.items():
+        if axis not in _AXES:
+            raise refused(f"subset: there is no axis {axis}; there are {', '.join(_AXES)}")
+        place = _AXES[axis]
+        low, high = (ends[0], ends[-1])
+        for index, end in ((place, low), (place + 2, high)):
+            if end != "*":
+                box[index] = _number(end)
+        if box[place] > box[place + 2]:
+            raise refused(f"subset: {axis} ends before it begins")
+    return (box[0], box[1], box[2], box[3])
+
+
+def _number(end: Any) -> float:
+    try:
+        found = float(end)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise refused(f"subset: {end!r} is no number")
+    return found
+
+
+def _part(dataset: Dataset, box: Bounds | None, most: int) -> Part:
+    """Which pixels to read, and how many to answer."""
+    whole = Window(0, 0, dataset.width, dataset.height)
+    window = whole if box is None else _window(dataset, box)
+    scaling = SCALING.get() or Scaling(fit=most if box is None else None)
+    columns, rows = _size(window, scaling)
+    if columns * rows > most:
+        told = (
+            f"{columns} x {rows} values are too many, at most {most:,} are sent at once; "
+            "ask for a smaller bbox, for scale-factor or scale-size, or for GeoTIFF"
+        )
+        raise ProviderRequestEntityTooLargeError(told)
+    return Part(window, columns, rows)
+
+
+def _size(window: Window, scaling: Scaling) -> tuple[int, int]:
+    """Columns and rows of the answer."""
+    if scaling.size:
+        return scaling.size
+    factor = scaling.factor or 1.0
+    if scaling.fit:
+        # Rounded up a little, because columns and rows are rounded on their own.
+        factor = max(1.0, math.sqrt(window.width * window.height / scaling.fit) * 1.01)
+    return max(1, int(window.width / factor)), max(1, int(window.height / factor))
+
+
+def _window(dataset: Dataset, box: Bounds) -> Window:
+    """The pixels that ``box`` touches; ProviderNoDataError where there are none."""
+    inverse = ~dataset.transform
+    left, top = inverse @ (box[0], box[3])
+    right, bottom = inverse @ (box[2], box[1])
+    # A box that ends on a pixel's edge, but for rounding, does not touch the pixel beyond.
+    first_column, last_column = math.floor(left + 1e-6), math.ceil(right - 1e-6)
+    first_row, last_row = math.floor(top + 1e-6), math.ceil(bottom - 1e-6)
+    columns = slice(max(first_column, 0), min(max(last_column, first_column + 1), dataset.width))
+    rows = slice(max(first_row, 0), min(max(last_row, first_row + 1), dataset.height))
+    if columns.start >= columns.stop or rows.start >= rows.stop:
+        raise ProviderNoDataError
+    width, height = columns.stop - columns.start, rows.stop - rows.start
+    return Window(columns.start, rows.start, width, height)
+
+
+def _pixels(dataset: Dataset, part: Part, bands: list[int]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Values (bands, rows, columns), averaged where answered more coarsely, and which are valid."""
+    coarser = part.columns < part.window.width or part.rows < part.window.height
+    found = dataset.read(
+        bands,
+        window=part.window,
+        out_shape=(len(bands), part.rows, part.columns),
+        resampling=Resampling.average if coarser else Resampling.nearest,
+        masked=True,
+    )
+    valid = ~np.ma.getmaskarray(found).any(axis=0)
+    return found.data, valid
+
+
+def _geotiff(
+    dataset: Dataset, values: NDArray[Any], valid: NDArray[Any], transform: Affine
+) -> bytes:
+    """A tiled, compressed GeoTIFF with nodata where not ``valid``."""
+    if dataset.nodata is not None:
+        values = np.where(valid, values, values.dtype.type(dataset.nodata))
+    floating = np.issubdtype(values.dtype, np.floating)
+    profile = {
+        "driver": "GTiff",
+        "dtype": values.dtype,
+        "count": len(values),
+        "height": values.shape[1],
+        "width": values.shape[2],
+        "crs": dataset.crs,
+        "transform": transform,
+        "nodata": dataset.nodata,
+        "tiled": True,
+        "blockxsize": _TILE,
+        "blockysize": _TILE,
+        "compress": "DEFLATE",
+        "predictor": 3 if floating else 2,
+    }
+    with rasterio.Env(GDAL_PAM_ENABLED="NO"), MemoryFile() as memory:
+        with memory.open(**profile) as written:
+            written.write(values)
+            for number, name in enumerate(dataset.descriptions[: len(values)], start=1):
+                if name:
+                    written.set_band_description(number, name)
+        content: bytes = memory.read()
+        return content

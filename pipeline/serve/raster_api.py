@@ -1,0 +1,102 @@
+"""pygeoapi's coverage and map endpoints, with the parameters that pygeoapi does not pass on.
+
+Same signatures as pygeoapi's own functions, which they call: put them in the place of
+``pygeoapi.api.coverages.get_collection_coverage`` and ``pygeoapi.api.maps.get_collection_map``.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pygeoapi.api import coverages, maps, validate_bbox
+from pygeoapi.formats import F_HTML
+
+from pipeline.serve.coverage import SCALING, Scaling
+
+#: Parameters of a coverage that go beyond pygeoapi's.
+COVERAGE_PARAMETERS = ("scale-factor", "scale-size")
+
+Answer = tuple[dict[str, str], int, Any]
+
+_SIZE = re.compile(r"(?:x|E)\((\d{1,6})\),(?:y|N)\((\d{1,6})\)")
+_VALUES_ON_A_PAGE = 20_000
+_HOW = "scale-size: give it as x(400),y(300)"
+
+_coverage = coverages.get_collection_coverage
+_map = maps.get_collection_map
+
+
+def get_collection_coverage(api: Any, request: Any, dataset: str) -> Answer:
+    """GET /collections/{id}/coverage, with scale-factor and scale-size."""
+    try:
+        validate_bbox(request.params.get("bbox"))
+        wanted = scaling(request.params)
+        if wanted is None and request.format == F_HTML:
+            wanted = Scaling(fit=_VALUES_ON_A_PAGE)
+    except ValueError as error:
+        headers = request.get_response_headers(**api.api_headers)
+        found: Answer = api.get_exception(
+            HTTPStatus.BAD_REQUEST, headers, request.format, "InvalidParameterValue", str(error)
+        )
+        return found
+    token = SCALING.set(wanted)
+    try:
+        answer: Answer = _coverage(api, request, dataset)
+        return answer
+    finally:
+        SCALING.reset(token)
+
+
+def scaling(parameters: Mapping[str, str]) -> Scaling | None:
+    """How finely a request wants its answer; ValueError says what is wrong with it."""
+    factor, size = parameters.get("scale-factor"), parameters.get("scale-size")
+    if factor is not None and size is not None:
+        raise ValueError("give either scale-factor or scale-size, not both")
+    if size is not None:
+        match = _SIZE.fullmatch(size.replace(" ", ""))
+        if match is None or "0" in match.groups():
+            raise ValueError(_HOW)
+        return Scaling(size=(int(match[1]), int(match[2])))
+    return None if factor is None else Scaling(factor=_factor(factor))
+
+
+def _factor(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not (math.isfinite(found) and found > 0):
+        raise ValueError("scale-factor: give a number above 0; 2 halves both sides")
+    return found
+
+
+def get_collection_map(api: Any, request: Any, dataset: str, style: str | None = None) -> Answer:
+    """GET /collections/{id}/map, in any of the provider's formats instead of its one."""
+    chosen = _answering(api, dataset, request.params.get("f"))
+    answer: Answer = _map(chosen, request, dataset, style)
+    return answer
+
+
+def _answering(api: Any, dataset: str, form: str | None) -> Any:
+    """``api`` as if the map provider of ``dataset`` had the format ``form``, if it offers that."""
+    resources = api.config["resources"]
+    resource = resources.get(dataset)
+    if form is None or resource is None:
+        return api
+    providers = [_formatted(provider, form) for provider in resource["providers"]]
+    changed = {**resources, dataset: {**resource, "providers": providers}}
+    chosen = copy.copy(api)
+    chosen.config = {**api.config, "resources": changed}
+    return chosen
+
+
+def _formatted(provider: dict[str, Any], form: str) -> dict[str, Any]:
+    formats = (provider.get("options") or {}).get("formats", {})
+    if provider["type"] != "map" or form not in formats:
+        return provider
+    return {**provider, "format": {"name": form, "mimetype": formats[form]}}

@@ -1,0 +1,139 @@
+"""Maps of a raster: any box, in any offered CRS and size, as a pygeoapi map provider.
+
+Provider definition (``pipeline.derive.raster_collections`` writes it):
+
+    type: map
+    name: pipeline.serve.raster_map.RasterMap
+    data: <layer id>
+    storage_crs: <URI of the city's CRS>     # the map's CRS where the request names none
+    options:
+        home: <MAKAN_HOME>
+        max_pixels: 16000000                 # of one image
+        heights: [850.0, 1400.0] | null      # believable range: heights are drawn as a hillshade
+        formats: {png: image/png, jpeg: image/jpeg}
+    format: {name: png, mimetype: image/png}
+
+pygeoapi answers in ``format`` only; ``raster_api.get_collection_map`` lets ``f`` choose.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+from pygeoapi.crs import DEFAULT_CRS, transform_bbox
+from pygeoapi.provider.base import BaseProvider, ProviderRequestEntityTooLargeError
+from pyproj import CRS
+from pyproj.exceptions import ProjError
+
+from pipeline.serve import raster_image
+from pipeline.serve.raster_source import Bounds, Dataset, Source, crs_of, crs_uri, moved, refused
+from pipeline.serve.raster_view import view
+
+_WORLD = (-180.0, -90.0, 180.0, 90.0)
+_FALSE = ("false", "0", "no")
+_METRES_PER_DEGREE = 111_320.0
+
+
+class RasterMap(BaseProvider):  # type: ignore[misc]
+    """Maps of one raster layer."""
+
+    def __init__(self, provider_def: dict[str, Any]) -> None:
+        """From the definition above; the COG is opened by each request."""
+        super().__init__(provider_def)
+        self.source = Source.of(provider_def)
+        self.form = provider_def["format"]["name"]
+
+    def get_fields(self) -> dict[str, Any]:
+        """An image has no fields."""
+        return {}
+
+    def query(
+        self,
+        bbox: list[float] | tuple[float, ...] = _WORLD,
+        width: int = 500,
+        height: int = 300,
+        crs: str | None = None,
+        **more: Any,
+    ) -> bytes:
+        """The image of ``bbox`` (x before y, in ``crs``), ``width`` x ``height`` pixels.
+
+        Raises ProviderInvalidQueryError (400), ProviderRequestEntityTooLargeError (413).
+        """
+        form = more.get("format_") or self.form
+        if form not in self.options.get("formats", {self.form}):
+            raise refused(f"f: maps are not offered as {form!r}")
+        self._must_be_drawable(width, height)
+        target = crs_of(crs) if crs else self.storage_crs
+        transparent = str(more.get("transparent", True)).lower() not in _FALSE
+        with self.source.opened() as dataset:
+            box = self._box(dataset, bbox, target)
+            pixels, known = self._drawn(dataset, box, target, (width, height))
+        return raster_image.encode(pixels, known, form, transparent=transparent)
+
+    def _must_be_drawable(self, width: int, height: int) -> None:
+        if width < 1 or height < 1:
+            raise refused("width and height: give 1 or more")
+        most = self.options["max_pixels"]
+        if width * height > most:
+            told = f"a map of {width} x {height} is too large; at most {most:,} pixels are drawn"
+            raise ProviderRequestEntityTooLargeError(told)
+
+    def _box(self, dataset: Dataset, bbox: Any, target: CRS) -> Bounds:
+        """The box to draw; pygeoapi asks for the world when the request names none, and then
+        the whole raster is meant."""
+        box = tuple(float(number) for number in bbox)
+        if len(box) != 4:
+            raise refused("bbox: give 4 numbers, xmin,ymin,xmax,ymax")
+        if box in (_WORLD, _world(target)):
+            return moved(tuple(dataset.bounds), _pyproj(dataset), target)
+        xmin, ymin, xmax, ymax = box
+        if not all(math.isfinite(number) for number in box) or xmin >= xmax or ymin >= ymax:
+            raise refused(
+                "bbox: give xmin,ymin,xmax,ymax with xmin < xmax and ymin < ymax, "
+                f"in reach of {crs_uri(target)}"
+            )
+        return (xmin, ymin, xmax, ymax)
+
+    def _drawn(
+        self, dataset: Dataset, box: Bounds, target: CRS, size: tuple[int, int]
+    ) -> tuple[raster_image.Pixels, raster_image.Known]:
+        heights = self.options.get("heights")
+        if not heights:
+            image = view(dataset, box, target, size)
+            return image.values, image.known
+        # Slopes need a neighbour on each side.
+        width, height = size
+        across, down = (box[2] - box[0]) / width, (box[3] - box[1]) / height
+        wide = (box[0] - across, box[1] - down, box[2] + across, box[3] + down)
+        ground = view(dataset, wide, target, (width + 2, height + 2))
+        pixel = _metres(target, box, (across, down))
+        believable = (heights[0], heights[1])
+        drawn = raster_image.tinted(ground.values[0], ground.known, pixel, believable)
+        return drawn, ground.known[1:-1, 1:-1]
+
+    def __repr__(self) -> str:
+        return f"<RasterMap> {self.data}"
+
+
+def _metres(crs: CRS, box: Bounds, pixel: tuple[float, float]) -> tuple[float, float]:
+    """A pixel in metres, near enough for a shade."""
+    if crs.is_geographic:
+        shrink = math.cos(math.radians((box[1] + box[3]) / 2))
+        return pixel[0] * _METRES_PER_DEGREE * shrink, pixel[1] * _METRES_PER_DEGREE
+    factor = float(crs.axis_info[0].unit_conversion_factor)
+    return pixel[0] * factor, pixel[1] * factor
+
+
+@cache
+def _world(target: CRS) -> tuple[float, ...]:
+    """The box pygeoapi passes on when a request names none: the world's, by its own arithmetic."""
+    try:
+        return tuple(transform_bbox(list(_WORLD), DEFAULT_CRS, target, always_xy=True))
+    except ProjError:
+        return _WORLD
+
+
+def _pyproj(dataset: Dataset) -> CRS:
+    return CRS.from_wkt(dataset.crs.to_wkt())

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, create_engine
 from pipeline import paths
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
+from pipeline.db.city import check_city as check_city
 from pipeline.db.cluster import ROLES, SUPERUSER
 from pipeline.db.engine import Database, unreachable
 from pipeline.derive import tables, views
@@ -131,21 +132,6 @@ def _own_city(connection: psycopg.Connection[tuple[object, ...]], schemas: Schem
     city = schemas.city
     connection.execute(queries.load("bootstrap")["claim_city"], [city.id, city.srid])
     check_city(connection, schemas)
-
-
-def check_city(connection: psycopg.Connection[tuple[object, ...]], schemas: Schemas) -> None:
-    """Raises DatabaseError unless the database is this city's and migrated."""
-    try:
-        found = connection.execute(queries.load("bootstrap")["read_city"]).fetchone()
-    except psycopg.errors.UndefinedTable:
-        found = None
-    if found is None:
-        raise DatabaseError("the database is not prepared", todo="Run `makan db migrate`.")
-    if found[0] != schemas.city.id:
-        raise DatabaseError(
-            f"the database belongs to the city {found[0]}, not to {schemas.city.id}",
-            todo="Set MAKAN_CITY, or use another MAKAN_HOME or MAKAN_DATABASE_URL.",
-        )
 
 
 def _derive(connection: psycopg.Connection[tuple[object, ...]], schemas: Schemas) -> None:

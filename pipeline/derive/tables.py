@@ -35,15 +35,14 @@ from sqlalchemy.types import TypeEngine
 
 from pipeline.contracts.layer import Field, FieldType, LayerContract, Rule
 from pipeline.contracts.registry import Schemas
-
-DATA = "data"
-HISTORY = "history"
-GEOMETRY = "geom"
-ID = "id"
-RUN = "run_id"
-LINE = "source_line"
-ENDED = "ended_by"
-SYSTEM_COLUMNS = (ID, RUN, LINE)
+from pipeline.derive.columns import DATA as DATA
+from pipeline.derive.columns import ENDED as ENDED
+from pipeline.derive.columns import GEOMETRY as GEOMETRY
+from pipeline.derive.columns import HISTORY as HISTORY
+from pipeline.derive.columns import ID as ID
+from pipeline.derive.columns import LINE as LINE
+from pipeline.derive.columns import RUN as RUN
+from pipeline.derive.columns import SYSTEM_COLUMNS as SYSTEM_COLUMNS
 
 _TYPES: dict[FieldType, type[TypeEngine[Any]]] = {
     "text": Text,

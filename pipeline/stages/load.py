@@ -16,7 +16,8 @@ import numpy as np
 import psycopg
 
 from pipeline.contracts.registry import Schemas
-from pipeline.db import ledger, migrate, queries
+from pipeline.db import ledger, queries
+from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account
 from pipeline.errors import DatabaseError, GuardError, MakanError
@@ -145,7 +146,7 @@ def load(
     arrival = ledger.arrival(path)
     digest = contract_digest(context)
     with database.connect("loader", autocommit=True) as connection:
-        migrate.check_city(connection, context.schemas)
+        check_city(connection, context.schemas)
         _lock(connection, context)
         before = ledger.published(connection, layer=context.layer.id, feed=context.feed.id)
         run = ledger.start(

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from pipeline.db import queries
 from pipeline.db.engine import Connection
-from pipeline.derive import tables
+from pipeline.derive.columns import DATA, HISTORY
 from pipeline.stages.batch import Context
 from pipeline.stages.stage import Staging
 
@@ -27,8 +27,8 @@ def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
     names = staging.columns
     key = context.layer.key
     return {
-        "target": sql.Identifier(tables.DATA, context.layer.id),
-        "history": sql.Identifier(tables.HISTORY, context.layer.id),
+        "target": sql.Identifier(DATA, context.layer.id),
+        "history": sql.Identifier(HISTORY, context.layer.id),
         "stage": staging.table,
         "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
         "staged": sql.SQL(", ").join(sql.Identifier("s", name) for name in names),

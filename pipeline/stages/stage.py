@@ -11,7 +11,7 @@ from psycopg import sql
 
 from pipeline.db import queries
 from pipeline.db.engine import Connection
-from pipeline.derive import tables
+from pipeline.derive.columns import DATA, GEOMETRY, LINE
 from pipeline.stages.batch import Context, Lines
 from pipeline.stages.judge import Judged
 from pipeline.stages.write import Writer
@@ -31,12 +31,12 @@ class Staging:
     @contextmanager
     def open(self, connection: Connection) -> Iterator[Staging]:
         """Makes the table: as ``data.<layer>``, without its id."""
-        columns = [*self.columns, tables.LINE]
+        columns = [*self.columns, LINE]
         connection.execute(
             sql.SQL(queries.load("stage")["create"]).format(
                 stage=self.table,
                 columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
-                target=sql.Identifier(tables.DATA, self.context.layer.id),
+                target=sql.Identifier(DATA, self.context.layer.id),
             )
         )
         try:
@@ -54,15 +54,15 @@ class Staging:
     def columns(self) -> list[str]:
         """The contract's columns, geometry last."""
         names = [field.name for field in self.context.layer.fields]
-        return [*names, tables.GEOMETRY] if self.context.layer.geometry else names
+        return [*names, GEOMETRY] if self.context.layer.geometry else names
 
     def add(self, judged: Judged) -> None:
         """Copies the good rows of a batch."""
         chosen = pa.array(judged.good)
         columns = {name: values.filter(chosen) for name, values in judged.rows.columns.items()}
         if judged.ewkb is not None:
-            columns[tables.GEOMETRY] = pa.array(judged.ewkb[judged.good], type=pa.binary())
-        columns[tables.LINE] = pa.array(judged.rows.lines[judged.good])
+            columns[GEOMETRY] = pa.array(judged.ewkb[judged.good], type=pa.binary())
+        columns[LINE] = pa.array(judged.rows.lines[judged.good])
         self.writer.copy(STAGE, self.name, pa.table(columns))
 
     def remove(self, connection: Connection, lines: Lines) -> None:

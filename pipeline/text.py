@@ -33,11 +33,13 @@ _DIGITS = tuple(
 _DECIMAL, _THOUSANDS = "\u066b", "\u066c"
 _GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 _LOST = r"^[? ]*\?{3,}[? ]*$"
-# Bytes of another encoding read as Latin-1 look like this; so does text already lost ("?? ???").
+# What bytes look like in the wrong encoding: Windows-1256 as Latin-1, UTF-8 as Latin-1, UTF-8 as
+# Windows-1256 (tah, zah, ain or ghain before every sign); and text already lost ("?? ???").
 _MOJIBAKE = "|".join(
     (
         "[\u00c0-\u00ff]{4,}",
         "[\u00c3\u00d8-\u00db][\u0080-\u00bf\u2018-\u2122]",
+        "[\u0637-\u063a][\u00a1-\u00aa\u00ac-\u00ba\u0152\u0153\u2013-\u2122\u20ac][\u0637-\u063a]",
         "\ufffd",
         _LOST,
     )

@@ -23,11 +23,12 @@ from pipeline.db.ledger import Account
 from pipeline.errors import DatabaseError, GuardError, MakanError
 from pipeline.findings import Catalog
 from pipeline.stages import container
+from pipeline.stages.agree import open_source
 from pipeline.stages.batch import Context, Found, Raw
 from pipeline.stages.judge import Judged, judge
 from pipeline.stages.map import survey
 from pipeline.stages.merge import Merged, merge
-from pipeline.stages.read import Source, open_source
+from pipeline.stages.read import Source
 from pipeline.stages.record import Recorder
 from pipeline.stages.stage import Staging
 from pipeline.stages.whole import Keys, Shapes, guard
@@ -95,7 +96,7 @@ class Pass:
 
 @contextmanager
 def _passing(path: Path, context: Context, batch_rows: int) -> Iterator[tuple[Pass, Found]]:
-    with container.opened(path) as arrival:
+    with container.opened(path, context.feed.source.encoding) as arrival:
         wants = context.layer.geometry is not None
         source = open_source(arrival, context.feed, wants_geometry=wants)
         found = source.found

@@ -1,8 +1,4 @@
-"""Read: an arriving file as Arrow batches, opened as the feed declares and in no other way.
-
-The reader is GDAL through pyogrio's Arrow stream. What a file claims of itself (driver, CRS,
-encoding) is compared with what the feed declares; a contradiction stops the load.
-"""
+"""Read: an arriving file as Arrow batches, by GDAL through pyogrio's stream."""
 
 from __future__ import annotations
 
@@ -16,31 +12,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyogrio
-from pyogrio.errors import CRSError, DataLayerError, DataSourceError, FeatureError
 from pyproj import CRS
 
-from pipeline import geo
+from pipeline import text
 from pipeline.contracts.feed import Feed
 from pipeline.errors import ArrivalError
-from pipeline.stages import container
 from pipeline.stages.batch import Found, Lines, Raw
 from pipeline.stages.map import as_text
 
-_READ_ERRORS = (
-    DataSourceError,
-    DataLayerError,
-    FeatureError,
-    CRSError,
-    pa.ArrowException,
-    OSError,
-    UnicodeError,
-)
+# RuntimeError and ValueError are what pyogrio's and Arrow's own errors are.
+_READ_ERRORS = (RuntimeError, ValueError, pa.ArrowException, OSError)
 _WKB_NAMES = ("geoarrow.wkb", "ogc.wkb")
+# A feed names columns, so that a first line is always their names, whatever it looks like.
+OPTIONS: dict[str, dict[str, str]] = {"CSV": {"HEADERS": "YES"}, "XLSX": {"HEADERS": "FORCE"}}
+# Dates stay as they are written (a Jalali date is none for GDAL), and nothing is fetched.
+pyogrio.set_gdal_config_options({"OGR_GEOJSON_DATE_AS_STRING": "YES", "GML_DOWNLOAD_SCHEMA": "NO"})
 
 
 @dataclass
 class Source:
-    """One open-able arrival. ``crs`` is the one its coordinates are in, None for plain tables."""
+    """One open-able arrival. ``crs`` is the one its coordinates are in, None for plain tables.
+
+    ``declared``: whether file or feed say how text is encoded; if not, only UTF-8 is taken.
+    """
 
     feed: Feed
     label: str
@@ -50,16 +44,24 @@ class Source:
     crs: CRS | None
     names: list[str]
     features: int
+    declared: bool = True
+    assumed: bool = False
     found: Found = field(default_factory=Found)
     heard: set[str] = field(default_factory=set)
 
     def batches(self, rows: int) -> Iterator[Raw]:
-        """All rows the feed means, about ``rows`` at a time, in the file's order."""
+        """All rows of the file, about ``rows`` at a time, in its order."""
         first = 1
         with ExitStack() as stack:
-            with _explained(self.label, self.heard):
-                options = {"layer": self.sheet, "batch_size": rows, "use_pyarrow": True}
-                stream = pyogrio.open_arrow(self.place, encoding=self.encoding, **options)
+            with explained(self.label, self.heard):
+                stream = pyogrio.open_arrow(
+                    self.place,
+                    layer=self.sheet,
+                    batch_size=rows,
+                    use_pyarrow=True,
+                    encoding=self.encoding,
+                    **OPTIONS.get(self.feed.source.driver, {}),
+                )
                 _, reader = stack.enter_context(stream)
             while (batch := self._next(reader)) is not None:
                 yield self._raw(pa.Table.from_batches([batch]), first)
@@ -72,17 +74,20 @@ class Source:
             )
 
     def _next(self, reader: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
-        with _explained(self.label, self.heard):
+        with explained(self.label, self.heard):
             batch = next(reader, None)
             if batch is not None:
                 batch.validate(full=True)
+                self.assumed |= not self.declared and not all(_plain(c) for c in batch.columns)
             return batch
 
     def warned(self) -> Found:
-        """What GDAL warned of so far, each warning once."""
+        """What GDAL warned of so far, each warning once, and what had to be assumed."""
         found = Found()
-        for text in sorted(self.heard):
-            found.whole("file.warning", detail=text)
+        for said in sorted(self.heard):
+            found.whole("file.warning", detail=said)
+        if self.assumed:
+            found.whole("encoding.assumed", value="UTF-8")
         return found
 
     def rows_of(self, lines: Lines, rows: int) -> Iterator[Raw]:
@@ -107,6 +112,7 @@ class Source:
         if where is None:
             return raw
         values = as_text(raw.columns.column(where.column).combine_chunks())
+        values = pc.utf8_trim_whitespace(values)
         chosen = pc.is_in(values, pa.array(where.values)).to_numpy(zero_copy_only=False)
         return _take(raw, np.asarray(chosen, dtype=bool))
 
@@ -120,8 +126,12 @@ def _take(raw: Raw, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Raw:
     )
 
 
+def _plain(values: pa.Array) -> bool:
+    return not pa.types.is_string(values.type) or text.is_plain(values)
+
+
 @contextmanager
-def _explained(label: str, heard: set[str]) -> Iterator[None]:
+def explained(label: str, heard: set[str]) -> Iterator[None]:
     """Turns GDAL's errors into one line, and adds its warnings to ``heard``."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -141,107 +151,17 @@ def _explained(label: str, heard: set[str]) -> Iterator[None]:
                     todo="Declare encoding in the feed's [source], such as CP1256.",
                 ) from None
             raise ArrivalError(
-                f"cannot be read: {_brief(error, label)}",
+                f"cannot be read: {brief(error, label)}",
                 where=label,
                 todo="Ask for the file again.",
             ) from None
-    heard.update(_brief(str(item.message), label) for item in warned)
+    heard.update(brief(str(item.message), label) for item in warned)
 
 
-def _brief(error: object, label: str) -> str:
+def brief(error: object, label: str) -> str:
     """What GDAL says, on one line, without the folders of this machine."""
     text = " ".join(str(error).split())
     for part in text.replace("'", " ").replace('"', " ").replace(";", " ").split():
         if "/" in part and part.rstrip(".,:").endswith(label.rsplit("/", 1)[-1]):
             text = text.replace(part.rstrip(".,:"), label)
     return text[:200]
-
-
-def open_source(arrival: container.Opened, feed: Feed, *, wants_geometry: bool) -> Source:
-    """What ``arrival`` holds, compared with what ``feed`` declares; raises ArrivalError.
-
-    Nothing of a row is read yet. The counts come from a reader other than the stream's.
-    """
-    found, label = Found(), arrival.label
-    heard: set[str] = set()
-    with _explained(label, heard):
-        layers = pyogrio.list_layers(arrival.place)
-    sheet = _choose_sheet([str(row[0]) for row in layers], feed, label)
-    with _explained(label, heard):
-        encoding = feed.source.encoding
-        info = pyogrio.read_info(
-            arrival.place, layer=sheet, encoding=encoding, force_feature_count=True
-        )
-    if info["driver"] != feed.source.driver:
-        raise ArrivalError(
-            f"is a file of {info['driver']}, the feed {feed.id} takes {feed.source.driver}",
-            where=label,
-            todo="Choose another feed, or ask for the declared format.",
-        )
-    crs = None
-    if wants_geometry:
-        if not feed.source.points and info["geometry_type"] is None:
-            raise ArrivalError(
-                "has no geometry", where=label, todo="Ask for the layer, not its table."
-            )
-        crs = _agree_on_crs(info["crs"], feed, found, label)
-    return Source(
-        feed=feed,
-        label=label,
-        place=arrival.place,
-        sheet=sheet,
-        encoding=encoding,
-        crs=crs,
-        names=[str(name) for name in info["fields"]],
-        features=int(info["features"]),
-        found=found,
-        heard=heard,
-    )
-
-
-def _choose_sheet(sheets: list[str], feed: Feed, label: str) -> str:
-    wanted = feed.source.sheet
-    if wanted is None and len(sheets) == 1:
-        return sheets[0]
-    if wanted in sheets:
-        return str(wanted)
-    if not sheets:
-        raise ArrivalError("holds no layer", where=label, todo="Ask for the file again.")
-    what = f"has no layer {wanted}" if wanted else "has several layers"
-    raise ArrivalError(
-        f"{what}: {', '.join(sheets[:12])}",
-        where=label,
-        todo=f"Name one as sheet in the [source] of the feed {feed.id}.",
-    )
-
-
-def _agree_on_crs(said: str | None, feed: Feed, found: Found, label: str) -> CRS:
-    declared = geo.parse_crs(feed.source.crs) if feed.source.crs else None
-    if feed.source.crs and declared is None:
-        raise ArrivalError(
-            f"the feed {feed.id} declares the unknown CRS {feed.source.crs}", where=label
-        )
-    own = geo.parse_crs(said) if said else None
-    if own is None and declared is None:
-        raise ArrivalError(
-            f"the CRS is unknown{f' ({said[:60]})' if said else ''}",
-            where=label,
-            todo="Ask the sender, and declare it as crs in the feed's [source].",
-        )
-    if own is None:
-        found.whole("crs.assumed", value=feed.source.crs)
-    elif declared is not None and not geo.same_crs(own, declared):
-        raise ArrivalError(
-            f"says its CRS is {_crs_name(own)}, the feed {feed.id} declares {_crs_name(declared)}",
-            where=label,
-            todo="Ask the sender which is true; correct the feed or the file.",
-        )
-    chosen = declared or own
-    if chosen is None:
-        raise AssertionError("one of the two is there")
-    return chosen
-
-
-def _crs_name(crs: CRS) -> str:
-    code = crs.to_epsg()
-    return f"EPSG:{code} ({crs.name})" if code else str(crs.name)

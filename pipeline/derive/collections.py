@@ -13,8 +13,8 @@ from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.raster import RasterContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import raster_collections, views
+from pipeline.derive.columns import ID
 from pipeline.derive.raster_collections import CRS84, TILE_MATRIX_SETS
-from pipeline.derive.tables import ID
 
 FEATURES_PLUGIN = "pipeline.serve.provider.PostgisProvider"
 TILES_PLUGIN = "pipeline.serve.vector_tiles.VectorTiles"

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.contracts.layer import Field, FieldType, Geometry, LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import views
-from pipeline.derive.tables import ID
+from pipeline.derive.columns import ID
 
 DIALECT = "https://json-schema.org/draft/2019-09/schema"
 _TYPES: dict[FieldType, dict[str, str]] = {

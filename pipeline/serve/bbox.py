@@ -9,7 +9,7 @@ import shapely
 from psycopg import sql
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.derive.tables import GEOMETRY
+from pipeline.derive.columns import GEOMETRY
 from pipeline.serve import crs
 from pipeline.serve.clause import NEVER, Binder, Clause, template
 from pipeline.serve.crs import Bounds, Crs

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import sql
 
-from pipeline.derive.tables import GEOMETRY
+from pipeline.derive.columns import GEOMETRY
 from pipeline.serve import cql_space, cql_time
 from pipeline.serve.cql_term import Context, Term, common, settle, term
 from pipeline.serve.errors import bad
@@ -104,6 +104,9 @@ def _in(context: Context, arguments: list[Any]) -> sql.Composable:
 
 def _like(context: Context, arguments: list[Any]) -> sql.Composable:
     found = [term(context, node) for node in _exactly(arguments, 2, "LIKE")]
+    raw = found[1].raw
+    if isinstance(raw, str) and (len(raw) - len(raw.rstrip("\\"))) % 2:
+        raise bad("filter: a pattern ends with the escape character and nothing to escape")
     text, pattern = (settle(context, one, "text") for one in found)
     return sql.SQL("({} LIKE {})").format(text, pattern)
 

@@ -9,7 +9,7 @@ import shapely
 from psycopg import sql
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.derive.tables import GEOMETRY
+from pipeline.derive.columns import GEOMETRY
 from pipeline.serve import bbox, crs
 from pipeline.serve.cql_term import Context
 from pipeline.serve.errors import bad

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-JSON, HTML, CSV = "application/json", "text/html", "text/csv; charset=utf-8"
+JSON, HTML = "application/json", "text/html"
+CSV = "text/csv; charset=utf-8"
 JSONLD, GEOJSON, SCHEMA = "application/ld+json", "application/geo+json", "application/schema+json"
 OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
 OGC = "http://www.opengis.net/def/rel/ogc/1.0"

@@ -10,7 +10,7 @@ import shapely
 from psycopg import sql
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.derive.tables import GEOMETRY, ID
+from pipeline.derive.columns import GEOMETRY, ID
 from pipeline.serve import crs
 from pipeline.serve.clause import template
 from pipeline.serve.query import Statement

@@ -11,7 +11,7 @@ from typing import cast
 import orjson
 from psycopg import sql
 
-from pipeline.derive.tables import ID
+from pipeline.derive.columns import ID
 from pipeline.serve.clause import Binder, Clause
 from pipeline.serve.errors import bad
 from pipeline.serve.served import Served

@@ -17,7 +17,7 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.derive import openapi, views
 from pipeline.derive.collections import Extent
-from pipeline.derive.tables import GEOMETRY, ID
+from pipeline.derive.columns import GEOMETRY, ID
 from pipeline.errors import DatabaseError, ResourceError
 from pipeline.serve import config, crs
 from pipeline.serve.clause import template

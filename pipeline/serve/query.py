@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import sql
 from psycopg.types.numeric import Int8
 
-from pipeline.derive.tables import GEOMETRY, ID
+from pipeline.derive.columns import GEOMETRY, ID
 from pipeline.serve import paging
 from pipeline.serve.clause import Clause, conjunction, ready, template
 from pipeline.serve.crs import Crs

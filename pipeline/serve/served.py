@@ -12,7 +12,7 @@ from pipeline.contracts.city import City
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import views
-from pipeline.derive.tables import GEOMETRY, ID
+from pipeline.derive.columns import GEOMETRY, ID
 from pipeline.serve import crs
 from pipeline.serve.crs import Crs
 from pipeline.serve.errors import bad

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from multiprocessing import Value
 from typing import Any
 
+import orjson
 import yaml
 from gunicorn.app.base import BaseApplication
 from starlette.applications import Starlette
@@ -82,7 +83,7 @@ def build(
         settings=settings,
         schemas=schemas,
         config=configuration,
-        openapi=place.openapi.read_bytes(),
+        openapi=orjson.dumps(orjson.loads(place.openapi.read_bytes())),
         database=database,
         served=served.catalog(schemas),
         pages=Pages(configuration["server"]["templates"]["path"], configuration),
@@ -98,7 +99,21 @@ def serve(settings: Settings, schemas: Schemas) -> None:
     listening = _listen(settings)
     place = publish.publish(settings, schemas, Database(settings))
     made = build(settings, schemas, place, on_ready=_announcer(settings))
-    _Gunicorn(made, _options(settings, listening)).run()
+    _run(_Gunicorn(made, _options(settings, listening)))
+
+
+def _run(gunicorn: _Gunicorn) -> None:
+    """Runs until a signal comes. Workers are forks of this very call: they end here, lest they
+    run what a caller of ours does when serving is over, such as stopping the database."""
+    parent, code = os.getpid(), 0
+    try:
+        gunicorn.run()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    if os.getpid() != parent:
+        os._exit(code)
+    if code:
+        raise ResourceError("the server's workers could not start", todo="See the lines above.")
 
 
 def _log_to_stderr() -> None:

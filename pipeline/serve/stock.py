@@ -23,7 +23,7 @@ from starlette.responses import Response
 
 from pipeline.serve import raster_api, site, wanted
 from pipeline.serve.errors import Problem, missing
-from pipeline.serve.links import JSONLD
+from pipeline.serve.links import HTML, JSONLD
 from pipeline.serve.site import Site
 
 log = logging.getLogger(__name__)
@@ -118,6 +118,8 @@ def _check_collection(found: Site, name: str, needs: str | None) -> None:
 
 def _checked(response: Response) -> Response:
     """The response, or the problem it reports in pygeoapi's words."""
+    if response.headers.get("content-type") == HTML:
+        response.headers["content-type"] = f"{HTML}; charset=utf-8"
     if response.status_code < 400:
         return response
     try:

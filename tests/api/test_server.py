@@ -1,0 +1,155 @@
+"""The server as a process: ready when it says so, one line when it cannot, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from pipeline.db.engine import Database
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _start(database: Database, port: int, **more: str) -> subprocess.Popen[str]:
+    settings = database.settings
+    environment = {name: v for name, v in os.environ.items() if not name.startswith("MAKAN_")}
+    environment |= {
+        "MAKAN_HOME": str(settings.home),
+        "MAKAN_DATABASE": settings.database,
+        "MAKAN_PORT": str(port),
+        "MAKAN_WORKERS": "2",
+        **more,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "serve"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    parent = psutil.Process(process.pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def _gone(family: list[psutil.Process], seconds: float) -> bool:
+    _, alive = psutil.wait_procs(family, timeout=seconds)
+    return not [found for found in alive if found.status() != psutil.STATUS_ZOMBIE]
+
+
+def _ready_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], 60)
+    return process.stdout.readline() if ready else ""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_ready_then_stopped(city: Database, stop: signal.Signals) -> None:
+    port = _free_port()
+    process = _start(city, port)
+    try:
+        assert _ready_line(process) == f"ready http://127.0.0.1:{port}/\n"
+        family = _family(process)
+        assert len(family) == 3  # the parent and two workers
+        answers = [
+            httpx.get(f"http://127.0.0.1:{port}/collections/parcels/items?limit=1", timeout=2)
+            for _ in range(10)
+        ]
+        assert all(answer.json()["numberMatched"] == 10 for answer in answers)
+        assert max(answer.elapsed.total_seconds() for answer in answers) < 1
+        assert "server" not in answers[0].headers
+        if stop == signal.SIGINT:
+            os.killpg(process.pid, stop)  # Ctrl-C reaches the whole group
+        else:
+            process.send_signal(stop)
+        out, _ = process.communicate(timeout=15)
+        assert out == ""  # the ready line was the only one
+        assert _gone(family, 10)
+        if stop != signal.SIGKILL:
+            assert process.returncode == 0
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_worker_that_dies_is_replaced(city: Database) -> None:
+    port = _free_port()
+    process = _start(city, port)
+    try:
+        assert _ready_line(process).startswith("ready ")
+        before = psutil.Process(process.pid).children()
+        before[0].kill()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            answer = httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=5)
+            assert answer.status_code == 200
+            if len(psutil.Process(process.pid).children()) == 2:
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=15)
+        assert out == ""  # not told to be ready a second time
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _fails(process: subprocess.Popen[str]) -> tuple[int, str]:
+    out, err = process.communicate(timeout=60)
+    assert out == ""
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1, err
+    return process.returncode, err
+
+
+def test_a_port_that_is_taken(city: Database) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        code, said = _fails(_start(city, port))
+    assert code == 7
+    assert str(port) in said
+    assert "MAKAN_PORT" in said
+
+
+def test_a_database_that_is_not_there(city: Database, tmp_path: Path) -> None:
+    code, said = _fails(_start(city, _free_port(), MAKAN_HOME=str(tmp_path)))
+    assert code == 6
+    assert "makan db start" in said
+    address = "postgresql://nobody:secret@127.0.0.1:1/none"
+    code, said = _fails(_start(city, _free_port(), MAKAN_DATABASE_URL=address))
+    assert code == 6
+    assert "does not answer" in said
+    assert "secret" not in said
+
+
+def test_a_host_that_is_none(city: Database) -> None:
+    code, said = _fails(_start(city, _free_port(), MAKAN_HOST="no.such.host.invalid"))
+    assert code == 2
+    assert "MAKAN_HOST" in said

@@ -80,11 +80,22 @@ def finite(geometries: Geometries) -> Mask:
 
 
 def within(geometries: Geometries, bounds: tuple[float, float, float, float]) -> Mask:
-    """True where the geometry's box lies in ``bounds`` (xmin, ymin, xmax, ymax)."""
-    box = shapely.bounds(geometries)
-    xmin, ymin, xmax, ymax = bounds
-    inside = (box[:, 0] >= xmin) & (box[:, 1] >= ymin) & (box[:, 2] <= xmax) & (box[:, 3] <= ymax)
-    return np.asarray(inside)
+    """True where the geometry's box lies in ``bounds`` (xmin, ymin, xmax, ymax).
+
+    As PostGIS sees it, whose constraint asks the same: boxes in single precision, rounded outwards.
+    """
+    box, outer = _box32(shapely.bounds(geometries)), _box32(np.array([bounds]))
+    inside = (box[:, :2] >= outer[:, :2]) & (box[:, 2:] <= outer[:, 2:])
+    return np.asarray(inside.all(axis=1))
+
+
+def _box32(boxes: Floats) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = boxes.astype(np.float32)
+        low, high = rounded[:, :2], rounded[:, 2:]
+        low[low > boxes[:, :2]] = np.nextafter(low, -np.inf)[low > boxes[:, :2]]
+        high[high < boxes[:, 2:]] = np.nextafter(high, np.inf)[high < boxes[:, 2:]]
+    return rounded
 
 
 def promote(geometries: Geometries, wanted: str) -> Geometries:
@@ -132,7 +143,7 @@ def repair(geometries: Geometries, wanted: str) -> tuple[Geometries, Floats]:
     The share is |after - before| / max(after, before), 1 where nothing is left. Lines change by
     length in the same way.
     """
-    measure = shapely.area if wanted.endswith("Polygon") else shapely.length
+    measure: Any = shapely.area if wanted.endswith("Polygon") else shapely.length
     before = np.abs(measure(geometries))
     made = shapely.make_valid(geometries, method="structure", keep_collapsed=False)
     made = np.array([_of_dimension(one, wanted) for one in made], dtype=object)

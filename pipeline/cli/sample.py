@@ -16,8 +16,11 @@ from pipeline.sample import city
 @click.option("--parcels", default=2000, show_default=True, help="How many parcels, 50 or more.")
 @click.option("--seed", default=1, show_default=True, help="Another number, another city.")
 @click.option("--dirt", default=0.0, show_default=True, help="Share of rows with a planted fault.")
+@click.option("--imagery/--no-imagery", default=True, help="Paint the orthophoto too.")
 @options.as_json
-def sample(out: Path, parcels: int, seed: int, dirt: float, as_json: bool = False) -> None:
+def sample(
+    out: Path, *, parcels: int, seed: int, dirt: float, imagery: bool = True, as_json: bool = False
+) -> None:
     """Write a believable city into OUT, with a list of every planted fault (truth.json)."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=options.console(), transient=True) as bar:
@@ -26,7 +29,9 @@ def sample(out: Path, parcels: int, seed: int, dirt: float, as_json: bool = Fals
         def tell(step: str, done: int, total: int) -> None:
             bar.update(task, description=step, completed=done, total=total)
 
-        summary = city.write(out, parcels=parcels, seed=seed, dirt=dirt, progress=tell)
+        summary = city.write(
+            out, parcels=parcels, seed=seed, dirt=dirt, progress=tell, imagery=imagery
+        )
     if as_json:
         options.emit(summary)
         return

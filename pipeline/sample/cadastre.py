@@ -24,7 +24,7 @@ def jalali_dates(rng: np.random.Generator, years: tuple[int, int], size: int) ->
         f"{year}/{month:02d}/{day:02d}"
         for year in range(*years)
         for month in range(1, 13)
-        for day in range(1, 30)
+        for day in range(1, 32 if month < 7 else 31 if month < 12 else 30)
     ]
     pool = np.array(every, dtype=object)
     found: Objects = pool[rng.integers(0, len(pool), size)]

@@ -96,7 +96,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 26
+    steps = 24 if imagery else 22
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}
@@ -155,4 +155,4 @@ def _drawn(built: Town, out: Path, *, imagery: bool) -> Iterator[str]:
     yield "map sheet"
     for number, each in enumerate(photo.SHEETS if imagery else ()):
         photo.write(built, each, out / f"{each.name}.tif", embedded=number == 0)
-        yield "orthophoto"
+        yield each.name

@@ -83,6 +83,7 @@ def projects(town: Town) -> Arrival:
     noticed = jalali_dates(rng, (1400, 1403), n)
     state = rng.choice(np.array(_PROJECT_STATES, dtype=object), n)
     state[0] = "اعلام شده"
+    approved[0], noticed[0] = fixture.PROJECT_APPROVAL, fixture.PROJECT_NOTICE
     frame = pd.DataFrame(
         {
             "شماره": "PR-" + text(np.arange(1, n + 1)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -97,8 +98,8 @@ def _cells(letter: str, line: Objects, values: Objects) -> Objects:
     return found
 
 
-def _around(value: object) -> tuple[str, str]:
-    if value is None or value != value or value is pd.NA:
+def _around(value: Any) -> tuple[str, str]:
+    if pd.isna(value):
         return "", ""
     if isinstance(value, str):
         return ' t="inlineStr"><is><t>', f"{escape(value)}</t></is>"

@@ -18,8 +18,10 @@ import pyogrio
 import pytest
 import rasterio
 import shapely
+from click.testing import CliRunner
 from pyproj import Transformer
 
+from pipeline.cli.sample import sample
 from pipeline.contracts import registry
 from pipeline.errors import SettingsError
 from pipeline.sample import arrays, city, faults, fixture, model, planning, terrain, town
@@ -309,7 +311,9 @@ def test_fixture_parcel(clean):
     table, shapes = read(clean, SCHEMAS.feed("parcels"))
     at = table.KOD_BLOK == "1-12-45"
     assert sorted(code.split("-")[3] for code in table.KOD_NOSAZI[at]) == list("123456789")
-    strip = row_where(clean, "projects", "شماره", "PR-1")[1]
+    project, strip = row_where(clean, "projects", "شماره", "PR-1")
+    assert project[["عنوان", "تاریخ_ابلاغ"]].tolist() == ["تعریض کوچه یاس", "1402/02/31"]
+    assert strip.area == pytest.approx(50 * 12)
     lost = dict(
         zip(table.KOD_NOSAZI, shapely.area(shapely.intersection(shapes, strip)), strict=True)
     )
@@ -438,6 +442,15 @@ def test_truth_has_one_fault_a_row_of_many_kinds(dirty):
     assert codes >= expected | {"key.duplicate", "rule.broken"}
     with (dirty / "truth.csv").open(encoding="utf-8", newline="") as file:
         assert [int(row["row"]) for row in csv.DictReader(file)] == [f["row"] for f in listed]
+
+
+def test_command_tells_what_it_wrote(tmp_path):
+    words = [str(tmp_path), "--parcels", "60", "--dirt", "0.2", "--no-imagery", "--json"]
+    told = CliRunner().invoke(sample, words, catch_exceptions=False)
+    summary = json.loads(told.stdout)
+    assert summary["rows"]["amlak.gpkg"] == 60
+    assert sum(summary["faults"].values()) == len(truth(tmp_path)) > 0
+    assert not list(tmp_path.glob("ortho*"))
 
 
 def test_fixture_is_never_spoilt(dirty):

@@ -43,8 +43,12 @@ def _load(context: click.Context, folder: Path) -> None:
     except click.exceptions.Exit as ended:
         if ended.exit_code != 1:
             raise
-    for contract in options.schemas(context.obj).rasters.values():
+    schemas = options.schemas(context.obj)
+    for contract in schemas.rasters.values():
         files = {path for pattern in contract.match for path in folder.rglob(pattern)}
         if files:
-            context.invoke(raster.load, files=tuple(sorted(files)), layer=contract.id)
+            # One sheet comes with a world file and names no CRS: it must be declared.
+            declared = f"EPSG:{schemas.city.srid}"
+            names = tuple(sorted(files))
+            context.invoke(raster.load, files=names, layer=contract.id, crs=declared)
     options.console().print("the faults planted in the sample are in quarantine: see `makan runs`")

@@ -147,7 +147,7 @@ class _Bar:
 
     def print(self, outcome: Outcome) -> None:
         """The account of one file, for people."""
-        self.bar.console.print(_told(outcome))
+        self.bar.console.print(_told(outcome), soft_wrap=True)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import text
+from pipeline.contracts.city import City
 from pipeline.contracts.feed import Column
 from pipeline.contracts.layer import Field
 from pipeline.stages.batch import Context, Found, Lines, Mask, Rows
@@ -91,9 +92,9 @@ def _datetime(values: pa.Array, timezone: str) -> pa.Array:
     return kept.cast(ARROW_TYPES["datetime"]).take(coded.indices)
 
 
-def _code(values: pa.Array, context: Context) -> pa.Array:
+def _code(values: pa.Array, city: City) -> pa.Array:
     shown = text.ascii_digits(_display(values))
-    rule = context.city.parcel_code
+    rule = city.parcel_code
     if not rule.numeric:
         return shown
     return text.numeric_code(shown, len(rule.parts), rule.separator)
@@ -104,15 +105,16 @@ def _text(values: pa.Array, field: Field) -> pa.Array:
     return text.ascii_digits(shown) if field.pattern or field.codelist else shown
 
 
-def _typed(values: pa.Array, field: Field, column: Column, context: Context) -> pa.Array:
+def typed(values: pa.Array, field: Field, column: Column, city: City) -> pa.Array:
+    """``values`` in the type of ``field``; null where they cannot be read as that."""
     readers: dict[str, Callable[[pa.Array], pa.Array]] = {
         "text": partial(_text, field=field),
-        "parcel_code": partial(_code, context=context),
+        "parcel_code": partial(_code, city=city),
         "integer": _integer,
         "number": _number,
         "boolean": _boolean,
         "date": partial(_date, parser=column.parser),
-        "datetime": partial(_datetime, timezone=context.city.timezone),
+        "datetime": partial(_datetime, timezone=city.timezone),
     }
     made = readers[field.type](values)
     return made if column.scale is None else _scaled(made, column.scale)
@@ -151,7 +153,7 @@ def clean_values(rows: Rows, context: Context) -> tuple[Rows, Found]:
     for column in context.feed.columns:
         field = context.layer.field(column.to)
         arrived = _null_nan(rows.columns[column.to])
-        values = _typed(arrived, field, column, context)
+        values = typed(arrived, field, column, context.city)
         lost = _lost(arrived, values)
         _mark(found, "value.type", rows.lines, lost, (field, arrived, field.type))
         if field.type == "text" and not field.codelist:

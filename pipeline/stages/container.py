@@ -45,7 +45,7 @@ _INSIDE = (
     ".fgb",
     ".xlsx",
 )
-_TABLES = (".csv", ".tsv", ".txt")
+TABLES = (".csv", ".tsv", ".txt")
 _MAX_MEMBERS = 10_000
 _MAX_BYTES = 64 * 2**30
 _BLOCK = 2**20
@@ -120,7 +120,7 @@ def _copied(path: Path, folder: Path) -> Opened:
 
 
 def _is_table(place: str) -> bool:
-    return Path(place).suffix.lower() in _TABLES
+    return Path(place).suffix.lower() in TABLES
 
 
 def _decoded(path: Path, found: Opened, folder: Path, encoding: str) -> Opened:

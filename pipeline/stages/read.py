@@ -22,7 +22,7 @@ from pipeline.stages.map import as_text
 
 # RuntimeError and ValueError are what pyogrio's and Arrow's own errors are.
 _READ_ERRORS = (RuntimeError, ValueError, pa.ArrowException, OSError)
-_WKB_NAMES = ("geoarrow.wkb", "ogc.wkb")
+WKB_NAMES = ("geoarrow.wkb", "ogc.wkb")
 # A feed names columns, so that a first line is always their names, whatever it looks like.
 OPTIONS: dict[str, dict[str, str]] = {"CSV": {"HEADERS": "YES"}, "XLSX": {"HEADERS": "FORCE"}}
 # Dates stay as they are written (a Jalali date is none for GDAL), and nothing is fetched.
@@ -101,7 +101,7 @@ class Source:
         lines = np.arange(first, first + table.num_rows, dtype=np.int64)
         wkb = None
         for place, column in reversed(list(enumerate(table.schema))):
-            if (column.metadata or {}).get(b"ARROW:extension:name", b"").decode() in _WKB_NAMES:
+            if (column.metadata or {}).get(b"ARROW:extension:name", b"").decode() in WKB_NAMES:
                 wkb = table.column(place).combine_chunks()
                 table = table.remove_column(place)
         return Raw(lines, table, wkb)

@@ -84,14 +84,26 @@ def to_lonlat(crs: CRS, bounds: Bounds) -> Bounds | None:
 
 def operation(source: CRS, target: CRS, bounds: Bounds) -> Operation:
     """The best operation PROJ has here for ``bounds`` (in ``source``)."""
-    lonlat = to_lonlat(source, bounds)
-    area = AreaOfInterest(*lonlat) if lonlat else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the missing grid, which we tell ourselves
-        group = TransformerGroup(source, target, always_xy=True, area_of_interest=area)
+        group = TransformerGroup(
+            source, target, always_xy=True, area_of_interest=_area(source, bounds)
+        )
+        if not group.transformers:
+            group = TransformerGroup(source, target, always_xy=True)
+    if not group.transformers:
+        return Operation("no known operation", None)
     best = group.transformers[0]
     accuracy = best.accuracy if best.accuracy >= 0 else None
     return Operation(best.description, accuracy, None if group.best_available else _grid(group))
+
+
+def _area(crs: CRS, bounds: Bounds) -> AreaOfInterest | None:
+    """``bounds`` for PROJ; None where they are on no globe."""
+    lonlat = to_lonlat(crs, bounds)
+    if lonlat is None or not (-180 <= lonlat[0] <= 180 and -90 <= lonlat[1] <= lonlat[3] <= 90):
+        return None
+    return AreaOfInterest(*lonlat)
 
 
 def _grid(group: TransformerGroup) -> str:

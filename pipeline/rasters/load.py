@@ -22,8 +22,8 @@ from pipeline.rasters.register import Source
 from pipeline.rasters.scan import Progress
 from pipeline.rasters.shelf import Shelf
 
-_PLAIN = "plain.tif"
-_WARPED = "warped.tif"
+PLAIN = "plain.tif"
+WARPED = "warped.tif"
 _COG = "cog.tif"
 
 
@@ -82,29 +82,29 @@ class _Work:
 def _take(connection: Connection, run: int, work: _Work, progress: Progress | None) -> Outcome:
     job = work.job
     with work.shelf.work() as folder:
-        found = inspect(job, work.catalog, folder / _PLAIN, progress)
+        found = inspect(job, work.catalog, folder / PLAIN, progress)
         if not found.accepted(work.catalog):
             register.findings(connection, run, found.findings, work.catalog)
             account = Account(arrived=1, quarantined=1)
             ledger.finish(connection, run, "refused", account, message=_why(found, work.catalog))
             return _outcome(run, job, "refused", work.began, found)
-        made = _convert(job, found, folder)
+        made = make_cog(job, found, folder)
         place = work.shelf.place(job.subject.sheet, run)
         replaced = _put_in_force(connection, run, work, found, (made, place))
     done = _outcome(run, job, "done", work.began, found)
     return replace(done, path=work.shelf.relative(place), replaced=replaced)
 
 
-def _convert(job: Job, found: Inspection, folder: Path) -> Cog:
-    """The COG of the checked copy, in ``folder``."""
+def make_cog(job: Job, found: Inspection, folder: Path) -> Cog:
+    """The COG of the checked copy that ``inspect`` wrote into ``folder`` as ``PLAIN``."""
     placed = found.placement
-    source = folder / _PLAIN
+    source = folder / PLAIN
     _must_hold(source, found.valid)
     if placed is not None and placed.is_resampled:
-        with disk.writing(folder / _WARPED):
-            warp.warp(source, folder / _WARPED, job.contract, placed, job.city)
+        with disk.writing(folder / WARPED):
+            warp.warp(source, folder / WARPED, job.contract, placed, job.city)
         source.unlink()
-        source = folder / _WARPED
+        source = folder / WARPED
     return cog.write(source, folder / _COG, job.contract)
 
 

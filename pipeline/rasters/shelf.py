@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pipeline.rasters import disk
 _WORK = ".work-"
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 _LONGEST = 80
+_ABANDONED_S = 2 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,14 @@ class Shelf:
             disk.write_text(pointer, served.model_dump_json(indent=2) + "\n")
 
     def sweep(self, kept: Iterable[str]) -> None:
-        """Removes COGs that are neither in force nor served. Who reads one just now keeps it."""
+        """Removes COGs that are neither in force nor served, and what killed loads left behind.
+
+        Who has a file open just now keeps it.
+        """
         names = {Path(path).name for path in kept}
         for file in self.folder.glob("*.tif"):
             if file.name not in names:
                 file.unlink(missing_ok=True)
+        for folder in self.folder.glob(f"{_WORK}*"):
+            if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -18,7 +18,7 @@ from shapely.geometry import MultiPolygon
 from pipeline.rasters.reading import Valid, Values
 
 _COARSE = 512  # cells along the longer side of the grid that the footprint is drawn from
-_COLLAR_SHARE = 0.2
+_COLLAR_SHARE = 0.3  # one even side of a square is 0.25, and may be ground
 
 
 class Colors:

@@ -87,16 +87,15 @@ def clause(served: Served, text: str, given: Crs) -> Clause:
         return NEVER
     binder = Binder("b")
     # No city lies on both sides of the antimeridian: one box is left.
-    bent = crs.transform(crs.ring(boxes[0]), given.srid, city.srid)
+    bent = crs.bent(boxes[0], given, city.srid)
     inner = _inner(bent) if given.srid != city.srid else boxes[0]
-    shapes = (shapely.box(*bent.bounds), shapely.box(*inner), _solid(bent))
-    outer, within, exact = (_bind(binder, shape, city.srid) for shape in shapes)
+    shapes = (
+        crs.rectangle(bent.bounds, city.srid),
+        crs.rectangle(inner, city.srid),
+        crs.ewkb(_solid(bent), city.srid),
+    )
+    outer, within, exact = (binder.add(shape, "geometry") for shape in shapes)
     condition = template("meets_box").format(
         geom=sql.Identifier(GEOMETRY), outer=outer, inner=within, exact=exact
     )
     return binder.clause(condition)
-
-
-def _bind(binder: Binder, shape: BaseGeometry, srid: int) -> sql.Composed:
-    text = shapely.to_wkb(shapely.set_srid(shape, srid), hex=True, include_srid=True)
-    return binder.add(text, "geometry")

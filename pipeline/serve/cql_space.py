@@ -52,10 +52,7 @@ def _operand(context: Context, node: Any, name: str) -> sql.Composable:
     if not isinstance(node, dict):
         raise bad(f"filter: {name.upper()} takes a geometry or BBOX(...)")
     shape = _literal(context, node)
-    text = shapely.to_wkb(
-        shapely.set_srid(shape, context.served.city.srid), hex=True, include_srid=True
-    )
-    return context.binder.add(text, "geometry")
+    return context.binder.add(crs.ewkb(shape, context.served.city.srid), "geometry")
 
 
 def _literal(context: Context, node: dict[str, Any]) -> BaseGeometry:

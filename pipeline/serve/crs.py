@@ -7,6 +7,7 @@ here only what arrives in a request is transformed: boxes and geometries of filt
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,7 +24,9 @@ CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 _WGS84, _WEB_MERCATOR = 4326, 3857
 _METRES_PER_DEGREE = 111_320.0
-_EDGE_POINTS = 20
+_EDGE_POINTS, _STEP_M = 100, 100.0
+_POLYGON = struct.Struct("<BIIII10d")
+_POLYGON_WITH_SRID = 0x20000003
 
 Bounds = tuple[float, float, float, float]
 
@@ -93,6 +96,28 @@ def transform(geometry: BaseGeometry, source: int, target: int) -> BaseGeometry:
 
     moved: BaseGeometry = shapely.transform(geometry, move)
     return moved
+
+
+def rectangle(bounds: Bounds, srid: int) -> str:
+    """The rectangle as EWKB in hexadecimal digits, which PostGIS reads fastest."""
+    xmin, ymin, xmax, ymax = bounds
+    corners = (xmin, ymin, xmax, ymin, xmax, ymax, xmin, ymax, xmin, ymin)
+    return _POLYGON.pack(1, _POLYGON_WITH_SRID, srid, 1, 5, *corners).hex()
+
+
+def ewkb(shape: BaseGeometry, srid: int) -> str:
+    """``shape`` as EWKB in hexadecimal digits."""
+    text: str = shapely.to_wkb(shapely.set_srid(shape, srid), hex=True, include_srid=True)
+    return text
+
+
+def bent(box: Bounds, source: Crs, target: int) -> BaseGeometry:
+    """A box of ``source`` in another SRID, with as many points on its edges as its size needs."""
+    if source.srid == target:
+        return shapely.box(*box)
+    length = max(box[2] - box[0], box[3] - box[1]) * source.metres_per_unit
+    points = min(_EDGE_POINTS, int(length / _STEP_M) + 1)
+    return transform(ring(box, points), source.srid, target)
 
 
 def ring(bounds: Bounds, points: int = _EDGE_POINTS) -> BaseGeometry:

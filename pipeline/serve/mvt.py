@@ -22,6 +22,7 @@ _BUFFER = 64
 _PIXELS = 256
 _WORLD = 2 * 20_037_508.342789244
 _WEB_MERCATOR = 3857
+_EDGE_POINTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,7 @@ def statement(served: Served, tile: Tile, *, max_rows: int) -> Statement | None:
     if not shapely.box(*bounds).intersects(shapely.box(*domain)):
         return None
     cut = shapely.box(*bounds).intersection(shapely.box(*domain)).bounds
-    bent = crs.transform(crs.ring(cut), _WEB_MERCATOR, served.city.srid)
-    box = shapely.set_srid(shapely.box(*bent.bounds), served.city.srid)
+    bent = crs.transform(crs.ring(cut, _EDGE_POINTS), _WEB_MERCATOR, served.city.srid)
     unit = _stored_per_mercator(bent, cut)
     simplified = tile.zoom < served.layer.publish.max_zoom
     values: dict[str, Any] = {
@@ -69,7 +69,7 @@ def statement(served: Served, tile: Tile, *, max_rows: int) -> Statement | None:
         "z": tile.zoom,
         "x": tile.column,
         "y": tile.row,
-        "box": shapely.to_wkb(box, hex=True, include_srid=True),
+        "box": crs.rectangle(bent.bounds, served.city.srid),
         "rows": max_rows,
         "grid": tile.size / EXTENT * unit,
         "pixel": tile.size / _PIXELS * unit,

@@ -45,9 +45,9 @@ def _square(place: int) -> str:
 def _fill(database: Database) -> None:
     rows: list[tuple[str, list[tuple[Any, ...]]]] = [
         (
-            "INSERT INTO data.parcel (parcel_code, block_code, national_reference, land_use, "
+            ("INSERT INTO data.parcel (parcel_code, block_code, national_reference, land_use, "
             "area_grid_m2, registration_plate, area_deed_m2, geom, run_id, source_line) "
-            "VALUES (%s, %s, %s, %s, 225, %s, 226.5, %s, 1, %s)",
+            "VALUES (%s, %s, %s, %s, 225, %s, 226.5, %s, 1, %s)"),
             [
                 (
                     f"1-12-45-{number}-0-0-0",
@@ -62,26 +62,26 @@ def _fill(database: Database) -> None:
             ],
         ),
         (
-            "INSERT INTO data.poi (poi_id, poi_category, name_fa, name_en, valid_from, valid_to, "
+            ("INSERT INTO data.poi (poi_id, poi_category, name_fa, name_en, valid_from, valid_to, "
             "geom, run_id, source_line) VALUES (%s, %s, %s, %s, %s, %s, "
-            "ST_SetSRID(ST_MakePoint(%s, 3830007.5), 32639), 1, 1)",
+            "ST_SetSRID(ST_MakePoint(%s, 3830007.5), 32639), 1, 1)"),
             [(*place, X + STEP * n + 7.5) for n, place in enumerate(PLACES, start=1)],
         ),
         (
-            "INSERT INTO data.building (building_code, floors_above, floors_below, "
-            "footprint_grid_m2, geom, run_id, source_line) VALUES (%s, %s, %s, %s, %s, 1, 1)",
+            ("INSERT INTO data.building (building_code, floors_above, floors_below, "
+            "footprint_grid_m2, geom, run_id, source_line) VALUES (%s, %s, %s, %s, %s, 1, 1)"),
             [(f"b{n}", n, n % 2, 100.5 * n, _square(n)) for n in range(1, 6)],
         ),
         (
-            "INSERT INTO data.plan_document (plan_id, plan_kind, approval_date, geom, run_id, "
-            "source_line) VALUES (%s, 'detailed', %s, %s, 1, 1)",
+            ("INSERT INTO data.plan_document (plan_id, plan_kind, approval_date, geom, run_id, "
+            "source_line) VALUES (%s, 'detailed', %s, %s, 1, 1)"),
             [("d1", "2015-03-01", _square(1)), ("d2", "2020-08-15", _square(2)),
              ("d3", None, _square(3))],
         ),
         (
-            "INSERT INTO data.plan_road_line (plan_id, road_line_id, road_line_kind, "
+            ("INSERT INTO data.plan_road_line (plan_id, road_line_id, road_line_kind, "
             "widening_symmetric, geom, run_id, source_line) VALUES ('d1', %s, 'axis', %s, "
-            "'SRID=32639;MULTILINESTRING((490000 3830030, 490200 3830030))', 1, 1)",
+            "'SRID=32639;MULTILINESTRING((490000 3830030, 490200 3830030))', 1, 1)"),
             [("r1", True), ("r2", False), ("r3", None)],
         ),
     ]  # fmt: skip

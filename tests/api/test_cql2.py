@@ -145,19 +145,25 @@ UTM = {"filter-crs": f"{EPSG}32639"}
         ("S_INTERSECTS(geometry, LINESTRING(490030 3830005, 490070 3830005))", [1, 2, 3]),
         ("S_CROSSES(geometry, LINESTRING(490030 3830005, 490070 3830005))", [1, 2, 3]),
         (
-            "S_OVERLAPS(geometry, POLYGON((490050 3830000, 490070 3830000, 490070 3830020, "
-            "490050 3830020, 490050 3830000)))",
+            (
+                "S_OVERLAPS(geometry, POLYGON((490050 3830000, 490070 3830000, 490070 3830020, "
+                "490050 3830020, 490050 3830000)))"
+            ),
             [2, 3],
         ),
         (
-            "S_EQUALS(geometry, POLYGON((490020 3830000, 490035 3830000, 490035 3830015, "
-            "490020 3830015, 490020 3830000)))",
+            (
+                "S_EQUALS(geometry, POLYGON((490020 3830000, 490035 3830000, 490035 3830015, "
+                "490020 3830015, 490020 3830000)))"
+            ),
             [1],
         ),
         (f"NOT (S_INTERSECTS(geometry, {_box(1, 8)})) AND land_use IS NOT NULL", [9, 10]),
         (
-            "S_INTERSECTS(geometry, GEOMETRYCOLLECTION(POINT(490021 3830001), "
-            "POINT(490041 3830001)))",
+            (
+                "S_INTERSECTS(geometry, GEOMETRYCOLLECTION(POINT(490021 3830001), "
+                "POINT(490041 3830001)))"
+            ),
             [1, 2],
         ),
     ],

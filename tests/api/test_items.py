@@ -182,8 +182,10 @@ def test_one_item(client: TestClient) -> None:
     assert {link["rel"] for link in feature["links"]} >= {"self", "alternate", "collection"}
 
 
-@pytest.mark.parametrize("name", ["99", "0", "-1", "abc", "1 or 1=1", "%201", "1.0", "%00", "01",
-                                  "9223372036854775808", "99999999999999999999999", "１"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["99", "0", "-1", "abc", "1 or 1=1", "%201", "1.0", "%00", "01", str(2**63), "9" * 25, "١"],
+)
 def test_an_id_that_is_not_there(client: TestClient, name: str) -> None:
     assert client.get(f"{PARCELS}/{name}").status_code == 404
 
@@ -385,9 +387,11 @@ def test_long_answers_are_compressed_on_request(client: TestClient) -> None:
         "/collections/%2e%2e/items", "/collections/parcels%00/items", "/collections/parcel/items",
         "/processes", "/processes/hello-world", "/jobs", "/stac", "/stac-api", "/admin/config",
         "/asyncapi", "/collections/parcels/coverage", "/collections/parcels/map",
-        "/collections/parcels/position", "/collections/parcels/area", "/collections/parcels/instances",
+        "/collections/parcels/position", "/collections/parcels/area",
+        "/collections/parcels/instances",
         "/collections/parcels/styles/x/map", "/static/../server.yml", "/TileMatrixSets/Nope",
-        "/collections/'/items", "/collections/%FF", "/collections//items", "/collections/parcels//items",
+        "/collections/'/items", "/collections/%FF", "/collections//items",
+        "/collections/parcels//items",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_there(client: TestClient, path: str) -> None:

@@ -1,4 +1,4 @@
-"""A database that is away is 503 with Retry-After, never 404, and it is found again when it is back."""
+"""A database that is away is 503 with Retry-After, never 404, and is found again when back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.contracts import registry
 from pipeline.db.cluster import Cluster
 from pipeline.db.engine import Database
 from pipeline.errors import DatabaseError
-from pipeline.serve import publish, server
+from pipeline.serve import publish, server, site
 from pipeline.serve.query import Statement
 from pipeline.serve.reader import Reader
 from pipeline.settings import Settings
@@ -41,7 +41,8 @@ def own(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[
 
 
 @pytest.mark.slow
-def test_stop_and_start_again(own: Settings) -> None:
+def test_stop_and_start_again(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "_installed", [])
     database = Database(own)
     schemas = registry.load("qom")
     settings = replace(own, public_url="http://makan.test", statement_timeout_s=3)

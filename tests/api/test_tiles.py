@@ -1,4 +1,4 @@
-"""Vector tiles against the features themselves; tile sets, TileJSON, and tiles that are not there."""
+"""Vector tiles against the features themselves; tile sets, TileJSON, tiles that are not there."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def test_an_empty_tile_is_no_content(client: TestClient) -> None:
     "place",
     [
         "12/1/1", "21/1/1", "99/0/0", "-1/0/0", "16/-1/0", "16/65536/0", "16/0/65536", "a/b/c",
-        "16/1.5/1", "16/1/1e3", "016/1/1", "16/%201/1", "16/１/1", "9999999999/1/1", "16/1", "16/1/1/1",
+        "16/1.5/1", "16/1/1e3", "016/1/1", "16/%201/1", "16/１/1", "9999999999/1/1",
+        "16/1", "16/1/1/1",
     ],
 )  # fmt: skip
 def test_tiles_that_are_not_there(client: TestClient, place: str) -> None:

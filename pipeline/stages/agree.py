@@ -10,8 +10,10 @@ from typing import Any
 
 import pyogrio
 from pyproj import CRS
+from pyproj.exceptions import ProjError
 
 from pipeline import geo
+from pipeline.contracts.city import City
 from pipeline.contracts.feed import Feed
 from pipeline.errors import ArrivalError
 from pipeline.stages import container
@@ -23,7 +25,9 @@ _SHAPEFILE = "ESRI Shapefile"
 _DECODED = (_SHAPEFILE, "CSV")
 
 
-def open_source(arrival: container.Opened, feed: Feed, *, wants_geometry: bool) -> Source:
+def open_source(
+    arrival: container.Opened, feed: Feed, city: City, *, wants_geometry: bool
+) -> Source:
     """What ``arrival`` holds, compared with what ``feed`` declares; raises ArrivalError.
 
     Nothing of a row is read yet. The counts come from a reader other than the stream's.
@@ -54,7 +58,7 @@ def open_source(arrival: container.Opened, feed: Feed, *, wants_geometry: bool) 
         place=arrival.place,
         sheet=sheet,
         encoding=encoding,
-        crs=_crs_of(info, feed, found, label) if wants_geometry else None,
+        crs=_crs_of(info, feed, city, found, label) if wants_geometry else None,
         names=[str(name) for name in info["fields"]],
         features=int(info["features"]),
         declared=encoding is not None or info["encoding"] == "UTF-8",
@@ -63,10 +67,19 @@ def open_source(arrival: container.Opened, feed: Feed, *, wants_geometry: bool) 
     )
 
 
-def _crs_of(info: dict[str, Any], feed: Feed, found: Found, label: str) -> CRS:
+def _crs_of(info: dict[str, Any], feed: Feed, city: City, found: Found, label: str) -> CRS:
     if not feed.source.points and info["geometry_type"] is None:
         raise ArrivalError("has no geometry", where=label, todo="Ask for the layer, not its table.")
-    return _agree_on_crs(info["crs"], feed, found, label)
+    crs = _agree_on_crs(info["crs"], feed, found, label)
+    try:
+        geo.transformer(crs, city.crs)
+    except ProjError:
+        raise ArrivalError(
+            f"there is no way from its CRS {_crs_name(crs)} to the city's {_crs_name(city.crs)}",
+            where=label,
+            todo="Ask the sender for the CRS, and declare it as crs in the feed's [source].",
+        ) from None
+    return crs
 
 
 def _agree_on_encoding(arrival: container.Opened, feed: Feed) -> str | None:
@@ -120,7 +133,7 @@ def _agree_on_crs(said: str | None, feed: Feed, found: Found, label: str) -> CRS
         raise ArrivalError(
             f"the feed {feed.id} declares the unknown CRS {feed.source.crs}", where=label
         )
-    own = geo.parse_crs(said) if said else None
+    own = meant_crs(said)
     if own is None and declared is None:
         raise ArrivalError(
             f"the CRS is unknown{f' ({said[:60]})' if said else ''}",
@@ -139,6 +152,15 @@ def _agree_on_crs(said: str | None, feed: Feed, found: Found, label: str) -> CRS
     if chosen is None:
         raise AssertionError("one of the two is there")
     return chosen
+
+
+def meant_crs(said: str | None) -> CRS | None:
+    """The CRS that a file names; None for those that say that they say nothing."""
+    own = geo.parse_crs(said) if said else None
+    nothing = own is not None and (
+        own.name.casefold().startswith("undefined") or own.type_name == "Engineering CRS"
+    )
+    return None if nothing else own
 
 
 def _crs_name(crs: CRS) -> str:

@@ -29,6 +29,8 @@ _ADVICE = {
     ".rar": "Send it as zip.",
     ".7z": "Send it as zip.",
     ".vrt": "Send the files it points to.",
+    ".mdb": "Send it as GeoPackage or CSV.",
+    ".parquet": "Send it as GeoPackage.",
 }
 _FORBIDDEN = (b"<OGRVRTDataSource", b"<VRTDataset", b"<OGRWFSDataSource", b"<GDAL_WMS")
 _INSIDE = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,19 +22,14 @@ from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account
 from pipeline.errors import DatabaseError, GuardError, MakanError
 from pipeline.findings import Catalog
-from pipeline.stages import container
-from pipeline.stages.agree import open_source
-from pipeline.stages.batch import Context, Found, Raw
-from pipeline.stages.judge import Judged, judge
-from pipeline.stages.map import survey
+from pipeline.stages.batch import Context, Raw
+from pipeline.stages.judge import Judged
 from pipeline.stages.merge import Merged, merge
-from pipeline.stages.read import Source
+from pipeline.stages.passing import Pass, passing
+from pipeline.stages.passing import Progress as Progress
 from pipeline.stages.record import Recorder
 from pipeline.stages.stage import Staging
-from pipeline.stages.whole import Keys, Shapes, guard
 from pipeline.stages.write import Writer
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -52,58 +47,6 @@ class Outcome:
     message: str | None = None
 
 
-@dataclass
-class Pass:
-    """One way through a file: every batch is judged and handed to ``take``."""
-
-    source: Source
-    context: Context
-    batch_rows: int
-    keys: Keys
-    shapes: Shapes = field(default_factory=Shapes)
-    arrived: int = 0
-    skipped: int = 0
-    quarantined: int = 0
-    counts: Counter[tuple[str, str | None]] = field(default_factory=Counter)
-
-    def run(self, take: Callable[[Raw, Judged], None], progress: Progress) -> None:
-        """Streams the whole file; memory holds one batch, the keys and one hash a geometry."""
-        wanted = self.context.layer.geometry
-        for everything in self.source.batches(self.batch_rows):
-            raw = self.source.meant(everything)
-            self.arrived += len(everything.lines)
-            self.skipped += len(everything.lines) - len(raw.lines)
-            if len(raw.lines):
-                judged = judge(raw, self.context, self.source.crs)
-                self.keys.add(judged.rows)
-                if wanted and not wanted.may_repeat:
-                    self.shapes.add(judged)
-                self.quarantined += int((~judged.good).sum())
-                self.counts.update(judged.found.counts())
-                take(raw, judged)
-            progress(self.arrived, self.source.features)
-
-    def afterwards(self, before: int | None) -> Found:
-        """What the whole delivery shows; raises GuardError when it must not be published."""
-        found = guard(Account(arrived=self.arrived, skipped=self.skipped), self.context, before)
-        if self.skipped and self.context.feed.source.where:
-            detail = f"{self.context.feed.source.where.column} is not among those taken"
-            found.whole("rows.skipped", value=self.skipped, detail=detail)
-        found.extend(self.source.warned())
-        found.extend(self.shapes.doubled())
-        return found
-
-
-@contextmanager
-def _passing(path: Path, context: Context, batch_rows: int) -> Iterator[tuple[Pass, Found]]:
-    with container.opened(path, context.feed.source.encoding) as arrival:
-        wants = context.layer.geometry is not None
-        source = open_source(arrival, context.feed, wants_geometry=wants)
-        found = source.found
-        found.extend(survey(source.names, context, arrival.label))
-        yield Pass(source, context, batch_rows, Keys(context.layer)), found
-
-
 def context_for(schemas: Schemas, feed: str) -> Context:
     """What the stages need to know to take a file of ``feed``."""
     found = schemas.feed(feed)
@@ -119,7 +62,7 @@ def contract_digest(context: Context) -> str:
 def check(path: Path, context: Context, *, batch_rows: int, progress: Progress) -> Outcome:
     """Everything a load does but write; needs no database."""
     begun = time.monotonic()
-    with _passing(path, context, batch_rows) as (work, found):
+    with passing(path, context, batch_rows) as (work, found):
         bad: set[int] = set()
         work.run(lambda raw, judged: bad.update(raw.lines[~judged.good].tolist()), progress)
         found.extend(work.afterwards(None))
@@ -222,7 +165,7 @@ class Job:
         recorder = Recorder(writer, self.connection, self.context, self.run)
         staging = Staging(writer, self.context, self.run)
         with (
-            _passing(path, self.context, batch_rows) as (work, found),
+            passing(path, self.context, batch_rows) as (work, found),
             staging.open(self.connection),
             writer.open(),
         ):

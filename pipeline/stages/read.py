@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,8 @@ from pipeline.stages.map import as_text
 # RuntimeError and ValueError are what pyogrio's and Arrow's own errors are.
 _READ_ERRORS = (RuntimeError, ValueError, pa.ArrowException, OSError)
 WKB_NAMES = ("geoarrow.wkb", "ogc.wkb")
+_TODO = {"Nonlinear": "Ask for straight segments (ogr2ogr -nlt CONVERT_TO_LINEAR)."}
+_SOURCE_PLACE = re.compile(r"/\S+\.(?:cpp|c|h)\b,?(?: \d+)?:? ?")
 # A feed names columns, so that a first line is always their names, whatever it looks like.
 OPTIONS: dict[str, dict[str, str]] = {"CSV": {"HEADERS": "YES"}, "XLSX": {"HEADERS": "FORCE"}}
 # Dates stay as they are written (a Jalali date is none for GDAL), and nothing is fetched.
@@ -150,18 +153,16 @@ def explained(label: str, heard: set[str]) -> Iterator[None]:
                     where=label,
                     todo="Declare encoding in the feed's [source], such as CP1256.",
                 ) from None
-            raise ArrivalError(
-                f"cannot be read: {brief(error, label)}",
-                where=label,
-                todo="Ask for the file again.",
-            ) from None
+            said = brief(error, label)
+            todo = next((do for sign, do in _TODO.items() if sign in said), "Ask for it again.")
+            raise ArrivalError(f"cannot be read: {said}", where=label, todo=todo) from None
     heard.update(brief(str(item.message), label) for item in warned)
 
 
 def brief(error: object, label: str) -> str:
-    """What GDAL says, on one line, without the folders of this machine."""
-    text = " ".join(str(error).split())
-    for part in text.replace("'", " ").replace('"', " ").replace(";", " ").split():
+    """What GDAL says, on one line, without the folders of this machine or of its own."""
+    said = _SOURCE_PLACE.sub("", " ".join(str(error).split()))
+    for part in said.replace("'", " ").replace('"', " ").replace(";", " ").split():
         if "/" in part and part.rstrip(".,:").endswith(label.rsplit("/", 1)[-1]):
-            text = text.replace(part.rstrip(".,:"), label)
-    return text[:200]
+            said = said.replace(part.rstrip(".,:"), label)
+    return said[:200].rstrip(" .;,:")

@@ -16,6 +16,7 @@ from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.errors import ArrivalError
 from pipeline.stages import container
+from pipeline.stages.agree import meant_crs
 from pipeline.stages.evidence import Place, Profile, Trial, find_crs, profile, try_encodings
 from pipeline.stages.read import OPTIONS, WKB_NAMES, explained
 
@@ -146,7 +147,7 @@ def _place(
     good = good[~shapely.is_empty(good) & geo.finite(good)]
     if not len(good):
         return None
-    own = geo.parse_crs(info["crs"]) if info["crs"] else None
+    own = meant_crs(info["crs"])
     return find_crs(good, own, schemas.city)
 
 

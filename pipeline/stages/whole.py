@@ -114,7 +114,7 @@ def _shared(keys: pa.Array) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int6
     return dict(zip(names, groups, strict=True))
 
 
-def guard(account: Account, context: Context, before: int | None) -> Found:
+def guard(account: Account, context: Context, before: int | None, where: str) -> Found:
     """Refuses a delivery of too few rows (GuardError); too many is a finding.
 
     ``before`` is the number of rows of the delivery that is published, None for the first one.
@@ -127,12 +127,14 @@ def guard(account: Account, context: Context, before: int | None) -> Found:
     if meant < least:
         raise GuardError(
             f"{meant} rows arrived, at least {least} were expected",
+            where=where,
             todo="What was published stays. Ask for all of it, or change the feed's limits.",
         )
     full = context.feed.delivery == "full"
     if full and before is not None and meant < before * (1 - drop):
         raise GuardError(
             f"{meant} rows arrived, {before} came last time: a drop of more than {drop:.0%}",
+            where=where,
             todo="What was published stays. If it is meant, raise max_drop_share in the feed.",
         )
     found = Found()

@@ -1,0 +1,74 @@
+"""Passing: one way through a file, batch by batch, and what only its end shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.db.ledger import Account
+from pipeline.stages import container
+from pipeline.stages.agree import open_source
+from pipeline.stages.batch import Context, Found, Raw
+from pipeline.stages.judge import Judged, judge
+from pipeline.stages.map import survey
+from pipeline.stages.read import Source
+from pipeline.stages.whole import Keys, Shapes, guard
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Pass:
+    """One way through a file: every batch is judged and handed to ``take``."""
+
+    source: Source
+    context: Context
+    batch_rows: int
+    keys: Keys
+    shapes: Shapes = field(default_factory=Shapes)
+    arrived: int = 0
+    skipped: int = 0
+    quarantined: int = 0
+    counts: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+
+    def run(self, take: Callable[[Raw, Judged], None], progress: Progress) -> None:
+        """Streams the whole file; memory holds one batch, the keys and one hash a geometry."""
+        wanted = self.context.layer.geometry
+        for everything in self.source.batches(self.batch_rows):
+            raw = self.source.meant(everything)
+            self.arrived += len(everything.lines)
+            self.skipped += len(everything.lines) - len(raw.lines)
+            if len(raw.lines):
+                judged = judge(raw, self.context, self.source.crs)
+                self.keys.add(judged.rows)
+                if wanted and not wanted.may_repeat:
+                    self.shapes.add(judged)
+                self.quarantined += int((~judged.good).sum())
+                self.counts.update(judged.found.counts())
+                take(raw, judged)
+            progress(self.arrived, self.source.features)
+
+    def afterwards(self, before: int | None) -> Found:
+        """What the whole delivery shows; raises GuardError when it must not be published."""
+        account = Account(arrived=self.arrived, skipped=self.skipped)
+        found = guard(account, self.context, before, self.source.label)
+        if self.skipped and self.context.feed.source.where:
+            detail = f"{self.context.feed.source.where.column} is not among those taken"
+            found.whole("rows.skipped", value=self.skipped, detail=detail)
+        found.extend(self.source.warned())
+        found.extend(self.shapes.doubled())
+        return found
+
+
+@contextmanager
+def passing(path: Path, context: Context, batch_rows: int) -> Iterator[tuple[Pass, Found]]:
+    """Opens ``path`` for one way through it, with what was found before any row is read."""
+    with container.opened(path, context.feed.source.encoding) as arrival:
+        wants = context.layer.geometry is not None
+        source = open_source(arrival, context.feed, context.city, wants_geometry=wants)
+        found = source.found
+        found.extend(survey(source.names, context, arrival.label))
+        yield Pass(source, context, batch_rows, Keys(context.layer)), found

@@ -76,5 +76,7 @@ def _help(command: click.Command, name: str) -> Iterator[str]:
     context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
     yield f"## {name}\n\n```\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
-        for child in sorted(command.commands):
-            yield from _help(command.commands[child], f"{name} {child}")
+        for child in sorted(command.list_commands(context)):
+            found = command.get_command(context, child)
+            if found is not None:
+                yield from _help(found, f"{name} {child}")

@@ -63,7 +63,7 @@ def load(
                 if folder is None:
                     raise
                 refused = error
-                options.console().print(f"[red]{name}[/red]: {error}")
+                options.console().print(f"{name}: {error}", markup=False, soft_wrap=True)
                 continue
             outcomes.append(outcome)
             if not as_json:

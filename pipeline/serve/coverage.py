@@ -22,6 +22,7 @@ that is too large is refused (413) and says how it can be asked for. ``scale-fac
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,15 @@ class Part:
         corner: Affine = dataset.window_transform(self.window)
         return corner @ Affine.scale(across, down)
 
+    def strips(self, rows: int) -> Iterator[tuple[int, Part]]:
+        """The part in strips of ``rows`` answered rows, with the first row of each."""
+        down = self.window.height / self.rows
+        for first in range(0, self.rows, rows):
+            count = min(rows, self.rows - first)
+            top = self.window.row_off + first * down
+            strip = Window(self.window.col_off, top, self.window.width, count * down)
+            yield first, Part(strip, self.columns, count)
+
 
 class RasterCoverage(BaseProvider):  # type: ignore[misc]
     """The coverage of one raster layer."""
@@ -139,10 +149,11 @@ class RasterCoverage(BaseProvider):  # type: ignore[misc]
         with self.source.opened() as dataset:
             box = self._box(dataset, subsets or {}, bbox or [], bbox_crs)
             part = _part(dataset, box, most)
-            values, valid = _pixels(dataset, part, [number for number, _ in bands])
-            transform = part.transform(dataset)
+            numbers = [number for number, _ in bands]
             if native:
-                return _geotiff(dataset, values, valid, transform)
+                return _geotiff(dataset, part, numbers)
+            values, valid = _pixels(dataset, part, numbers)
+            transform = part.transform(dataset)
         chosen = [band for _, band in bands]
         return coverage_json.grid(chosen, values, valid, transform, self.storage_crs)
 
@@ -275,21 +286,17 @@ def _pixels(dataset: Dataset, part: Part, bands: list[int]) -> tuple[NDArray[Any
     return found.data, valid
 
 
-def _geotiff(
-    dataset: Dataset, values: NDArray[Any], valid: NDArray[Any], transform: Affine
-) -> bytes:
-    """A tiled, compressed GeoTIFF with nodata where not ``valid``."""
-    if dataset.nodata is not None:
-        values = np.where(valid, values, values.dtype.type(dataset.nodata))
-    floating = np.issubdtype(values.dtype, np.floating)
+def _geotiff(dataset: Dataset, part: Part, bands: list[int]) -> bytes:
+    """A tiled, compressed GeoTIFF, read and written in strips so that memory stays small."""
+    floating = np.issubdtype(np.dtype(dataset.dtypes[0]), np.floating)
     profile = {
         "driver": "GTiff",
-        "dtype": values.dtype,
-        "count": len(values),
-        "height": values.shape[1],
-        "width": values.shape[2],
+        "dtype": dataset.dtypes[0],
+        "count": len(bands),
+        "height": part.rows,
+        "width": part.columns,
         "crs": dataset.crs,
-        "transform": transform,
+        "transform": part.transform(dataset),
         "nodata": dataset.nodata,
         "tiled": True,
         "blockxsize": _TILE,
@@ -299,9 +306,13 @@ def _geotiff(
     }
     with rasterio.Env(GDAL_PAM_ENABLED="NO"), MemoryFile() as memory:
         with memory.open(**profile) as written:
-            written.write(values)
-            for number, name in enumerate(dataset.descriptions[: len(values)], start=1):
-                if name:
-                    written.set_band_description(number, name)
+            for first, strip in part.strips(_TILE):
+                values, valid = _pixels(dataset, strip, bands)
+                if dataset.nodata is not None:
+                    values[:, ~valid] = dataset.nodata
+                written.write(values, window=Window(0, first, part.columns, strip.rows))
+            for place, number in enumerate(bands, start=1):
+                if dataset.descriptions[number - 1]:
+                    written.set_band_description(place, dataset.descriptions[number - 1])
         content: bytes = memory.read()
         return content

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from pygeoapi.formats import F_HTML
 from pygeoapi.provider.base import ProviderNoDataError
 from pygeoapi.provider.base_edr import BaseEDRProvider
 from pyproj import CRS
@@ -70,12 +71,13 @@ class RasterPosition(BaseEDRProvider):  # type: ignore[misc]
         wkt: BaseGeometry | None = None,
         select_properties: Sequence[str] | None = None,
         crs_transform_spec: Any = None,
+        format_: str | None = None,
         **_: Any,
     ) -> dict[str, Any]:
         """CoverageJSON with the interpolated value at each point, null where there is none.
 
-        Raises ProviderNoDataError (204) if no point lies in the raster, and
-        ProviderInvalidQueryError (400).
+        Raises ProviderNoDataError (204) if no point lies in the raster, except for a page, which
+        would be blank; and ProviderInvalidQueryError (400).
         """
         given = crs_of(crs_transform_spec.target_crs_uri if crs_transform_spec else "OGC:CRS84")
         places = _places(wkt, given)
@@ -84,7 +86,7 @@ class RasterPosition(BaseEDRProvider):  # type: ignore[misc]
         xs, ys = geo.transformer(given, self.stored).transform(east, north)
         with self.source.opened() as dataset:
             found = [value_at(dataset, x, y) for x, y in zip(xs, ys, strict=True)]
-        if all(values is None for values in found):
+        if all(values is None for values in found) and format_ != F_HTML:
             raise ProviderNoDataError
         empty: Heights = (None,) * len(self.bands)
         rows = [[(values or empty)[number] for number, _ in bands] for values in found]

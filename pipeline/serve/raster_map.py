@@ -22,6 +22,7 @@ import math
 from functools import cache
 from typing import Any
 
+import numpy as np
 from pygeoapi.crs import DEFAULT_CRS, transform_bbox
 from pygeoapi.provider.base import BaseProvider, ProviderRequestEntityTooLargeError
 from pyproj import CRS
@@ -33,6 +34,8 @@ from pipeline.serve.raster_view import view
 
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
 _FALSE = ("false", "0", "no")
+_COLORS = 3
+_STRIP_PIXELS = 1_000_000
 _METRES_PER_DEGREE = 111_320.0
 
 
@@ -97,6 +100,22 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
         return (xmin, ymin, xmax, ymax)
 
     def _drawn(
+        self, dataset: Dataset, box: Bounds, target: CRS, size: tuple[int, int]
+    ) -> tuple[raster_image.Pixels, raster_image.Known]:
+        """The picture of ``box``, drawn in strips so that memory stays small."""
+        width, height = size
+        pixels = np.empty((_COLORS, height, width), np.uint8)
+        known = np.empty((height, width), np.bool_)
+        down = (box[3] - box[1]) / height
+        rows = max(1, _STRIP_PIXELS // width)
+        for first in range(0, height, rows):
+            last = min(first + rows, height)
+            strip = (box[0], box[3] - last * down, box[2], box[3] - first * down)
+            part = self._strip(dataset, strip, target, (width, last - first))
+            pixels[:, first:last], known[first:last] = part
+        return pixels, known
+
+    def _strip(
         self, dataset: Dataset, box: Bounds, target: CRS, size: tuple[int, int]
     ) -> tuple[raster_image.Pixels, raster_image.Known]:
         heights = self.options.get("heights")

@@ -33,7 +33,7 @@ _TRIES = 2
 _SERVING = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
-    "GDAL_CACHEMAX": 128 * 2**20,  # bytes, to rasterio
+    "GDAL_CACHEMAX": 64 * 2**20,  # bytes, to rasterio
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -121,8 +122,7 @@ def convert(catalog: Catalog, tmp_path: Path) -> Convert:
         path: Path, contract: RasterContract, city: City, **declared: Any
     ) -> tuple[Inspection, Cog]:
         job = Job(path, contract, city, Declared(**declared))
-        work = tmp_path / f"work-{path.stem}"
-        work.mkdir()
+        work = Path(mkdtemp(dir=tmp_path))
         found = inspect(job, catalog, copy=work / "plain.tif")
         assert found.accepted(catalog), [catalog.message(f) for f in found.findings]
         return found, make_cog(job, found, work)

@@ -29,7 +29,7 @@ from pipeline.contracts.raster import RasterContract, ServedRaster
 from pipeline.derive import raster_collections
 from pipeline.rasters.cog import Cog
 from pipeline.rasters.inspect import Inspection
-from pipeline.serve import raster_api
+from pipeline.serve import raster_api, raster_map
 from pipeline.serve.coverage import SCALING, RasterCoverage, Scaling
 from pipeline.serve.position import RasterPosition
 from pipeline.serve.raster_map import RasterMap
@@ -528,3 +528,50 @@ def test_the_answer_is_bounded_whatever_the_box(
     with rasterio.Env():
         content = maps.query(width=2000, height=1, crs=UTM)
     assert decoded(content).shape == (4, 1, 2000)
+
+
+def test_a_map_drawn_in_strips_is_the_same_map(
+    picture: Path,
+    ground: Path,
+    orthophoto: RasterContract,
+    terrain: RasterContract,
+    qom: City,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for home, contract in ((picture, orthophoto), (ground, terrain)):
+        maps = RasterMap(definition(contract, qom, home, "map"))
+        whole = decoded(maps.query(width=120, height=100, crs=MERCATOR)).astype(int)
+        with monkeypatch.context() as patched:
+            patched.setattr(raster_map, "_STRIP_PIXELS", 120 * 7)
+            strips = decoded(maps.query(width=120, height=100, crs=MERCATOR)).astype(int)
+        assert (strips[3] != whole[3]).mean() < 0.01
+        assert np.abs(strips[:3] - whole[:3]).mean() < 1
+
+
+def test_a_geotiff_written_in_strips_is_the_same(
+    make: Make, convert: Convert, serve: Serve, terrain: RasterContract, qom: City
+) -> None:
+    rng = np.random.default_rng(3)
+    heights = (900 + 200 * rng.random((1, 700, 300))).astype(np.float32)
+    heights[0, 250:270] = -9999
+    path = make("a.tif", heights, nodata=-9999.0)
+    home = serve(convert(path, terrain, qom)[1], terrain, qom)
+    coverage = RasterCoverage(definition(terrain, qom, home, "coverage"))
+    content = coverage.query(format_="GTiff")
+    assert isinstance(content, bytes)
+    with MemoryFile(content) as memory, memory.open() as dataset:
+        assert (dataset.read() == heights).all()
+        assert dataset.descriptions == terrain.bands
+    token = SCALING.set(Scaling(factor=2))
+    try:
+        halved = coverage.query(format_="GTiff")
+    finally:
+        SCALING.reset(token)
+    assert isinstance(halved, bytes)
+    with MemoryFile(halved) as memory, memory.open() as dataset:
+        values = dataset.read(1, masked=True)
+        assert dataset.res == (2, 2)
+    expected = heights[0].reshape(350, 2, 150, 2).mean(axis=(1, 3))
+    assert np.abs(values - expected)[:124].max() < 0.01
+    assert np.abs(values - expected)[136:].max() < 0.01
+    assert values.mask[126:134].all()

@@ -154,10 +154,12 @@ def repair(geometries: Geometries, wanted: str) -> tuple[Geometries, Floats]:
 
 
 def _of_dimension(geometry: shapely.Geometry, wanted: str) -> shapely.Geometry:
-    """The parts of ``geometry`` that have the dimension of ``wanted``, as one geometry."""
-    dimension = _DIMENSION[wanted.removeprefix("Multi")]
+    """The parts of ``geometry`` that have the dimension of ``wanted``, as one valid geometry."""
     parts = shapely.get_parts(geometry)
-    if shapely.get_type_id(geometry) == TYPES["MultiPolygon"] or len(parts) <= 1:
+    # GEOS may leave two parts that share an edge: valid each, invalid together.
+    if len(parts) <= 1 or (
+        shapely.get_type_id(geometry) == TYPES["MultiPolygon"] and shapely.is_valid(geometry)
+    ):
         return geometry
-    kept = parts[shapely.get_dimensions(parts) == dimension]
-    return shapely.union_all(kept)
+    dimension = _DIMENSION[wanted.removeprefix("Multi")]
+    return shapely.union_all(parts[shapely.get_dimensions(parts) == dimension])

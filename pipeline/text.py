@@ -48,7 +48,7 @@ _MOJIBAKE = "|".join(
 DateParser = Callable[[str], dt.date | None]
 _Make = Callable[[int, int, int], dt.date]
 _GREGORIAN_YEARS = range(1600, 2200)
-_JALALI_YEARS = range(979, 1579)
+_JALALI_YEARS = range(1000, 1579)
 # More distinct dates than a column of a city's history holds.
 _REMEMBERED = 2**16
 

@@ -97,9 +97,8 @@ class Shaper:
         )
         repaired, share = geo.repair(self.made[invalid], self.wanted.type)
         repaired = geo.promote(repaired, self.wanted.type)
-        usable = (shapely.get_type_id(repaired) == geo.TYPES[self.wanted.type]) & ~shapely.is_empty(
-            repaired
-        )
+        usable = shapely.get_type_id(repaired) == geo.TYPES[self.wanted.type]
+        usable &= ~shapely.is_empty(repaired) & shapely.is_valid(repaired)
         good = usable & (share <= self.wanted.max_repair_share)
         told = [
             f"{reason}; {part:.2%} changed" for reason, part in zip(reasons, share, strict=True)

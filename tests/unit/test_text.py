@@ -1,0 +1,185 @@
+"""Text as it arrives: the agreed cases, and properties that hold for any text."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import re
+import unicodedata
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from persiantools.jdatetime import JalaliDate
+
+from pipeline import text
+
+# Cases of persian_text_cases.csv for later: the search key (folding for matching), mending mojibake
+# (it is told), postal codes.
+LATER = {
+    "harakat", "heh with hamza", "teh marbuta", "postal code", "jalali date",
+    "cp1256 mojibake as latin1", "utf-8 mojibake as latin1", "question marks",
+}  # fmt: skip
+DIGITS = {"persian digits", "arabic-indic digits", "mixed digit sets"}
+NUMBERS = {"persian decimal", "persian thousands"}
+
+# The alphabet of the property tests: what files of offices hold, and what breaks programs.
+LETTERS = (
+    "abz09 -/,.آابپکيىكیهةئءأ\u0654\u0653\u064b\u0651\u0640\u200c\u200d\u200e\u200f\u202b\u00a0"
+    "\u00ad\ufeff\t\n\x00\x0b\x1f\x7f\u2003\u3000\ufed7\ufee2\ufb57\ufe71\ufe7c\ufdfa\ufdfc۰۱۵۹٠٤٩٫٬àé½"
+)
+texts = st.text(st.one_of(st.sampled_from(LETTERS), st.characters(exclude_categories=["Cs"])))
+
+
+def one(function: object, value: str | None, *rest: object) -> object:
+    """What a vectorised function makes of one value."""
+    return function(pa.array([value], type=pa.string()), *rest)[0].as_py()  # type: ignore[operator]
+
+
+@pytest.fixture(scope="module")
+def cases(real_data: Path) -> dict[str, tuple[str, str]]:
+    """The agreed cases: name, input, expected."""
+    with (real_data / "iran" / "persian_text_cases.csv").open(encoding="utf-8") as lines:
+        return {row["case"]: (row["input"], row["expected"]) for row in csv.DictReader(lines)}
+
+
+def test_agreed_cases_of_display_digits_and_numbers(cases: dict[str, tuple[str, str]]) -> None:
+    wrong = {}
+    for name, (given_text, expected) in cases.items():
+        if name in LATER:
+            continue
+        made = one(text.display, given_text)
+        if name in DIGITS:
+            made = one(text.ascii_digits, str(made))
+        if name in NUMBERS:
+            made = one(text.number_text, str(made))
+        if made != expected:
+            wrong[name] = made
+    assert wrong == {}
+    assert len(cases) - len(LATER) == 17
+
+
+def test_agreed_cases_of_dates_and_lost_text(cases: dict[str, tuple[str, str]]) -> None:
+    written = cases["jalali date"][0]
+    assert one(text.dates, written, "jalali") == dt.date(2017, 11, 18)
+    for name in ("cp1256 mojibake as latin1", "utf-8 mojibake as latin1", "question marks"):
+        assert one(text.looks_mojibake, cases[name][0]) is True, name
+        expected = cases[name][1]
+        assert not expected or one(text.looks_mojibake, expected) is False, name
+
+
+def reference(value: str) -> str | None:
+    """Display, one character after the other."""
+
+    def dropped(written: str) -> str:
+        invisible = "\u0640\u00ad\u200b\u200d\u200e\u200f\ufeff\x7f"
+        marks = [*range(0x202A, 0x202F), *range(0x2060, 0x206A), *range(9), *range(0x0E, 0x1C)]
+        return "".join(c for c in written if c not in invisible and ord(c) not in marks)
+
+    made = dropped(value)
+    if any(0xFB50 <= ord(c) <= 0xFDFF or 0xFE70 <= ord(c) <= 0xFEFC for c in made):
+        made = dropped(unicodedata.normalize("NFKC", made))
+    made = unicodedata.normalize("NFC", made).translate(str.maketrans("\u064a\u0649\u0643", "ییک"))
+    blanks = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"
+    blanks += "".join(map(chr, range(0x2000, 0x200B)))
+    made = re.sub(f"[{re.escape(blanks)}]+", " ", made)
+    made = re.sub("[ \u200c]* [ \u200c]*", " ", made)
+    made = re.sub("\u200c+", "\u200c", made).strip(" \u200c")
+    return made or None
+
+
+@given(st.lists(st.none() | texts, min_size=1, max_size=6))
+def test_display_is_its_scalar_reference_and_idempotent(values: list[str | None]) -> None:
+    made = text.display(pa.array(values, type=pa.string())).to_pylist()
+    assert made == [None if value is None else reference(value) for value in values]
+    assert text.display(pa.array(made, type=pa.string())).to_pylist() == made
+
+
+@given(texts)
+def test_display_leaves_nothing_unseen(value: str) -> None:
+    made = str(one(text.display, value) or "x")
+    assert not set(made) & set("\u064a\u0643\u0649\u0640\u00a0\u200e\ufeff\x00\t\n")
+    assert "  " not in made
+    assert made == made.strip()
+
+
+@given(st.lists(st.integers(0, 9999), min_size=2, max_size=7), st.data())
+def test_numeric_code_reads_any_padding(parts: list[int], data: st.DataObject) -> None:
+    full = "-".join(map(str, [*parts, *[0] * (7 - len(parts))]))
+    widths = data.draw(st.lists(st.integers(0, 6), min_size=len(parts), max_size=len(parts)))
+    mark = data.draw(st.sampled_from(["-", "/", "_", "\u2013", " - "]))
+    written = mark.join(f"{part:0{width}d}" for part, width in zip(parts, widths, strict=True))
+    digits = data.draw(st.sampled_from(["0123456789", "۰۱۲۳۴۵۶۷۸۹", "٠١٢٣٤٥٦٧٨٩"]))
+    foreign = written.translate(str.maketrans("0123456789", digits))
+    shown = text.ascii_digits(text.display(pa.array([foreign])))
+    assert text.numeric_code(shown, 7, "-")[0].as_py() == full
+    assert one(text.numeric_code, full, 7, "-") == full
+
+
+@pytest.mark.parametrize("written", ["1-12-45-x", "1-12-", "-1-12", "--", "R-1", "1-1-1-1-1-1-1-1"])
+def test_numeric_code_makes_no_code_of_what_is_none(written: str) -> None:
+    made = str(one(text.numeric_code, written, 7, "-"))
+    assert re.fullmatch(r"\d+(-\d+){6}", made) is None
+
+
+def test_numeric_code_takes_any_separator_literally() -> None:
+    assert one(text.numeric_code, "01.02", 3, ".") == "1.2.0"
+    assert one(text.numeric_code, "01x02", 3, ".") == "1x02"
+
+
+@given(st.dates(dt.date(1622, 1, 1), dt.date(2199, 12, 31)), st.sampled_from("/-."))
+def test_jalali_and_gregorian_dates_come_back(date: dt.date, mark: str) -> None:
+    jalali = JalaliDate(date)
+    forms = [
+        f"{jalali.year}{mark}{jalali.month}{mark}{jalali.day}",
+        f"{jalali.year}{mark}{jalali.month:02d}{mark}{jalali.day:02d} 00:00:00",
+        f"{jalali.year}{jalali.month:02d}{jalali.day:02d}",
+    ]
+    foreign = [form.translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")) for form in forms]
+    assert text.dates(pa.array([*forms, *foreign]), "jalali").to_pylist() == [date] * 6
+    written = [date.isoformat(), f"{date:%Y%m%d}", f"{date.isoformat()}T10:00:00Z"]
+    assert text.dates(pa.array(written), "plain").to_pylist() == [date] * 3
+    assert one(text.dates, f"{date.day}{mark}{date.month}{mark}{date.year}", "date_dmy") == date
+    assert one(text.dates, f"{date.month}/{date.day}/{date.year} 0:00:00", "date_mdy") == date
+
+
+@pytest.mark.parametrize(
+    ("written", "parser"),
+    [
+        ("87/5/3", "jalali"), ("1400/12/30", "jalali"), ("1396/13/01", "jalali"),
+        ("2017/11/18", "jalali"), ("1396/08/27", "plain"), ("0407-04-01", "plain"),
+        ("2023-02-29", "plain"), ("²017-01-01", "plain"), ("", "plain"), ("x", "date_dmy"),
+        ("12/31/2020", "date_dmy"),
+    ],
+)  # fmt: skip
+def test_what_is_no_date_stays_unread(written: str, parser: str) -> None:
+    assert one(text.dates, written, parser) is None
+
+
+@given(st.floats(-1e12, 1e12, allow_nan=False), st.sampled_from(["0123456789", "۰۱۲۳۴۵۶۷۸۹"]))
+def test_numbers_in_persian_digits_come_back(number: float, digits: str) -> None:
+    for written in (f"{number:.3f}", f"{number:,.3f}"):
+        foreign = written.translate(str.maketrans("0123456789", digits))
+        if digits[0] != "0":
+            foreign = foreign.replace(",", "\u066c").replace(".", "\u066b")
+        assert float(str(one(text.number_text, foreign))) == float(f"{number:.3f}")
+
+
+def test_a_comma_is_a_thousands_mark_only_where_it_stands_like_one() -> None:
+    assert one(text.number_text, "1,250") == "1250"
+    assert one(text.number_text, "12,50") == "12,50"
+
+
+@given(st.lists(st.text("ابپتجچحخدرزژسشصضطظعغفقکگلمنوهی ", min_size=3), min_size=1))
+def test_persian_is_not_taken_for_mojibake(words: list[str]) -> None:
+    assert not any(text.looks_mojibake(pa.array(words)).to_pylist())
+
+
+@pytest.mark.parametrize("written_as", ["utf-8", "cp1256"])
+@pytest.mark.parametrize("read_as", ["cp1256", "latin-1"])
+@pytest.mark.parametrize("word", ["شهرستان", "خيابان", "ميدان ولي"])
+def test_text_read_in_the_wrong_encoding_is_told(written_as: str, read_as: str, word: str) -> None:
+    wrong = word.encode(written_as).decode(read_as, "replace")
+    assert one(text.looks_mojibake, wrong) is (written_as != read_as)

@@ -19,7 +19,9 @@ COMMANDS = {
     "check": Entry(f"{_CLI}.load:check", "Do all that load does except write."),
     "db": Entry(f"{_CLI}.database:db", "Start, stop and prepare the database."),
     "demo": Entry(f"{_CLI}.demo:demo", "Build the sample city, load it, serve it until Ctrl-C."),
+    "diff": Entry(f"{_CLI}.history:diff", "Show what changed between two loads of a layer."),
     "feed": Entry(f"{_CLI}.feed:feed", "Propose a feed for an unknown file."),
+    "history": Entry(f"{_CLI}.history:history", "Show every version of one object."),
     "load": Entry(f"{_CLI}.load:load", "Load files of a feed; wholly or not at all."),
     "publish": Entry(f"{_CLI}.publish:publish", "Render the server's configuration."),
     "raster": Entry(f"{_CLI}.raster:raster", "Check and load orthophotos and elevation models."),
@@ -28,6 +30,7 @@ COMMANDS = {
     "sample": Entry(f"{_CLI}.sample:sample", "Make a believable city, as offices would send it."),
     "schema": Entry(f"{_CLI}.schema:schema", "Derive SQL, JSON Schema and documentation."),
     "serve": Entry(f"{_CLI}.serve:serve", "Serve the published city until Ctrl-C."),
+    "undo": Entry(f"{_CLI}.history:undo", "Bring a layer back to what it was before a load."),
 }
 
 

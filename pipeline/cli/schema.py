@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from pydantic import BaseModel
 
 from pipeline import paths
 from pipeline.cli import options
@@ -20,7 +21,12 @@ from pipeline.errors import ContractError
 from pipeline.findings import Catalog
 from pipeline.settings import Settings
 
-_MODELS = {"layer": LayerContract, "feed": Feed, "city": City, "raster": RasterContract}
+_MODELS: dict[str, type[BaseModel]] = {
+    "layer": LayerContract,
+    "feed": Feed,
+    "city": City,
+    "raster": RasterContract,
+}
 _CLI_HEAD = "# Commands\n\nMade by `makan schema generate` from the commands' own help.\n"
 
 
@@ -56,7 +62,8 @@ def generate(context: click.Context, check: bool) -> None:
             path.write_text(text, encoding="utf-8")
     if check and stale:
         raise ContractError(
-            f"not fresh: {', '.join(stale)}", todo="Run `makan schema generate` and commit."
+            f"not fresh: {', '.join(map(str, stale))}",
+            todo="Run `makan schema generate` and commit.",
         )
     options.console().print(f"{len(stale)} files written" if stale else "all files are fresh")
 

@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 
 from pipeline import __version__
 from pipeline.db import queries
-from pipeline.errors import ArrivalError, SettingsError
+from pipeline.errors import ArrivalError, DatabaseError, SettingsError
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Status = Literal["done", "unchanged", "refused", "failed"]
@@ -134,6 +134,19 @@ def finish(
     """Writes how the run ended; the database refuses an account that does not close."""
     values = {"run": run, "status": status, "message": message, **asdict(account or Account())}
     connection.execute(queries.load("ledger")["finish"], values)
+
+
+def lock(connection: Connection, layer: str) -> None:
+    """One writer of a layer at a time, for as long as ``connection`` lives; DatabaseError if taken.
+
+    The server frees it when the process dies, so a killed load blocks nobody.
+    """
+    row = connection.execute(queries.load("ledger")["lock"], {"layer": layer}).fetchone()
+    if not row or not row[0]:
+        raise DatabaseError(
+            f"another load of {layer} is under way",
+            todo="Wait until it ends (`makan runs`), then run the command again.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,3 +56,7 @@ SELECT line, key, reasons, raw FROM ops.quarantine WHERE run_id = %(run)s ORDER 
 -- Runs that were killed: nobody holds their layer's lock any more.
 UPDATE ops.run SET status = 'failed', finished = clock_timestamp(), message = 'the process ended before the merge'
 WHERE layer = %(layer)s AND status = 'running' AND id <> %(run)s AND kind = 'load'
+
+-- name: lock
+-- One writer of a layer at a time; held by the session, so that a killed load frees it.
+SELECT pg_try_advisory_lock(hashtextextended('makan load ' || %(layer)s, 0))

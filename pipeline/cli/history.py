@@ -1,0 +1,89 @@
+"""``makan undo``, ``makan diff`` and ``makan history``: loads as versions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+
+import click
+
+from pipeline.cli import options
+from pipeline.cli.options import as_json
+from pipeline.db import ledger
+from pipeline.db.engine import Database
+from pipeline.errors import SettingsError
+from pipeline.settings import Settings
+from pipeline.stages import history as versions
+
+_SHOWN = 50
+
+
+@click.command()
+@click.argument("run", type=int)
+@as_json
+@click.pass_obj
+def undo(settings: Settings, run: int, as_json: bool) -> None:
+    """Bring the layer of RUN back to what it was before that load; in seconds, in one piece."""
+    done = versions.undo(Database(settings), options.schemas(settings), run)
+    if as_json:
+        options.emit(asdict(done))
+        return
+    options.out(
+        f"run {run} of {done.layer} is undone: {done.taken_back} rows taken back, "
+        f"{done.brought_back} former versions in force again"
+    )
+
+
+@click.command()
+@click.argument("one", type=int)
+@click.argument("two", type=int)
+@as_json
+@click.pass_obj
+def diff(settings: Settings, one: int, two: int, as_json: bool) -> None:
+    """Show what changed in a layer from the state after run ONE to the state after run TWO."""
+    schemas = options.schemas(settings)
+    with Database(settings).connect("loader") as connection:
+        layers = {ledger.run(connection, number).layer for number in (one, two)}
+        if len(layers) > 1:
+            raise SettingsError(
+                f"runs {one} and {two} are of different layers: {', '.join(sorted(layers))}",
+                todo="`makan runs` lists them.",
+            )
+        found = versions.difference(connection, schemas.layer(layers.pop()), one, two)
+    if as_json:
+        options.emit([asdict(change) for change in found])
+        return
+    for kind, rows in sorted(Counter(change.change for change in found).items()):
+        options.out(f"{rows:>8} {kind}")
+    for change in found[:_SHOWN]:
+        columns = ", ".join(change.columns or ())
+        moved = f" ({change.moved:.2%} of the area moved)" if change.moved else ""
+        options.out(f"{change.change:<8} {change.key} {columns}{moved}".rstrip())
+    if len(found) > _SHOWN:
+        options.out(f"... and {len(found) - _SHOWN} more; --json gives all")
+
+
+@click.command()
+@click.argument("layer")
+@click.argument("key")
+@as_json
+@click.pass_obj
+def history(settings: Settings, layer: str, key: str, as_json: bool) -> None:
+    """Show every version of the object of LAYER with KEY: values, file, line, load."""
+    contract = options.schemas(settings).layer(layer)
+    with Database(settings).connect("loader") as connection:
+        found = versions.versions(connection, contract, key)
+    if not found:
+        raise SettingsError(f"{layer} has never had {key}", todo="Check the key's spelling.")
+    if as_json:
+        options.emit(found)
+        return
+    for version in found:
+        until = f"until run {version['ended_by']}" if version["ended_by"] else "in force"
+        options.out(
+            f"run {version['run_id']} ({version['started']:%Y-%m-%d %H:%M}, {version['file']} "
+            f"row {version['source_line']}), {until}"
+        )
+        for field in contract.fields:
+            if version[field.name] is not None:
+                options.out(f"    {field.name} = {version[field.name]}")

@@ -1,0 +1,48 @@
+-- name: latest_changing
+-- The latest run that stands and has changed the layer.
+SELECT max(id) FROM ops.run
+WHERE layer = %(layer)s AND kind = 'load' AND status = 'done' AND inserted + updated + removed > 0
+
+-- name: take_back
+-- Rows that the run brought or replaced go.
+DELETE FROM {target} WHERE run_id = %(run)s
+
+-- name: bring_back
+-- The versions that the run ended are in force again, under their ids, as they were.
+WITH former AS (DELETE FROM {history} WHERE ended_by = %(run)s RETURNING *)
+INSERT INTO {target} (id, {columns}, run_id, source_line)
+SELECT id, {columns}, run_id, source_line FROM former
+
+-- name: mark_undone
+-- The ledger keeps the run and says that it no longer stands.
+UPDATE ops.run SET status = 'undone', message = %(message)s WHERE id = %(run)s
+
+-- name: versions
+-- Every version of one object, oldest first, with the runs that began and ended it.
+SELECT v.*, b.file, b.started, e.started AS ended FROM (
+    SELECT id, {columns}, run_id, source_line, NULL::bigint AS ended_by FROM {target} WHERE {key_text} = %(key)s
+    UNION ALL
+    SELECT id, {columns}, run_id, source_line, ended_by FROM {history} WHERE {key_text} = %(key)s
+) v JOIN ops.run b ON b.id = v.run_id LEFT JOIN ops.run e ON e.id = v.ended_by
+ORDER BY v.run_id, v.ended_by NULLS LAST
+
+-- name: difference
+-- What changed in the layer from the state after run one to the state after run two.
+WITH every AS (
+    SELECT id, {columns}, run_id, NULL::bigint AS ended_by FROM {target}
+    UNION ALL
+    SELECT id, {columns}, run_id, ended_by FROM {history}
+), one AS (
+    SELECT * FROM every WHERE run_id <= %(one)s AND (ended_by IS NULL OR ended_by > %(one)s)
+), two AS (
+    SELECT * FROM every WHERE run_id <= %(two)s AND (ended_by IS NULL OR ended_by > %(two)s)
+)
+SELECT CASE WHEN one.id IS NULL THEN 'added' WHEN two.id IS NULL THEN 'removed' ELSE 'changed' END AS change,
+    coalesce({key_two}, {key_one}) AS key,
+    CASE WHEN one.id IS NOT NULL AND two.id IS NOT NULL THEN ARRAY(
+        SELECT name FROM unnest({names}::text[], ARRAY[{differs}]) AS found (name, differs) WHERE differs
+    ) END AS columns,
+    {moved} AS moved
+FROM one FULL JOIN two ON one.id = two.id
+WHERE one.id IS NULL OR two.id IS NULL OR one.run_id <> two.run_id
+ORDER BY 1, 2

@@ -16,7 +16,7 @@ from typing import Any
 from pygeoapi.api import coverages, maps, validate_bbox
 from pygeoapi.formats import F_HTML
 
-from pipeline.serve.coverage import SCALING, Scaling
+from pipeline.serve.coverage_part import SCALING, Scaling
 
 #: Parameters of a coverage that go beyond pygeoapi's.
 COVERAGE_PARAMETERS = ("scale-factor", "scale-size")

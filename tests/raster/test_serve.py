@@ -30,7 +30,8 @@ from pipeline.derive import raster_collections
 from pipeline.rasters.cog import Cog
 from pipeline.rasters.inspect import Inspection
 from pipeline.serve import raster_api, raster_map
-from pipeline.serve.coverage import SCALING, RasterCoverage, Scaling
+from pipeline.serve.coverage import RasterCoverage
+from pipeline.serve.coverage_part import SCALING, Scaling
 from pipeline.serve.position import RasterPosition
 from pipeline.serve.raster_map import RasterMap
 from pipeline.serve.raster_source import Source, crs_of

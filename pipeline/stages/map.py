@@ -6,6 +6,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline import text
 from pipeline.contracts.feed import Column
 from pipeline.errors import ArrivalError
 from pipeline.stages.batch import Context, Found, Raw, Rows
@@ -91,15 +92,22 @@ def _joined(arrays: list[pa.Array], join: str) -> pa.Array:
 
 
 def _translate(values: pa.Array, column: Column) -> pa.Array:
-    """Known values of the source in ours; only distinct values are looked at."""
+    """Known values of the source in ours, however yeh, kaf and blanks are written.
+
+    Only distinct values are looked at.
+    """
     coded = values.dictionary_encode()
     known = {**column.values, **dict.fromkeys(column.nulls)}
-    ours = [known.get(_bare(text), text) for text in coded.dictionary.to_pylist()]
-    return pa.array(ours, type=pa.string()).take(coded.indices)
+    ours = dict(zip(_shown(pa.array(known, type=pa.string())), known.values(), strict=True))
+    written = coded.dictionary
+    made = [
+        ours.get(one, raw) for one, raw in zip(_shown(written), written.to_pylist(), strict=True)
+    ]
+    return pa.array(made, type=pa.string()).take(coded.indices)
 
 
-def _bare(text: str | None) -> str:
-    return (text or "").strip()
+def _shown(values: pa.Array) -> list[str]:
+    return [one or "" for one in text.display(values).to_pylist()]
 
 
 def map_rows(raw: Raw, context: Context) -> tuple[Rows, Found]:

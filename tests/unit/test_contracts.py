@@ -38,7 +38,7 @@ def schemas(request: pytest.FixtureRequest) -> Schemas:
 
 @pytest.fixture(scope="module")
 def both() -> tuple[Schemas, ...]:
-    return tuple(registry.load(city) for city in CITIES)
+    return tuple(registry.load(city) for city in ("cambridge", "qom"))
 
 
 @pytest.fixture

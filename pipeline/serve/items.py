@@ -29,6 +29,8 @@ FORMATS = {
 }
 _ITEM_FORMATS = {name: FORMATS[name] for name in ("json", "html")}
 _MAX_BODY = 1_000_000
+# The default page is sized for programs; a page of that length is nothing to look at.
+_PAGE_FOR_PEOPLE = "50"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ def _read(request: Request, known: tuple[str, ...] | None, formats: Mapping[str,
 async def items(request: Request) -> Response:
     """GET /collections/{id}/items."""
     asked = _read(request, None, FORMATS)
+    if asked.form == "html":
+        asked.given.setdefault("limit", _PAGE_FOR_PEOPLE)
     return await _answer(request, asked, params.query(asked.served, asked.given))
 
 

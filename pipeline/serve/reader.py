@@ -25,6 +25,7 @@ Gone = Callable[[], Awaitable[bool]]
 _CONNECTION_S = 2.0
 _UNWATCHED_S = 0.25
 _WATCH_EVERY_S = 0.5
+_CANCEL_S = 0.5
 
 
 class _Text(Loader):
@@ -39,6 +40,13 @@ class _Text(Loader):
 async def _configure(connection: AsyncConnection[Row]) -> None:
     connection.adapters.register_loader("text", _Text)
     await connection.execute("SET TIME ZONE 'UTC'")
+
+
+async def _abandon(task: asyncio.Task[Row | None]) -> None:
+    """Cancels the query. A server that hangs does not even hear that: it is not waited for."""
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    task.cancel()
+    await asyncio.wait((task,), timeout=_CANCEL_S)
 
 
 class Reader:
@@ -66,26 +74,23 @@ class Reader:
         await self._pool.close(timeout=1.0)
 
     async def row(self, statement: Statement, gone: Gone | None = None) -> Row | None:
-        """The first row; what psycopg raises becomes an answer in ``errors.of``."""
-        async with asyncio.timeout(self._limit_s):
-            if gone is None:
-                return await self._ask(statement)
-            return await self._watched(statement, gone)
+        """The first row; raises TimeoutError when it takes too long or the client has gone.
 
-    async def _watched(self, statement: Statement, gone: Gone) -> Row | None:
-        """Looks whether the client is still there, but only when it takes long."""
+        Whether the client is still there is looked up only when the answer is slow to come.
+        """
         task = asyncio.ensure_future(self._ask(statement))
+        end = asyncio.get_running_loop().time() + self._limit_s
         try:
             await asyncio.wait((task,), timeout=_UNWATCHED_S)
             while not task.done():
-                if await gone():
-                    raise TimeoutError("the client has gone")
-                await asyncio.wait((task,), timeout=_WATCH_EVERY_S)
+                left = end - asyncio.get_running_loop().time()
+                if left <= 0 or (gone is not None and await gone()):
+                    raise TimeoutError
+                await asyncio.wait((task,), timeout=min(left, _WATCH_EVERY_S))
             return task.result()
         finally:
             if not task.done():
-                task.cancel()
-                await asyncio.wait((task,), timeout=1.0)
+                await _abandon(task)
 
     async def _ask(self, statement: Statement) -> Row | None:
         try:

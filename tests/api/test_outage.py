@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from starlette.testclient import TestClient
 
@@ -82,6 +83,35 @@ def test_a_restart_between_two_requests_is_not_noticed(own: Settings) -> None:
             await reader.close()
 
     asyncio.run(ask())
+
+
+@pytest.mark.slow
+def test_a_database_that_hangs_holds_nobody(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "_installed", [])
+    database, schemas = Database(own), registry.load("qom")
+    settings = replace(own, public_url="http://makan.test", statement_timeout_s=2)
+    application = server.build(settings, schemas, publish.publish(settings, schemas, database))
+    pid = int((Path(database.cluster.state()["data"]) / "postmaster.pid").read_text().split()[0])
+    with TestClient(application, base_url="http://makan.test") as client:
+        assert client.get("/collections/parcels/items").status_code == 200
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        for process in family:
+            process.suspend()
+        try:
+            started = time.monotonic()
+            assert client.get("/collections/parcels/items").status_code == 503
+            assert time.monotonic() - started < 4
+            started = time.monotonic()
+            assert client.get("/collections?f=json").status_code == 200
+            assert client.get("/health/live").status_code == 200
+            assert time.monotonic() - started < 0.5
+        finally:
+            for process in family:
+                process.resume()
+        deadline = time.monotonic() + 10
+        while client.get("/health/ready").status_code == 503 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert client.get("/collections/parcels/items").status_code == 200
 
 
 def test_a_query_ends_when_its_client_goes(city: Database) -> None:

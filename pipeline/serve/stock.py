@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _MODULE = "pygeoapi.starlette_app"
+_FORMS = ("json", "html", "jsonld")
 _ORIGINALS = {"to_json": util.to_json, "render_j2_template": util.render_j2_template}
 
 
@@ -108,6 +109,30 @@ def endpoint(module: ModuleType, name: str, *known: str, needs: str | None = Non
         return _checked(await wrapped(request))
 
     return handle
+
+
+def kept(handle: Endpoint) -> Endpoint:
+    """An endpoint whose answers cannot change while the server runs: each is made once.
+
+    The key is what we make of the request; an answer that pygeoapi gave in another language than
+    we expect is sent, but not kept.
+    """
+
+    async def answer(request: Request) -> Response:
+        found: Site = request.app.state.site
+        given = wanted.parameters(request, wanted.COMMON)
+        form = wanted.form(request, given, _FORMS)
+        language = wanted.language(request, given, found.languages)
+        key = (request.scope["path"], form, language)
+        if key not in found.static:
+            response = await handle(request)
+            if response.headers.get("content-language") != language:
+                return response
+            found.static[key] = response
+        known: Response = found.static[key]
+        return Response(known.body, headers=dict(known.headers))
+
+    return answer
 
 
 def _check_collection(found: Site, name: str, needs: str | None) -> None:

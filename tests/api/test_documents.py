@@ -205,3 +205,22 @@ def test_static_files(client: TestClient) -> None:
     answer = client.get("/static/css/makan.css")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/css")
+
+
+def test_descriptions_are_kept_by_language_and_format(client: TestClient) -> None:
+    """The first who asks must not decide in what language the next is answered."""
+    for _ in range(2):
+        for language, title in (("fa", "قطعات ملکی"), ("en", "Parcels")):
+            for given, accepted in (
+                ({"lang": language}, ""),
+                ({}, f"{language}-XX,{language};q=0.9,de;q=0.8"),
+            ):
+                headers = {"accept-language": accepted} if accepted else {}
+                answer = client.get("/collections/parcels", params=given, headers=headers)
+                assert answer.json()["title"] == title
+                page = client.get(
+                    "/collections/parcels", params={**given, "f": "html"}, headers=headers
+                )
+                assert f'<html lang="{language}"' in page.text
+    assert client.get("/collections?f=xml").status_code == 400
+    assert client.get("/collections?f=jsonld").headers["content-type"] == "application/ld+json"

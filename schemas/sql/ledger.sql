@@ -13,13 +13,15 @@ SET status = %(status)s, message = %(message)s, finished = clock_timestamp(), ar
 WHERE id = %(run)s
 
 -- name: latest_done
--- The feed's latest run that was carried through, and whether another feed has changed the layer since.
+-- The feed's latest delivery that was carried through, and whether others have changed the layer since.
+-- Corrections of its own quarantined rows are part of it.
 SELECT id, file_sha256, contract_sha256, arrived - skipped AS meant, EXISTS (
     SELECT 1 FROM ops.run later WHERE later.layer = run.layer AND later.id > run.id
         AND later.status = 'done' AND later.inserted + later.updated + later.removed > 0
+        AND later.resubmits IS DISTINCT FROM run.id
 ) AS overtaken
 FROM ops.run run
-WHERE layer = %(layer)s AND feed IS NOT DISTINCT FROM %(feed)s AND status = 'done'
+WHERE layer = %(layer)s AND feed IS NOT DISTINCT FROM %(feed)s AND status = 'done' AND resubmits IS NULL
 ORDER BY id DESC LIMIT 1
 
 -- name: list

@@ -6,7 +6,7 @@ from psycopg import sql
 
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
-from pipeline.derive.tables import DATA, GEOMETRY, ID
+from pipeline.derive.columns import DATA, GEOMETRY, ID
 
 API = "api"
 

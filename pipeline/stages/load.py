@@ -20,7 +20,7 @@ from pipeline.db import ledger, queries
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account
-from pipeline.errors import DatabaseError, GuardError, MakanError
+from pipeline.errors import GuardError, MakanError
 from pipeline.findings import Catalog
 from pipeline.stages.batch import Context, Raw
 from pipeline.stages.judge import Judged
@@ -91,7 +91,7 @@ def load(
     digest = contract_digest(context)
     with database.connect("loader", autocommit=True) as connection:
         check_city(connection, context.schemas)
-        _lock(connection, context)
+        ledger.lock(connection, context.layer.id)
         before = ledger.published(connection, layer=context.layer.id, feed=context.feed.id)
         run = ledger.start(
             connection, arrival, kind="load", layer=context.layer.id, contract=digest,
@@ -129,16 +129,6 @@ def _told_in_ledger(connection: Connection, run: int) -> Iterator[None]:
         with suppress(psycopg.Error):
             ledger.finish(connection, run, status, message=said)
         raise
-
-
-def _lock(connection: Connection, context: Context) -> None:
-    values = {"layer": context.layer.id}
-    row = connection.execute(queries.load("stage")["lock"], values).fetchone()
-    if not row or not row[0]:
-        raise DatabaseError(
-            f"another load of {context.layer.id} is under way",
-            todo="Wait until it ends (`makan runs`), then run the command again.",
-        )
 
 
 def _clear_abandoned(connection: Connection, context: Context, run: int) -> None:

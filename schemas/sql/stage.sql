@@ -11,10 +11,6 @@ DROP TABLE IF EXISTS {stage}
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'stage' AND c.relkind = 'r' AND c.relname ~ ('^' || %(layer)s || '_[0-9]+$')
 
--- name: lock
--- One load of a layer at a time; held by the session, so that a killed load frees it.
-SELECT pg_try_advisory_lock(hashtextextended('makan load ' || %(layer)s, 0))
-
 -- name: remove_lines
 -- Takes rows out of the staging table that a look at the whole delivery has condemned.
 DELETE FROM {stage} WHERE source_line = ANY(%(lines)s)

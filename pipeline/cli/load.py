@@ -147,19 +147,22 @@ class _Bar:
 
     def print(self, outcome: Outcome) -> None:
         """The account of one file, for people."""
-        self.bar.console.print(_told(outcome), soft_wrap=True)
+        self.bar.console.print(_told(outcome), markup=False, soft_wrap=True)
 
 
 @contextmanager
 def _progress() -> Iterator[_Bar]:
+    console = options.console()
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         _Speed(),
         TimeRemainingColumn(),
-        console=options.console(),
+        console=console,
         transient=True,
+        # A log gets the accounts alone.
+        disable=not console.is_terminal,
     ) as bar:
         yield _Bar(bar)
 

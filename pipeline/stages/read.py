@@ -25,6 +25,7 @@ from pipeline.stages.map import as_text
 _READ_ERRORS = (RuntimeError, ValueError, pa.ArrowException, OSError)
 WKB_NAMES = ("geoarrow.wkb", "ogc.wkb")
 _TODO = {"Nonlinear": "Ask for straight segments (ogr2ogr -nlt CONVERT_TO_LINEAR)."}
+_LONGEST = 200
 _SOURCE_PLACE = re.compile(r"/\S+\.(?:cpp|c|h)\b,?(?: \d+)?:? ?")
 # A feed names columns, so that a first line is always their names, whatever it looks like.
 OPTIONS: dict[str, dict[str, str]] = {"CSV": {"HEADERS": "YES"}, "XLSX": {"HEADERS": "FORCE"}}
@@ -165,4 +166,5 @@ def brief(error: object, label: str) -> str:
     for part in said.replace("'", " ").replace('"', " ").replace(";", " ").split():
         if "/" in part and part.rstrip(".,:").endswith(label.rsplit("/", 1)[-1]):
             said = said.replace(part.rstrip(".,:"), label)
-    return said[:200].rstrip(" .;,:")
+    said = said.rstrip(" .;,:")
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -16,6 +17,7 @@ from pipeline.db import queries
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Run, run
 from pipeline.db.ledger import runs as latest
+from pipeline.errors import ResourceError
 from pipeline.findings import Catalog, Finding
 from pipeline.settings import Settings
 
@@ -31,18 +33,26 @@ def runs(settings: Settings, limit: int, as_json: bool) -> None:
     """List the latest runs: file, account, how each ended."""
     with Database(settings).connect("loader") as connection:
         found = latest(connection, limit=limit)
+        left = _open(connection, [one.id for one in found])
     if as_json:
-        options.emit([asdict(one) for one in found])
+        options.emit([{**asdict(one), "open": left.get(one.id, 0)} for one in found])
         return
     table = Table(box=None, pad_edge=False)
     for title in ("run", "feed", "status", "file", "started", "s"):
         table.add_column(title, justify="right" if title in ("run", "s") else "left")
-    for title in _COUNTS:
+    for title in (*_COUNTS, "open"):
         table.add_column(title, justify="right")
     for one in found:
-        counts = [str(getattr(one, name)) for name in _COUNTS]
+        counts = [str(getattr(one, name)) for name in _COUNTS] + [str(left.get(one.id, 0))]
         table.add_row(*(escape(cell) for cell in _cells(one)), *counts)
     _paper().print(table)
+
+
+def _open(connection: Connection, numbers: list[int]) -> dict[int, int]:
+    """How many quarantined rows of each run still wait for their correction."""
+    query = queries.load("report")["open_by_run"]
+    rows: list[tuple[Any, ...]] = connection.execute(query, {"runs": numbers}).fetchall()
+    return dict(rows)
 
 
 def _cells(one: Run) -> tuple[str, ...]:
@@ -56,16 +66,42 @@ def _cells(one: Run) -> tuple[str, ...]:
 @click.option("--lang", type=click.Choice(["en", "fa"]), default="en", help="Of the messages.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(0),
               help="How many quarantined rows.")  # fmt: skip
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write a page for the office that sent the file.")  # fmt: skip
 @as_json
 @click.pass_obj
-def report(settings: Settings, number: int, lang: str, limit: int, as_json: bool) -> None:
+def report(
+    settings: Settings,
+    number: int,
+    lang: Literal["en", "fa"],
+    limit: int,
+    html: Path | None,
+    as_json: bool,
+) -> None:
     """Tell what RUN took in, what it found, and every row it set aside."""
+    if html is not None:
+        _write_page(settings, number, lang, html)
+        return
     with Database(settings).connect("loader") as connection:
         facts = _facts(connection, number, lang, limit)
     if as_json:
         options.emit(facts)
     else:
         _print(facts)
+
+
+def _write_page(settings: Settings, number: int, lang: Literal["en", "fa"], out: Path) -> None:
+    from pipeline.report.page import page  # only here: templates and pictures take time to import
+
+    with Database(settings).connect("loader") as connection:
+        text = page(connection, options.schemas(settings), number, lang)
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResourceError(
+            f"cannot be written ({error.strerror})", where=str(out), todo="Choose another place."
+        ) from None
+    options.out(f"{out.name}: run {number}, {len(text.encode()) // 1024} kB")
 
 
 def _facts(connection: Connection, number: int, lang: str, limit: int) -> dict[str, Any]:
@@ -80,6 +116,7 @@ def _facts(connection: Connection, number: int, lang: str, limit: int) -> dict[s
     return {
         **asdict(found),
         "closes": found.account.closes,
+        "open": _open(connection, [number]).get(number, 0),
         "findings": [
             {
                 "code": code,
@@ -113,6 +150,8 @@ def _print(facts: dict[str, Any]) -> None:
             paper.print(f"  {title}: {escape(str(facts[title]))}")
     parts = [f"{facts[name]} {name}" for name in _COUNTS[1:-1] if facts[name] or name != "skipped"]
     paper.print(f"  arrived {facts['arrived']} = {' + '.join(parts)}; {facts['removed']} removed")
+    if facts["quarantined"]:
+        paper.print(f"  {facts['open']} of the quarantined rows are still open")
     if facts["findings"]:
         paper.print(_findings_table(facts["findings"]))
     if facts["quarantine"]:

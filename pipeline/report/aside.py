@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from pipeline.db.engine import Connection
 from pipeline.findings import Catalog, Finding
 from pipeline.report.origin import RESERVED, Origin
 from pipeline.stages.batch import Context
+
+_LATIN = re.compile(r"[0-9A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,22 @@ def in_words(finding: Finding, context: Context, lang: str) -> str:
     catalog: Catalog = context.catalog
     if finding.code not in catalog.codes:
         return finding.detail or finding.code
+    # Within Persian, what reads from left to right is kept together.
+    kept = _isolated if lang == "fa" else str
     named = Finding(
-        finding.code, finding.layer, finding.key, finding.line,
-        titled(finding.field, context.layer, lang), finding.value, finding.detail,
-    )  # fmt: skip
+        finding.code,
+        finding.layer,
+        finding.key and kept(finding.key),
+        finding.line,
+        titled(finding.field, context.layer, lang),
+        finding.value and kept(finding.value),
+        finding.detail and kept(finding.detail),
+    )
     return catalog.message(named, lang)
+
+
+def _isolated(value: str) -> str:
+    return f"\u2068{value}\u2069" if _LATIN.search(value) else value
 
 
 def titled(field: str | None, layer: LayerContract, lang: str) -> str | None:

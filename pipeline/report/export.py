@@ -19,10 +19,10 @@ from pipeline.db.engine import Connection
 from pipeline.errors import ArrivalError, ResourceError, SettingsError
 from pipeline.report import workbook
 from pipeline.report.aside import Aside, rows, shapes
-from pipeline.report.origin import DRIVERS, EN, FA, LINE, REASONS, SHEET, Origin, crs_of
+from pipeline.report.origin import DRIVERS, EN, FA, FID, LINE, REASONS, SHEET, Origin, crs_of
 
 GEOMETRY = "makan_geometry"
-_GPKG = {"FID": "makan_fid", "GEOMETRY_NAME": GEOMETRY}
+_GPKG = {"FID": FID, "GEOMETRY_NAME": GEOMETRY}
 
 
 def export(connection: Connection, found: Origin, out: Path, *, closed: bool = False) -> int:

@@ -26,7 +26,9 @@ from pipeline.stages.read import OPTIONS, Source, explained
 
 # The columns that an export adds to the source's own.
 LINE, REASONS, FA, EN = "makan_line", "makan_reasons", "makan_fa", "makan_en"
-RESERVED = (LINE, REASONS, FA, EN)
+# A GeoPackage's row number; QGIS makes a column of it when it saves a layer as another.
+FID = "makan_fid"
+RESERVED = (LINE, REASONS, FA, EN, FID)
 SHEET = "quarantine"
 DRIVERS = {".gpkg": "GPKG", ".xlsx": "XLSX"}
 _BATCH = 20_000

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import geopandas
+import pandas as pd
 import pyarrow as pa
 import pyogrio
 import pytest
@@ -25,7 +26,7 @@ from pipeline.report.origin import EN, FA, LINE, REASONS, origin
 from pipeline.stages import history
 from pipeline.stages import load as loading
 
-from .conftest import EVIL, bow_tie, regions, square
+from .conftest import EAST, EVIL, NORTH, bow_tie, regions, square
 
 Load = Callable[..., loading.Outcome]
 
@@ -240,6 +241,40 @@ def test_the_commands(
     assert said.exit_code == 1
     assert f"3 rows closed, 2 of run {run} still open" in said.stdout
     assert '"still_open": 2' in call(cli, ["resubmit", str(run), str(back), "--json"]).stdout
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".gpkg"])
+def test_a_table_of_points_comes_back_as_a_table(
+    database: Database, tmp_path: Path, load: Load, suffix: str
+) -> None:
+    feed = registry.load("qom").feed("postcodes")
+    assert feed.source.points
+    names = [name for column in feed.columns for name in column.sources]
+    place = {feed.source.points.x: str(EAST), feed.source.points.y: str(NORTH)}
+    code = next(column.sources[0] for column in feed.columns if column.to == "postcode")
+    rows = [{code: "3713745681", **place}, {code: "0713", **place}, {code: "3713745683", **place}]
+    rows[2][feed.source.points.x] = "شرق"
+    path = tmp_path / "kod_posti.csv"
+    pd.DataFrame(rows, columns=[*names, *place, *feed.ignore]).to_csv(path, index=False)
+    run = load(database, path, "postcodes").run
+    assert run
+    out, back = tmp_path / f"out{suffix}", tmp_path / f"back{suffix}"
+    assert _export(database, run, out) == 2
+    frame = pyogrio.read_dataframe(out, read_geometry=False)
+    assert frame[code].tolist() == ["0713", "3713745683"]
+    frame[code] = ["3713745682", "3713745683"]
+    frame[feed.source.points.x] = [str(EAST), str(EAST)]
+    if suffix == ".xlsx":
+        workbook.write(back, "Sheet1", pa.Table.from_pandas(frame, preserve_index=False))
+    else:
+        pyogrio.write_dataframe(frame, back, driver="GPKG")
+    done = _resubmit(database, run, back)
+    assert (done.closed, done.still_open) == (2, 0), done
+    with database.connect("loader") as connection:
+        found = connection.execute(
+            "SELECT ST_X(geom), ST_Y(geom) FROM data.postcode WHERE run_id = %s", [done.outcome.run]
+        ).fetchall()
+    assert found == [(EAST, NORTH)] * 2
 
 
 @pytest.mark.slow

@@ -171,4 +171,7 @@ def derived_statements(schemas: Schemas) -> list[str]:
             statements.append(f"{head.as_string(None)}({str(text).replace('%%', '%')})")
         if layer.is_public:
             statements.append(views.view(schemas, layer).as_string(None))
+    layers = (schemas.layers[name] for name in schemas.load_order)
+    made_version = views.version(queries.load("serve")["version_view"], layers)
+    statements.append(made_version.as_string(None))
     return statements

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import LiteralString
+
 from psycopg import sql
 
 from pipeline.contracts.layer import Field, LayerContract
@@ -9,6 +12,8 @@ from pipeline.contracts.registry import Schemas
 from pipeline.derive.columns import DATA, GEOMETRY, ID
 
 API = "api"
+#: The view that says which load each public layer is at; no layer has this name.
+VERSION = "makan_version"
 
 
 def published_fields(schemas: Schemas, layer: LayerContract) -> dict[str, Field]:
@@ -34,6 +39,14 @@ def view(schemas: Schemas, layer: LayerContract) -> sql.Composed:
         target = sql.SQL("COLUMN {}").format(sql.Identifier(API, layer.id, column))
         made.append(_comment(target, field.title.en, field.title.fa))
     return sql.Composed(made)
+
+
+def version(template: LiteralString, layers: Iterable[LayerContract]) -> sql.Composed:
+    """``template`` (schemas/sql/serve.sql) for the public ``layers``: of no other is told."""
+    public = [sql.Literal(layer.id) for layer in layers if layer.is_public]
+    return sql.SQL(template).format(
+        view=sql.Identifier(API, VERSION), layers=sql.SQL(", ").join(public)
+    )
 
 
 def _comment(target: sql.Composable, en: str, fa: str) -> sql.Composed:

@@ -43,6 +43,7 @@ def files(settings: Settings) -> Published:
 def publish(settings: Settings, schemas: Schemas, database: Database) -> Published:
     """Renders both files anew; raises DatabaseError when the database is not what they describe."""
     with database.connect("reader") as connection:
+        _check_version(connection)
         extents = {
             layer.id: _extent(connection, schemas, layer)
             for layer in schemas.layers.values()
@@ -100,6 +101,13 @@ def _check_view(connection: Connection, schemas: Schemas, layer: LayerContract) 
             f"the view {name} is not that of the city {schemas.city.id}",
             todo="Run `makan db migrate`, or check MAKAN_CITY and MAKAN_DATABASE_URL.",
         )
+
+
+def _check_version(connection: Connection) -> None:
+    """The view that says which load a layer is at is younger than the first databases."""
+    name = f"{views.API}.{views.VERSION}"
+    if not connection.execute(template("view_columns"), {"view": name}).fetchall():
+        raise DatabaseError(f"there is no view {name}", todo="Run `makan db migrate`.")
 
 
 def _period(

@@ -31,6 +31,10 @@ CASE WHEN page.more THEN (SELECT count(*) FROM {view} AS v WHERE {where}) ELSE p
 -- The count of a later page.
 (SELECT count(*) FROM {view} AS v WHERE {where})
 
+-- name: count_known
+-- The count was made before, at this state of the layer.
+NULL::bigint
+
 -- name: item
 -- One feature as JSON text.
 SELECT {feature} AS feature FROM {view} AS v WHERE v.{id} = %(id)s
@@ -91,3 +95,22 @@ ST_Simplify(v.{geom}, %(grid)s::float8, true)
 SELECT attname, postgis_typmod_srid(atttypmod)
 FROM pg_attribute
 WHERE attrelid = to_regclass(%(view)s) AND attnum > 0 AND NOT attisdropped
+
+-- name: version_view
+-- Which load each public layer is at: the latest that stands, and how often the layer was changed.
+-- An undo is a change too, so that the number never comes back to a former state. Nothing else of
+-- the ledger can be seen here.
+CREATE VIEW {view} AS
+SELECT layer,
+    max(id) FILTER (WHERE status = 'done') AS run,
+    count(*) + count(*) FILTER (WHERE status = 'undone') AS changes,
+    max(finished) FILTER (WHERE status = 'done') AS finished
+FROM ops.run
+WHERE kind = 'load' AND status IN ('done', 'undone') AND inserted + updated + removed > 0
+    AND layer IN ({layers})
+GROUP BY layer;
+COMMENT ON VIEW {view} IS 'The load each public layer is at | بارگذاری جاری هر لایه'
+
+-- name: versions
+-- The state of every layer as one JSON object; layers that were never loaded are not in it.
+SELECT coalesce(json_object_agg(layer, concat(run, '.', changes)), '{{}}')::text FROM {view} AS v

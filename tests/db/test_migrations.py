@@ -13,7 +13,7 @@ from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
 from pipeline.db import migrate as migration
 from pipeline.db.engine import Database
-from pipeline.derive import tables
+from pipeline.derive import tables, views
 from pipeline.errors import DatabaseError
 
 
@@ -84,6 +84,10 @@ def test_views_show_exactly_the_public_fields(database: Database, schemas: Schem
         expected = {schemas.city.published(field.name) for field in layer.public_fields}
         system = {"id", "geom"} if layer.geometry else {"id"}
         assert shown.get(layer.id, set()) == (expected | system if layer.is_public else set())
+    # Beside the layers there is only what tells which load each is at: no files, no people.
+    public = {layer.id for layer in schemas.layers.values() if layer.is_public}
+    assert shown.keys() == public | {views.VERSION}
+    assert shown[views.VERSION] == {"layer", "run", "changes", "finished"}
 
 
 def test_a_database_of_another_city_is_refused(database: Database) -> None:

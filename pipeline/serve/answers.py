@@ -60,7 +60,7 @@ async def failure(request: Request, error: Exception) -> Response:
         answer = _failure_page(site_of(request), problem)
     else:
         answer = data(problem.body(), errors.JSON_TYPE, status=problem.status)
-    answer.headers.update(problem.headers)
+    answer.headers.update({"Cache-Control": "no-store", **problem.headers})
     return answer
 
 

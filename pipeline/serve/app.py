@@ -19,7 +19,18 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipeline import paths
-from pipeline.serve import answers, documents, health, items, raster_api, site, stock, tiles, warm
+from pipeline.serve import (
+    answers,
+    documents,
+    fresh,
+    health,
+    items,
+    raster_api,
+    site,
+    stock,
+    tiles,
+    warm,
+)
 from pipeline.serve.errors import Problem
 from pipeline.serve.middleware import Guard
 from pipeline.serve.site import Site
@@ -28,6 +39,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 _GZIP_LEVEL = 4
 _GZIP_FROM = 1_000
 _THREADS = 8
+_COLLECTION = "/collections/{collection_id}"
 
 
 def _answering(handler: Handler) -> Handler:
@@ -57,29 +69,15 @@ async def _refused(request: Request, error: Exception) -> Response:
     )
 
 
-def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
+def _routes(pygeoapi: ModuleType, tile_seconds: int) -> Iterator[BaseRoute]:
     """Ours first; what pygeoapi does well is its own endpoint behind our rules."""
-    here = "/collections/{collection_id}"
+    here = _COLLECTION
     box = ("bbox", "bbox-crs", "datetime")
     grid = (*box, "subset", "properties", *raster_api.COVERAGE_PARAMETERS)
     picture = ("crs", "width", "height", "transparent")
     point = ("coords", "crs", "datetime", "parameter-name", "z")
     table: dict[str, Handler] = {
-        "/": documents.landing,
-        "/conformance": documents.conforms,
-        "/openapi": documents.openapi,
-        "/TileMatrixSets": documents.tile_grids,
-        "/tileMatrixSets": documents.tile_grids,
-        "/TileMatrixSets/{grid_id}": documents.tile_grid,
-        "/tileMatrixSets/{grid_id}": documents.tile_grid,
-        f"{here}/items": items.items,
-        f"{here}/items/{{item_id}}": items.item,
         f"{here}/tiles/{{grid_id}}": tiles.tileset,
-        f"{here}/tiles/{{grid_id}}/{{zoom}}/{{row}}/{{column}}": tiles.tile,
-        "/collections": stock.kept(stock.endpoint(pygeoapi, "collections")),
-        here: stock.kept(stock.endpoint(pygeoapi, "collections")),
-        f"{here}/schema": _schema(pygeoapi, "collection_schema", documents.schema),
-        f"{here}/queryables": _schema(pygeoapi, "collection_queryables", documents.queryables),
         f"{here}/tiles": stock.endpoint(pygeoapi, "get_collection_tiles", "scheme", needs="tile"),
         f"{here}/coverage": stock.endpoint(
             pygeoapi, "collection_coverage", *grid, needs="coverage"
@@ -91,10 +89,36 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         "/health/live": health.live,
         "/health/ready": health.ready,
     }
-    for path, handler in table.items():
+    for path, handler in {**table, **_revalidated(pygeoapi, tile_seconds)}.items():
         yield Route(path, _answering(handler), methods=["GET"])
     yield Route(f"{here}/search", _answering(items.search), methods=["POST"])
     yield Mount("/static", StaticFiles(directory=paths.server_files() / "static"))
+
+
+def _revalidated(pygeoapi: ModuleType, tile_seconds: int) -> dict[str, Handler]:
+    """What clients ask for again and again, with tags: documents, features, tiles."""
+    here = _COLLECTION
+    described = stock.kept(stock.endpoint(pygeoapi, "collections"))
+    documented: dict[str, Handler] = {
+        "/": documents.landing,
+        "/conformance": documents.conforms,
+        "/openapi": documents.openapi,
+        "/TileMatrixSets": documents.tile_grids,
+        "/tileMatrixSets": documents.tile_grids,
+        "/TileMatrixSets/{grid_id}": documents.tile_grid,
+        "/tileMatrixSets/{grid_id}": documents.tile_grid,
+        "/collections": described,
+        here: described,
+        f"{here}/schema": _schema(pygeoapi, "collection_schema", documents.schema),
+        f"{here}/queryables": _schema(pygeoapi, "collection_queryables", documents.queryables),
+    }
+    found = {path: fresh.validated(do, fresh.published) for path, do in documented.items()}
+    found[f"{here}/items"] = fresh.validated(items.items, fresh.layer)
+    found[f"{here}/items/{{item_id}}"] = fresh.validated(items.item, fresh.layer)
+    found[f"{here}/tiles/{{grid_id}}/{{zoom}}/{{row}}/{{column}}"] = fresh.validated(
+        tiles.tile, tiles.state, f"public, max-age={tile_seconds}"
+    )
+    return found
 
 
 def _schema(pygeoapi: ModuleType, name: str, ours: Handler) -> Handler:
@@ -130,7 +154,7 @@ def create(
         await found.tiles.close()
 
     app = Starlette(
-        routes=list(_routes(stock.load(config, openapi))),
+        routes=list(_routes(stock.load(config, openapi), found.options["tile_seconds"])),
         middleware=[
             Middleware(Guard),
             Middleware(GZipMiddleware, minimum_size=_GZIP_FROM, compresslevel=_GZIP_LEVEL),

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -21,6 +20,7 @@ from pipeline.serve.links import CSV, GEOJSON, HTML, JSON, Link
 from pipeline.serve.query import Query
 from pipeline.serve.served import Served
 from pipeline.serve.site import Site
+from pipeline.serve.state import Counted
 
 FORMATS = {
     "json": (GEOJSON, "This document as GeoJSON"),
@@ -94,11 +94,15 @@ async def search(request: Request) -> Response:
 async def _answer(request: Request, asked: _Asked, wished: Query) -> Response:
     headers = {"Content-Crs": f"<{wished.shape.crs.uri}>"}
     gone = request.is_disconnected
-    if wished.hits:
-        counted = await asked.site.features.row(wished.count(), gone)
-        page = _Page(b"", 0, int(counted[0]) if counted else 0, None)
+    counted = await asked.site.state.counts(wished)
+    if not wished.hits:
+        statement = wished.page(counted=counted.number is not None)
+        page = _page(wished, await asked.site.features.row(statement, gone), counted)
     else:
-        page = _page(wished, await asked.site.features.row(wished.page(), gone))
+        if counted.number is None:
+            row = await asked.site.features.row(wished.count(), gone)
+            counted.keep(int(row[0]) if row else 0)
+        page = _Page(b"", 0, counted.number or 0, None)
     found = _links(asked, wished, page)
     headers |= {"OGC-NumberMatched": str(page.matched), "Link": links.header(found)}
     if asked.form == "html":
@@ -121,13 +125,15 @@ class _Page:
     next_cursor: str | None
 
 
-def _page(wished: Query, row: tuple[Any, ...] | None) -> _Page:
-    features, returned, more, last, matched = row or (b"", 0, False, None, 0)
+def _page(wished: Query, row: tuple[Any, ...] | None, counted: Counted) -> _Page:
+    features, returned, more, last, matched = row or (b"", 0, False, None, None)
+    if matched is not None:
+        counted.keep(int(matched))
     cursor = None
     if more:
         keys = [None if key is None else bytes(key).decode() for key in last]
         cursor = paging.cursor(wished.keys, keys)
-    return _Page(features or b"", int(returned), int(matched), cursor)
+    return _Page(features or b"", int(returned), counted.number or 0, cursor)
 
 
 def _links(asked: _Asked, wished: Query, page: _Page) -> list[Link]:
@@ -146,13 +152,11 @@ def _links(asked: _Asked, wished: Query, page: _Page) -> list[Link]:
 
 
 def _collection(page: _Page, found: list[Link]) -> bytes:
-    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # No timeStamp, which the standard leaves open: the same features are to be the same bytes.
     return b"".join(
         (
-            b'{"type":"FeatureCollection","numberMatched":%d,"numberReturned":%d,"timeStamp":"'
+            b'{"type":"FeatureCollection","numberMatched":%d,"numberReturned":%d,"links":'
             % (page.matched, page.returned),
-            stamp.encode(),
-            b'","links":',
             orjson.dumps(found),
             b',"features":[',
             page.features,

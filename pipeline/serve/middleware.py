@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _CONTENT_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
+_GZIPPED = '-gzip"'
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Content-Crs, Link, OGC-NumberMatched, Retry-After",
+    "Access-Control-Expose-Headers": "Content-Crs, ETag, Link, OGC-NumberMatched, Retry-After",
 }
 _PREFLIGHT = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
-    (b"access-control-allow-headers", b"Accept, Accept-Language, Content-Type, Range"),
+    (
+        b"access-control-allow-headers",
+        b"Accept, Accept-Language, Content-Type, If-None-Match, Range",
+    ),
     (b"access-control-max-age", b"86400"),
     (b"content-length", b"0"),
 )
@@ -43,9 +47,11 @@ class Guard:
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
 
+        scope, compressed = _plain_tags(scope)
+
         async def dress(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _dress(message)
+                _dress(message, known_compressed=compressed)
             await send(message)
 
         await self._app(scope, receive, dress)
@@ -62,8 +68,25 @@ async def _answer_preflight(send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def _dress(message: Message) -> None:
+def _plain_tags(scope: Scope) -> tuple[Scope, bool]:
+    """The request with If-None-Match as the handlers know it, and whether it names compressed
+    bytes: those have a tag of their own, as bytes that differ must (RFC 9110, 8.8.3.3)."""
+    headers = Headers(scope=scope)
+    asked = headers.get("if-none-match", "")
+    if _GZIPPED not in asked:
+        return scope, False
+    plain = (b"if-none-match", asked.replace(_GZIPPED, '"').encode("latin-1"))
+    rest = [pair for pair in scope["headers"] if pair[0] != b"if-none-match"]
+    return {**scope, "headers": [*rest, plain]}, True
+
+
+def _dress(message: Message, *, known_compressed: bool) -> None:
     headers = MutableHeaders(scope=message)
+    known = message["status"] == 304 and known_compressed
+    if "etag" in headers and (known or "content-encoding" in headers):
+        headers["ETag"] = headers["etag"].removesuffix('"') + _GZIPPED
+    if message["status"] == 304:
+        headers.add_vary_header("Accept-Encoding")
     headers.update(_ALWAYS)
     for name in ("x-powered-by", "server"):
         if name in headers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from psycopg import sql
@@ -46,12 +47,20 @@ class Query:
     cursor: str | None = None
     hits: bool = False
 
-    def page(self) -> Statement:
-        """Asks for the page."""
+    @property
+    def condition(self) -> bytes:
+        """Stands for what is asked of the features, apart from page and shape."""
+        where = conjunction(self.where)
+        said = f"{where.text} {sorted(where.values.items())!r}"
+        return blake2b(said.encode(), digest_size=16).digest()
+
+    def page(self, *, counted: bool = False) -> Statement:
+        """Asks for the page, and for the count of all pages unless that is ``counted`` already."""
         where = conjunction(self.where)
         after = paging.after(self.served, self.keys, self.cursor)
         first = self.cursor is None and self.offset == 0
-        made = _page(self.served, self.shape, self.keys, (where.text, after.text), first)
+        count = "count_known" if counted else "count_if_needed" if first else "count_always"
+        made = _page(self.served, self.shape, self.keys, (where.text, after.text), count)
         extent = {"limit": Int8(self.limit), "offset": Int8(self.offset)}
         return Statement(made, {**where.values, **after.values, **extent})
 
@@ -97,12 +106,11 @@ def _page(
     shape: Shape,
     keys: tuple[Key, ...],
     conditions: tuple[str, str],
-    first: bool,
+    count: str,
 ) -> bytes:
     where, after = (ready(text) for text in conditions)
-    counted = template("count_if_needed" if first else "count_always")
     made = template("page").format(
-        matched=counted.format(view=served.view, where=where),
+        matched=template(count).format(view=served.view, where=where),
         feature=_feature(served, shape),
         keys=paging.key_texts(keys),
         view=served.view,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import hashlib
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from gunicorn.app.base import BaseApplication
 from starlette.applications import Starlette
 from uvicorn_worker import UvicornWorker
 
+from pipeline import __version__, paths
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.errors import ResourceError, SettingsError
@@ -27,6 +29,7 @@ from pipeline.serve.pages import Pages
 from pipeline.serve.publish import Published
 from pipeline.serve.reader import Reader
 from pipeline.serve.site import Site
+from pipeline.serve.state import State
 from pipeline.settings import Settings
 
 _PR_SET_PDEATHSIG = 1
@@ -79,6 +82,7 @@ def build(
     configuration = yaml.safe_load(place.config.read_text(encoding="utf-8"))
     database = Database(settings)
     options = configuration["makan"]
+    features = Reader(database, size=options["feature_connections"])
     site = Site(
         settings=settings,
         schemas=schemas,
@@ -87,10 +91,23 @@ def build(
         database=database,
         served=served.catalog(schemas),
         pages=Pages(configuration["server"]["templates"]["path"], configuration),
-        features=Reader(database, size=options["feature_connections"]),
+        features=features,
         tiles=Reader(database, size=options["tile_connections"]),
+        state=State(features),
+        digest=_digest(place),
     )
     return app.create(site, place.config, place.openapi, on_ready=on_ready)
+
+
+def _digest(place: Published) -> str:
+    """Stands for all that answers are made of beside the data: another one, another ETag."""
+    digest = hashlib.sha256(__version__.encode())
+    read = [place.config, place.openapi]
+    for folder in (paths.schemas(), paths.server_files() / "templates"):
+        read += sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in read:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def serve(settings: Settings, schemas: Schemas) -> None:

@@ -14,13 +14,15 @@ from pipeline.serve.errors import missing
 from pipeline.serve.pages import Pages
 from pipeline.serve.reader import Reader
 from pipeline.serve.served import Served
+from pipeline.serve.state import State
 from pipeline.settings import Settings
 
 
 @dataclass(frozen=True)
 class Site:
     """One published service. ``features`` and ``tiles`` have pools of their own, so that heavy
-    tiles never keep a lookup waiting. ``static`` holds answers that cannot change while it runs."""
+    tiles never keep a lookup waiting. ``static`` holds answers that cannot change while it runs;
+    ``digest`` stands for all that was published, ``state`` knows which loads the data are of."""
 
     settings: Settings
     schemas: Schemas
@@ -31,6 +33,8 @@ class Site:
     pages: Pages
     features: Reader
     tiles: Reader
+    state: State
+    digest: str
     static: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     @property

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import answers, links, mvt, wanted
+from pipeline.serve import answers, fresh, links, mvt, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
 from pipeline.serve.mvt import Tile
@@ -49,6 +49,16 @@ def _tile(provider: dict[str, Any], request: Request) -> Tile:
         levels = f"{zoom['min']} to {zoom['max']}"
         raise missing(f"there is no tile {'/'.join(texts)}; zoom levels are {levels}")
     return tile
+
+
+async def state(request: Request) -> str | None:
+    """The state of the data in tiles: of the layer's rows, or of the raster's pixels."""
+    site = site_of(request)
+    provider = _provider(site, request)
+    if request.path_params["collection_id"] in site.served:
+        return await fresh.layer(request)
+    version: str | None = load_plugin("provider", provider).source.version()
+    return version
 
 
 async def tile(request: Request) -> Response:

@@ -101,6 +101,12 @@ def _spoken(header: str, languages: tuple[str, ...]) -> str:
     return languages[0]
 
 
+def negotiated(request: Request, languages: tuple[str, ...]) -> tuple[str, str]:
+    """What the Accept headers choose among representations of one address."""
+    forms = _accepted(request.headers.get("accept", ""))
+    return ",".join(forms), _spoken(request.headers.get("accept-language", ""), languages)
+
+
 def language(request: Request, given: dict[str, str], languages: tuple[str, ...]) -> str:
     """The language of the answer: ``lang``, else Accept-Language, else the city's first."""
     name = given.get("lang")

@@ -1,0 +1,86 @@
+"""Conditional requests: every answer that can be asked for again has a strong ETag.
+
+A tag is made of the address with its query, of what the Accept headers choose, of what was
+published (configuration, contracts, pages, code) and of the state of the data: equal tags mean
+equal bytes, so an unchanged answer is told by 304 before anything is asked of the data. The tag of
+the compressed bytes is another one: ``middleware`` sees to that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.serve import wanted
+from pipeline.serve.site import Site
+
+Handler = Callable[[Request], Awaitable[Response]]
+#: The state of the data behind a request; None for what is not known to stay the same.
+State = Callable[[Request], Awaitable[str | None]]
+#: Kept by the client, but asked for again each time.
+REVALIDATE = "no-cache"
+_VARY = "Accept, Accept-Language"
+
+
+def validated(handler: Handler, state: State, cache: str = REVALIDATE) -> Handler:
+    """``handler`` with tags and 304; ``cache`` is what caches are told."""
+
+    async def answer(request: Request) -> Response:
+        found = await state(request)
+        if found is None:
+            return await handler(request)
+        tag = _tag(request, found)
+        asked = request.headers.get("if-none-match", "")
+        response = Response(status_code=304) if tag in _tags(asked) else await handler(request)
+        if response.status_code == 200 and asked.strip() == "*":
+            response = Response(status_code=304)
+        return _marked(response, tag, cache)
+
+    return answer
+
+
+def _tag(request: Request, state: str) -> str:
+    site: Site = request.app.state.site
+    scope = request.scope
+    digest = hashlib.blake2b(digest_size=12)
+    for part in (
+        site.digest,
+        state,
+        scope["path"],
+        scope["query_string"].decode("latin-1"),
+        *wanted.negotiated(request, site.languages),
+    ):
+        digest.update(f"{len(part)} {part}".encode())
+    return f'"{digest.hexdigest()}"'
+
+
+def _tags(header: str) -> list[str]:
+    """Of If-None-Match, whose comparison is the weak one."""
+    return [part.strip().removeprefix("W/") for part in header.split(",")]
+
+
+def _marked(response: Response, tag: str, cache: str) -> Response:
+    """Answers that hold something have a tag; an empty tile is kept as long, without one."""
+    if response.status_code in (200, 304):
+        response.headers["ETag"] = tag
+    elif response.status_code != 204:
+        return response
+    response.headers["Cache-Control"] = cache
+    response.headers["Vary"] = _VARY
+    return response
+
+
+async def published(request: Request) -> str | None:
+    """For what depends on nothing but what was published."""
+    del request
+    return ""
+
+
+async def layer(request: Request) -> str | None:
+    """For features: the state of the layer in the path."""
+    site: Site = request.app.state.site
+    served = site.served.get(request.path_params["collection_id"])
+    return None if served is None else await site.state.version(served.layer.id)

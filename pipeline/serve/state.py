@@ -1,0 +1,85 @@
+"""What a worker knows of the state of the data: the load each layer is at, and counts made at it.
+
+The ledger is read at most once a second, so an answer may be that much behind a load. The number
+of a state is read before the data it labels: data can be newer than their label, never older, and
+states never come back (an undo is a new one), so a wrong label lasts no longer than that second.
+Who changes layers without the ledger (by hand, in SQL) must restart the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import orjson
+from psycopg import sql
+
+from pipeline.derive import views
+from pipeline.serve.clause import template
+from pipeline.serve.query import Query, Statement
+from pipeline.serve.reader import Reader
+
+_FRESH_S = 0.9
+_COUNTS_A_LAYER = 2_000
+_NEVER_LOADED = "0"
+
+
+class State:
+    """The states of all layers, and how many features match what was asked before."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Asks by ``reader``; nothing is asked yet."""
+        self._reader = reader
+        self._versions: dict[str, str] = {}
+        self._until = 0.0
+        self._asking: asyncio.Task[None] | None = None
+        self._counts: dict[str, tuple[str, dict[bytes, int]]] = {}
+
+    async def version(self, layer: str) -> str:
+        """The state of ``layer``; raises what the database raises."""
+        if time.monotonic() >= self._until:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.ensure_future(self._ask())
+                self._asking.add_done_callback(lambda done: done.cancelled() or done.exception())
+            # All who wait share one question: who goes away does not take it from the others.
+            await asyncio.shield(self._asking)
+        return self._versions.get(layer, _NEVER_LOADED)
+
+    async def _ask(self) -> None:
+        asked = time.monotonic()
+        row = await self._reader.row(_statement())
+        self._versions = orjson.loads(row[0]) if row else {}
+        self._until = asked + _FRESH_S
+
+    async def counts(self, query: Query) -> Counted:
+        """Where the count of ``query`` is kept while its layer stays as it is."""
+        layer = query.served.layer.id
+        version = await self.version(layer)
+        known_at, kept = self._counts.get(layer, ("", {}))
+        if known_at != version or len(kept) >= _COUNTS_A_LAYER:
+            kept = {}
+            self._counts[layer] = (version, kept)
+        return Counted(kept, query.condition)
+
+
+class Counted:
+    """One kept count."""
+
+    def __init__(self, kept: dict[bytes, int], key: bytes) -> None:
+        """In ``kept`` by ``key``."""
+        self._kept = kept
+        self._key = key
+
+    @property
+    def number(self) -> int | None:
+        """The count, None while it is not known."""
+        return self._kept.get(self._key)
+
+    def keep(self, number: int) -> None:
+        """Now it is known."""
+        self._kept[self._key] = number
+
+
+def _statement() -> Statement:
+    view = sql.Identifier(views.API, views.VERSION)
+    return Statement(template("versions").format(view=view).as_bytes(None), {})

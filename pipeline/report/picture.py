@@ -43,22 +43,23 @@ class Picture:
 
 def picture(connection: Connection, found: Origin, aside: list[Aside]) -> Picture | None:
     """The map of a run; None where the layer has no geometry."""
-    if found.context.layer.geometry is None:
-        return None
     layer = found.context.layer
+    if layer.geometry is None:
+        return None
     severity, xy = _places(connection, found, aside)
     bounds, count = _extent(connection, layer)
     inside = _within(xy, found.context.city.extent.bounds)
     frame = Frame.around(
         _together(bounds, xy[inside], found.context.city.extent.bounds), _WIDTH, _TALLEST
     )
+    drawn = count <= _OUTLINES and not layer.geometry.type.endswith("Point")
     shown = inside & frame.shows(xy)
     lost = int(np.isnan(xy).any(axis=1).sum())
     bar, metres = _scale(frame, found.context.city.metres_per_unit)
     return Picture(
         frame=frame,
-        outlines=_outlines(connection, layer, frame) if count <= _OUTLINES else "",
-        shades=_density(connection, layer, frame) if count > _OUTLINES else (),
+        outlines=_outlines(connection, layer, frame) if drawn else "",
+        shades=() if drawn else _density(connection, layer, frame),
         marks=_marks(severity[shown], frame.place(xy[shown])),
         bar=bar,
         bar_m=metres,

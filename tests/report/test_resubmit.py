@@ -278,6 +278,41 @@ def test_a_table_of_points_comes_back_as_a_table(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".xlsx", ".gpkg"])
+def test_what_nobody_corrects_comes_back_as_wrong_as_it_was(
+    database: Database, tmp_path: Path, load: Load, suffix: str
+) -> None:
+    schemas = registry.load("qom")
+    city = tmp_path / "city"
+    options = ["--parcels", "600", "--dirt", "0.05", "--no-imagery"]
+    assert CliRunner().invoke(cli, ["sample", str(city), *options]).exit_code == 0
+    feeds = sorted(schemas.feeds.values(), key=lambda f: schemas.load_order.index(f.layer))
+    seen = 0
+    for feed in feeds:
+        for path in sorted(p for pattern in feed.source.match for p in city.rglob(pattern)):
+            outcome = load(database, path, feed.id)
+            if not outcome.account.quarantined or not outcome.run:
+                continue
+            out = tmp_path / f"{feed.id}{suffix}"
+            _export(database, outcome.run, out)
+            done = _resubmit(database, outcome.run, out)
+            wanted = ledger.Account(
+                outcome.account.quarantined, quarantined=outcome.account.quarantined
+            )
+            assert done.outcome.account == wanted, feed.id
+            assert (done.closed, done.still_open) == (0, outcome.account.quarantined)
+            with database.connect("loader") as connection:
+                told = connection.execute(
+                    "SELECT run_id, array_agg(reasons::text ORDER BY id) FROM ops.quarantine"
+                    " WHERE run_id IN (%s, %s) GROUP BY 1",
+                    [outcome.run, done.outcome.run],
+                ).fetchall()
+            assert told[0][1] == told[1][1], feed.id
+            seen += 1
+    assert seen >= 6
+
+
+@pytest.mark.slow
 def test_real_parcels_go_out_and_come_back_equal(
     cambridge: Database, real_data: Path, tmp_path: Path, load: Load
 ) -> None:

@@ -66,6 +66,7 @@ def head(city: City, title: Text, description: Text, keywords: list[str]) -> dic
             {
                 "type": "text/html",
                 "rel": "license",
+                # In one language, as pygeoapi demands of links; the server puts the reader's.
                 "title": city.licence.of(city.languages[0]),
                 "href": city.licence_url,
             }

@@ -14,11 +14,13 @@ from pipeline.derive import jsonschema, openapi_parts, views
 from pipeline.derive.openapi_parts import get, json_of, ref
 
 Paths = dict[str, Any]
+_ENGLISH = "en"
 
 
 def document(schemas: Schemas, config: dict[str, Any]) -> dict[str, Any]:
-    """The document for what ``config`` (pygeoapi's) publishes, in the city's first language."""
-    language = schemas.city.languages[0]
+    """The document for what ``config`` (pygeoapi's) publishes; it is for programmers, in English
+    where the city has English texts."""
+    language = _language(schemas)
     identity, licence = config["metadata"]["identification"], config["metadata"]["license"]
     contact = config["metadata"]["contact"]
     paths: Paths = _service()
@@ -32,7 +34,10 @@ def document(schemas: Schemas, config: dict[str, Any]) -> dict[str, Any]:
             "title": identity["title"][language],
             "description": identity["description"][language],
             "version": __version__,
-            "contact": {"name": contact["name"], "email": contact["email"]},
+            "contact": {
+                "name": schemas.city.provider.of(language),
+                "email": contact["email"],
+            },
             "license": {"name": licence["name"][language], "url": licence["url"]},
         },
         "servers": [{"url": config["server"]["url"]}],
@@ -40,6 +45,11 @@ def document(schemas: Schemas, config: dict[str, Any]) -> dict[str, Any]:
         "paths": paths,
         "components": openapi_parts.components(schemas, config),
     }
+
+
+def _language(schemas: Schemas) -> str:
+    languages = schemas.city.languages
+    return _ENGLISH if _ENGLISH in languages else languages[0]
 
 
 def _service() -> Paths:
@@ -66,7 +76,7 @@ def _service() -> Paths:
 
 def _collection(schemas: Schemas, name: str, resource: dict[str, Any]) -> Paths:
     here = f"/collections/{name}"
-    title = resource["title"][schemas.city.languages[0]]
+    title = resource["title"][_language(schemas)]
     page = [ref("f"), ref("lang")]
     paths: Paths = {
         here: get(name, f"{name}.describe", title, page, json_of("collection")),
@@ -89,7 +99,7 @@ def _collection(schemas: Schemas, name: str, resource: dict[str, Any]) -> Paths:
 def _features(schemas: Schemas, name: str, layer_id: str) -> Paths:
     layer = schemas.layer(layer_id)
     here = f"/collections/{name}"
-    title = layer.title.of(schemas.city.languages[0])
+    title = layer.title.of(_language(schemas))
     limit = openapi_parts.limit(layer.publish.default_limit, layer.publish.max_limit)
     asked = [
         *(ref(part) for part in ("f-items", "lang", "offset", "cursor", "bbox", "bbox-crs")),
@@ -135,7 +145,7 @@ def _names(schemas: Schemas, layer_id: str) -> list[dict[str, Any]]:
 
 def _equal(schemas: Schemas, layer_id: str) -> list[dict[str, Any]]:
     """One query parameter for each queryable property."""
-    language = schemas.city.languages[0]
+    language = _language(schemas)
     found = []
     for name, field in views.published_fields(schemas, schemas.layer(layer_id)).items():
         if name in openapi_parts.RESERVED:

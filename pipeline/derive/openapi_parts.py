@@ -257,7 +257,6 @@ def _schemas() -> Part:
             type={"type": "string", "enum": ["FeatureCollection"]},
             numberMatched=whole,
             numberReturned=whole,
-            timeStamp={"type": "string", "format": "date-time"},
             features=_list("feature"),
             links=_list("link"),
         ),

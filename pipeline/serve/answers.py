@@ -57,7 +57,7 @@ async def failure(request: Request, error: Exception) -> Response:
     """The answer to a request that failed: problem details, or a page for who asked for pages."""
     problem = errors.of(error)
     if _wants_page(request):
-        answer = _failure_page(site_of(request), problem)
+        answer = _failure_page(request, problem)
     else:
         answer = data(problem.body(), errors.JSON_TYPE, status=problem.status)
     answer.headers.update({"Cache-Control": "no-store", **problem.headers})
@@ -74,7 +74,11 @@ def _wants_page(request: Request) -> bool:
         return False
 
 
-def _failure_page(site: Site, problem: Problem) -> Response:
-    language = site.languages[0]
+def _failure_page(request: Request, problem: Problem) -> Response:
+    site = site_of(request)
+    try:
+        language = wanted.language(request, dict(request.query_params), site.languages)
+    except Problem:  # what was wrong may be the language itself
+        language = site.languages[0]
     content = {"code": problem.code, "description": problem.detail, "type": problem.code}
     return html(site.pages.render("exception.html", content, language), language, problem.status)

@@ -81,7 +81,7 @@ def _render(config: Any, tpl_config: Any, template: str, data: Any, locale_: Any
 
 
 def _refined(describe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Descriptions of collections without links to what is not served."""
+    """Descriptions without links to what is not served, the licence in the reader's language."""
 
     def refined(api: Any, request: Any, dataset: str, locale_: Any) -> dict[str, Any]:
         found = describe(api, request, dataset, locale_)
@@ -90,6 +90,10 @@ def _refined(describe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str,
             for link in found["links"]
             if not (link["type"] == JSONLD and link["rel"] in ("items", "data"))
         ]
+        licence = api.config["metadata"]["license"]["name"]
+        for link in found["links"]:
+            if link["rel"] == "license":
+                link["title"] = licence.get(locale_.language, link["title"])
         return found
 
     return refined

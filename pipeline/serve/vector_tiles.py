@@ -33,7 +33,9 @@ class VectorTiles(BaseMVTProvider):  # type: ignore[misc]
 
     def get_fields(self) -> dict[str, Any]:
         """The fields that tiles carry."""
-        language = self._site.languages[0]
+        return self._fields_in(self._site.languages[0])
+
+    def _fields_in(self, language: str) -> dict[str, Any]:
         return {
             name: jsonschema.field_schema(self._site.schemas, self._served.fields[name], language)
             for name in self._served.tile_fields
@@ -73,7 +75,7 @@ class VectorTiles(BaseMVTProvider):  # type: ignore[misc]
         return f"{self._site.base}/collections/{self._served.id}/tiles/{mvt.GRID}?f=tilejson"
 
     def get_html_metadata(
-        self, dataset: str, server_url: str, _layer: str, tileset: str, *texts: Any, **_: Any
+        self, dataset: str, server_url: str, _layer: str, tileset: str, *texts: Any, language: str
     ) -> dict[str, Any]:
         """What the page about a tile set shows."""
         here = f"{server_url}/collections/{dataset}/tiles/{tileset}"
@@ -84,11 +86,14 @@ class VectorTiles(BaseMVTProvider):  # type: ignore[misc]
             "collections_path": self._address(tileset),
             "json_url": f"{here}?f=json",
             "tilejson_url": f"{here}?f=tilejson",
-            "metadata": {key: self.tilejson(*texts[:2])[key] for key in ("minzoom", "maxzoom")},
+            "metadata": {
+                key: self.tilejson(texts[0], texts[1], language)[key]
+                for key in ("minzoom", "maxzoom")
+            },
         }
 
     def get_default_metadata(
-        self, dataset: str, server_url: str, _layer: str, tileset: str, *texts: Any, **_: Any
+        self, dataset: str, server_url: str, _layer: str, tileset: str, *texts: Any, language: str
     ) -> dict[str, Any]:
         """The tile set in the words of OGC API Tiles."""
         (grid,) = self.get_tiling_schemes()
@@ -102,7 +107,7 @@ class VectorTiles(BaseMVTProvider):  # type: ignore[misc]
             "crs": grid.crs,
             "tileMatrixSetURI": grid.tileMatrixSetURI,
             "boundingBox": {"lowerLeft": [west, south], "upperRight": [east, north]},
-            "layers": [self._layer()],
+            "layers": [self._layer(language)],
             "links": [
                 {"rel": "self", "type": "application/json", "href": f"{here}?f=json"},
                 {"rel": "item", "type": self.mimetype, "href": self._address(tileset)},
@@ -115,12 +120,12 @@ class VectorTiles(BaseMVTProvider):  # type: ignore[misc]
             ],
         }
 
-    def get_vendor_metadata(self, *given: Any, **_: Any) -> dict[str, Any]:
+    def get_vendor_metadata(self, *given: Any, language: str) -> dict[str, Any]:
         """The tile set as TileJSON 3.0, which MapLibre and QGIS read."""
         title, description = given[4:6]
-        return self.tilejson(title, description)
+        return self.tilejson(title, description, language)
 
-    def tilejson(self, title: str, description: str) -> dict[str, Any]:
+    def tilejson(self, title: str, description: str, language: str) -> dict[str, Any]:
         """TileJSON 3.0 of the layer."""
         zoom = self._served.layer.publish
         west, south, east, north = self._extent()
@@ -142,7 +147,8 @@ class VectorTiles(BaseMVTProvider):  # type: ignore[misc]
                     "minzoom": zoom.min_zoom,
                     "maxzoom": zoom.max_zoom,
                     "fields": {
-                        name: str(found["title"]) for name, found in self.get_fields().items()
+                        name: str(found["title"])
+                        for name, found in self._fields_in(language).items()
                     },
                 }
             ],
@@ -154,7 +160,7 @@ class VectorTiles(BaseMVTProvider):  # type: ignore[misc]
         ]["bbox"]
         return (west, south, east, north)
 
-    def _layer(self) -> dict[str, Any]:
+    def _layer(self, language: str) -> dict[str, Any]:
         geometry = self._served.layer.geometry
         kind = geometry.type.removeprefix("Multi") if geometry else "Point"
         kinds = {"Point": 0, "LineString": 1, "Polygon": 2}
@@ -165,7 +171,7 @@ class VectorTiles(BaseMVTProvider):  # type: ignore[misc]
             "geometryDimension": kinds[kind],
             "minTileMatrix": str(zoom.min_zoom),
             "maxTileMatrix": str(zoom.max_zoom),
-            "propertiesSchema": {"type": "object", "properties": self.get_fields()},
+            "propertiesSchema": {"type": "object", "properties": self._fields_in(language)},
         }
 
     def __repr__(self) -> str:

@@ -224,3 +224,47 @@ def test_descriptions_are_kept_by_language_and_format(client: TestClient) -> Non
                 assert f'<html lang="{language}"' in page.text
     assert client.get("/collections?f=xml").status_code == 400
     assert client.get("/collections?f=jsonld").headers["content-type"] == "application/ld+json"
+
+
+def _persian(text: str) -> list[str]:
+    return re.findall("[\u0600-\u06ff]+", text)
+
+
+def test_texts_follow_the_reader(client: TestClient, schemas: Schemas) -> None:
+    licence = schemas.city.licence
+    for language in ("fa", "en"):
+        found = client.get(f"/collections/parcels?f=json&lang={language}").json()
+        (link,) = [link for link in found["links"] if link["rel"] == "license"]
+        assert link["title"] == licence.of(language)
+        page = client.get(f"/collections/parcels?f=html&lang={language}").text
+        assert licence.of(language) in page
+        tilejson = client.get(
+            f"/collections/parcels/tiles/WebMercatorQuad?f=tilejson&lang={language}"
+        ).json()
+        title = schemas.layer("parcel").field("land_use").title.of(language)
+        assert tilejson["vector_layers"][0]["fields"]["land_use"] == title
+        missing = client.get(f"/collections/nothing?f=html&lang={language}")
+        assert missing.status_code == 404
+        assert f'<html lang="{language}"' in missing.text
+
+
+def test_no_persian_in_english_documents(client: TestClient) -> None:
+    for address in (
+        "/?f=json",
+        "/collections?f=json",
+        "/collections/parcels?f=json",
+        "/collections/parcels/schema?f=json",
+        "/collections/parcels/queryables?f=json",
+        "/collections/parcels/tiles?f=json",
+        "/collections/parcels/tiles/WebMercatorQuad?f=json",
+        "/collections/parcels/items?f=json&resulttype=hits",
+    ):
+        text = client.get(f"{address}&lang=en").text
+        # Keywords are for searching, in both languages.
+        assert not _persian(re.sub(r'"keywords":\[[^]]*\]', "", text)), address
+
+
+def test_the_openapi_document_is_in_english(openapi: dict[str, Any]) -> None:
+    assert not _persian(json.dumps(openapi, ensure_ascii=False))
+    assert openapi["info"]["title"] == "Spatial data of Qom"
+    assert openapi["info"]["license"]["name"] == "Internal use of the municipality"

@@ -27,6 +27,7 @@ from pipeline.rasters.deliver import Watch, deliver
 from pipeline.rasters.inspect import Declared, Inspection, Job, inspect
 from pipeline.rasters.load import Outcome
 from pipeline.rasters.publish import publish as publish_layer
+from pipeline.serve import running
 from pipeline.settings import Settings
 
 
@@ -79,6 +80,8 @@ def load(settings: Settings, /, as_json: bool, **given: Any) -> None:
     jobs = _jobs(schemas, **given)
     with _progress() as watch:
         outcomes, served = deliver(Database(settings), settings.home, schemas, jobs, watch)
+    if served:
+        running.tell(settings.home)
     if as_json:
         pointer = served.model_dump() if served else None
         options.emit({"files": [_loaded(o, catalog) for o in outcomes], "served": pointer})
@@ -106,6 +109,8 @@ def publish(settings: Settings, layer: str) -> None:
     if row is None or row[0] is None:
         raise SettingsError(f"no sheet of {layer} is in force", todo="`makan raster load` it.")
     served = publish_layer(database, settings.home, contract, schemas.city, int(str(row[0])))
+    if served:
+        running.tell(settings.home)
     options.out(f"served: {served.path}" if served else "nothing to serve")
 
 

@@ -12,19 +12,23 @@ import socket
 import sys
 from collections.abc import Callable
 from multiprocessing import Value
+from pathlib import Path
 from typing import Any
 
 import orjson
+import uvicorn
 import yaml
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from starlette.applications import Starlette
 from uvicorn_worker import UvicornWorker
 
 from pipeline import __version__, paths
+from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.errors import ResourceError, SettingsError
-from pipeline.serve import app, publish, served
+from pipeline.serve import app, publish, running, served
 from pipeline.serve.pages import Pages
 from pipeline.serve.publish import Published
 from pipeline.serve.reader import Reader
@@ -32,8 +36,22 @@ from pipeline.serve.site import Site
 from pipeline.serve.state import State
 from pipeline.settings import Settings
 
+log = logging.getLogger(__name__)
+
 _PR_SET_PDEATHSIG = 1
 _GRACE_S = 5
+_LAST_REQUESTS_S = 0.2
+
+
+class _Server(uvicorn.Server):
+    """Lets connections that were just accepted say what they want before they are closed."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """No new connection from now on; who is connected has a moment for a last request."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_LAST_REQUESTS_S)
+        await super().shutdown(sockets)
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
@@ -55,14 +73,33 @@ class Worker(UvicornWorker):  # type: ignore[misc]
             signal.SIGQUIT, signal.raise_signal, signal.SIGTERM
         )
 
+    async def _serve(self) -> None:
+        """As its parent does it, over our server."""
+        self.config.app = self.wsgi
+        server = _Server(config=self.config)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
     """gunicorn over an application that is made before the workers are."""
 
-    def __init__(self, made: Starlette, options: dict[str, Any]) -> None:
-        self._made = made
+    def __init__(self, make: Callable[[], Starlette], options: dict[str, Any]) -> None:
+        self._make = make
+        self._made = make()
         self._options = options
         super().__init__()
+
+    def reload(self) -> None:
+        """After SIGHUP: what new workers get. Where that cannot be made, they get the old."""
+        super().reload()
+        try:
+            self._made = self._make()
+        except Exception as error:  # noqa: BLE001 - a mistake must not end what runs
+            log.error("not published anew: %s", error)
+        self.callable = None
 
     def load_config(self) -> None:
         for name, value in self._options.items():
@@ -111,12 +148,22 @@ def _digest(place: Published) -> str:
 
 
 def serve(settings: Settings, schemas: Schemas) -> None:
-    """Publishes and serves until a signal comes; says it is ready when every worker is warm."""
+    """Publishes and serves until a signal comes; says it is ready when every worker is warm.
+
+    SIGHUP (``running.tell``) publishes again and replaces the workers, while requests go on.
+    """
     _log_to_stderr()
     listening = _listen(settings)
-    place = publish.publish(settings, schemas, Database(settings))
-    made = build(settings, schemas, place, on_ready=_announcer(settings))
-    _run(_Gunicorn(made, _options(settings, listening)))
+    announce = _announcer(settings)
+    contracts = [schemas]
+
+    def make() -> Starlette:
+        # Read anew when a reload asks for it: contracts may have changed too.
+        found = contracts.pop() if contracts else registry.load(settings.city)
+        place = publish.publish(settings, found, Database(settings))
+        return build(settings, found, place, on_ready=announce)
+
+    _run(_Gunicorn(make, _options(settings, listening)))
 
 
 def _run(gunicorn: _Gunicorn) -> None:
@@ -142,6 +189,7 @@ def _log_to_stderr() -> None:
 
 
 def _options(settings: Settings, listening: socket.socket) -> dict[str, Any]:
+    here = _Here(settings.home)
     return {
         "bind": f"fd://{listening.fileno()}",
         "workers": settings.workers,
@@ -154,7 +202,27 @@ def _options(settings: Settings, listening: socket.socket) -> dict[str, Any]:
         "keepalive": 15,
         "control_socket_disable": True,
         "post_fork": _die_with_parent,
+        "when_ready": here.ready,
+        "on_exit": here.exit,
     }
+
+
+class _Here:
+    """Tells other processes that this one serves, for as long as it takes signals."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._withdraw: Callable[[], None] = lambda: None
+
+    def ready(self, server: object) -> None:
+        """gunicorn listens, and takes SIGHUP."""
+        del server
+        self._withdraw = running.announce(self._home)
+
+    def exit(self, server: object) -> None:
+        """gunicorn ends."""
+        del server
+        self._withdraw()
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -9,13 +9,17 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import httpx2 as httpx
 import psutil
 import pytest
 
+from pipeline.contracts.raster import ServedRaster
 from pipeline.db.engine import Database
+from pipeline.serve import running
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +121,73 @@ def test_a_worker_that_dies_is_replaced(city: Database) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_what_is_published_anew_is_served_without_a_restart(city: Database, tmp_path: Path) -> None:
+    """A first raster while the server runs; requests go on all the while, and none is lost."""
+    database = city.settings
+    home = _home_beside(tmp_path, database.home)
+    port = _free_port()
+    base = f"http://127.0.0.1:{port}"
+    process = _start(city, port, MAKAN_HOME=str(home))
+    try:
+        assert _ready_line(process).startswith("ready ")
+        before = {child.pid for child in psutil.Process(process.pid).children()}
+        assert httpx.get(f"{base}/collections/dem").status_code == 404
+        pointer = ServedRaster.pointer(home, "dem")
+        pointer.parent.mkdir(parents=True)
+        pointer.write_text(_DEM.model_dump_json())
+        stale = home / "run" / "serve-1.pid"
+        stale.write_text("1")  # of a server that was killed; nobody holds its lock
+        with ThreadPoolExecutor(2) as pool:
+            done = Event()
+            asking = [pool.submit(_ask_until, f"{base}{path}", done) for path in _ASKED]
+            assert running.tell(home) == 1
+            told = time.monotonic()
+            answers = 0
+            while answers < 20 and time.monotonic() < told + 30:
+                found = httpx.get(f"{base}/collections/dem?f=json", timeout=10).status_code
+                answers = answers + 1 if found == 200 else 0
+            time.sleep(1)  # the old workers are gone by now
+            done.set()
+            counts = [found.result() for found in asking]
+        assert answers == 20
+        assert min(counts) > 20
+        assert not stale.exists()
+        assert not before & {child.pid for child in psutil.Process(process.pid).children()}
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=15)
+        assert (out, err) == ("", "")
+        assert running.tell(home) == 0
+        assert not list((home / "run").iterdir())
+    finally:
+        process.kill()
+        process.wait()
+
+
+_ASKED = ("/collections/parcels/items?limit=5", "/collections?f=json")
+_DEM = ServedRaster(
+    layer="dem", path="rasters/dem/x.tif", version="0", made_of="0", run=1, sheets=1, srid=32639,
+    width=10, height=10, bounds=(490_000, 3_830_000, 490_100, 3_830_100),
+    lonlat=(50.89, 34.6, 50.9, 34.7), updated="2026-01-01T00:00:00Z",
+)  # fmt: skip
+
+
+def _home_beside(folder: Path, home: Path) -> Path:
+    """A home of its own that shares the cluster of ``home``."""
+    made = folder / "home"
+    made.mkdir()
+    (made / "db").symlink_to(home / "db")
+    return made
+
+
+def _ask_until(address: str, done: Event) -> int:
+    """Asks again and again, each time by a new connection; every answer must be 200."""
+    count = 0
+    while not done.is_set():
+        assert httpx.get(address, timeout=10).status_code == 200
+        count += 1
+    return count
 
 
 def _fails(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -166,6 +166,7 @@ def test_of_two_loads_at_once_one_wins_and_one_is_told(
 
 KILLED = """
 import os, signal, sys
+from pathlib import Path
 from pipeline.contracts import registry
 from pipeline.contracts.feed import Feed
 from pipeline.db.engine import Database

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,15 +18,18 @@ from persiantools.jdatetime import JalaliDate
 _LETTERS = (("\u064a", "\u06cc"), ("\u0649", "\u06cc"), ("\u0643", "\u06a9"))
 # Seen by nobody, found by no search: tatweel, soft hyphen, joiner, marks of direction, controls.
 _CONTROLS = "\\x00-\\x08\\x0e-\\x1b\\x7f"
-_PLAIN_DROPPED = f"[{_CONTROLS}]"
 _DROPPED = f"[\u0640\u00ad\u200b\u200d-\u200f\u202a-\u202e\u2060-\u2069\ufeff{_CONTROLS}]"
 _PRESENTATION = "[\ufb50-\ufdff\ufe70-\ufefc]"
-# Runs of white space, but not the single blank that is right already.
 _BLANKS = "\\t-\\r\\x1c-\\x1f\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-_SPACES = f"[{_BLANKS}][{_BLANKS} ]*| [{_BLANKS} ]+"
 # ZWNJ belongs between two letters, once.
 _LOOSE_JOINERS = " [ \u200c]+|\u200c+ [ \u200c]*"
 _JOINERS = "\u200c{2,}"
+# What needs nothing done: ASCII, Latin-1, Persian without its Arabic forms.
+_GOOD = (
+    "!-~\u00a1-\u00ac\u00ae-\u00ff\u060c\u061b\u061f\u0621-\u063a\u0641\u0642\u0644-\u0648"
+    "\u0660-\u066c\u067e\u0686\u0698\u06a9\u06af\u06be\u06c0\u06cc\u06f0-\u06f9"
+)
+_TIDY = f"^[{_GOOD}]+(?:[ \u200c][{_GOOD}]+)*$"
 _DIGITS = tuple(
     (chr(start + digit), str(digit)) for start in (0x06F0, 0x0660) for digit in range(10)
 )
@@ -63,25 +66,24 @@ def display(values: pa.Array) -> pa.Array:
 
     ZWNJ is spelling and stays inside words. Empty texts become null.
     """
-    if is_plain(values):
-        values = _replaced(values, _PLAIN_DROPPED, "")
-        values = pc.utf8_trim(_replaced(values, _SPACES, " "), " ")
-    else:
-        values = _display_persian(values)
-    return pc.if_else(pc.equal(pc.binary_length(values), 0), pa.scalar(None, values.type), values)
+    return _mended(values, _TIDY, _tidied)
 
 
-def _replaced(values: pa.Array, pattern: str, new: str) -> pa.Array:
-    """Replacing is dear and rarely needed; a look first is cheap."""
-    if not pc.any(pc.match_substring_regex(values, pattern)).as_py():
+def _mended(values: pa.Array, good: str, mend: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """``values`` with ``mend`` done to those that do not match ``good``.
+
+    Most texts are right already, and one look is much cheaper than making them right.
+    """
+    odd = pc.fill_null(pc.invert(pc.match_substring_regex(values, good)), fill_value=False)
+    if not pc.any(odd).as_py():
         return values
-    return pc.replace_substring_regex(values, pattern, new)
+    return pc.replace_with_mask(values, odd, mend(values.filter(odd)))
 
 
-def _display_persian(values: pa.Array) -> pa.Array:
+def _tidied(values: pa.Array) -> pa.Array:
     # A dropped mark may stand between a letter and its hamza: drop, compose, and once more what
     # decomposing has brought.
-    values = _replaced(values, _DROPPED, "")
+    values = pc.replace_substring_regex(values, _DROPPED, "")
     presented = pc.match_substring_regex(values, _PRESENTATION)
     if pc.any(presented).as_py():
         unfolded = pc.replace_substring_regex(pc.utf8_normalize(values, "NFKC"), _DROPPED, "")
@@ -89,10 +91,11 @@ def _display_persian(values: pa.Array) -> pa.Array:
     values = pc.utf8_normalize(values, "NFC")
     for old, new in _LETTERS:
         values = pc.replace_substring(values, old, new)
-    values = _replaced(values, _SPACES, " ")
-    values = _replaced(values, _LOOSE_JOINERS, " ")
-    values = _replaced(values, _JOINERS, "\u200c")
-    return pc.utf8_trim(values, " \u200c")
+    values = pc.replace_substring_regex(values, f"[{_BLANKS} ]+", " ")
+    values = pc.replace_substring_regex(values, _LOOSE_JOINERS, " ")
+    values = pc.replace_substring_regex(values, _JOINERS, "\u200c")
+    values = pc.utf8_trim(values, " \u200c")
+    return pc.if_else(pc.equal(pc.binary_length(values), 0), pa.scalar(None, values.type), values)
 
 
 def ascii_digits(values: pa.Array) -> pa.Array:
@@ -120,14 +123,18 @@ def looks_mojibake(values: pa.Array) -> pa.BooleanArray:
 
 def numeric_code(values: pa.Array, parts: int, separator: str) -> pa.Array:
     """Codes of ``parts`` whole numbers: no leading zeros, missing last parts written as 0."""
-    escaped = re.escape(separator)
+    between, part = re.escape(separator), r"(0|[1-9]\d*)"
+    whole = rf"^{part}({between}{part}){{{parts - 1}}}$"
+    return _mended(values, whole, partial(_filled_code, parts=parts, separator=separator))
+
+
+def _filled_code(values: pa.Array, parts: int, separator: str) -> pa.Array:
+    between = re.escape(separator)
     values = pc.replace_substring(values, " ", "")
-    values = _replaced(values, "[/_\u2010-\u2015\u2212]", separator)
-    values = _replaced(values, rf"(^|{escaped})0+(\d)", r"\1\2")
+    values = pc.replace_substring_regex(values, "[/_\u2010-\u2015\u2212]", separator)
+    values = pc.replace_substring_regex(values, rf"(^|{between})0+(\d)", r"\1\2")
     missing = pc.subtract(parts - 1, pc.count_substring(values, separator))
-    if not pc.any(pc.greater(missing, 0)).as_py():
-        return values
-    code = pc.match_substring_regex(values, rf"^\d+({escaped}\d+)*$")
+    code = pc.match_substring_regex(values, rf"^\d+({between}\d+)*$")
     tail = pc.binary_repeat(f"{separator}0", pc.max_element_wise(pc.if_else(code, missing, 0), 0))
     return pc.binary_join_element_wise(values, tail, "")
 

@@ -55,8 +55,11 @@ class Shaper:
         self.alive &= ~missing
         self._drop(shapely.is_empty(self.given), "geometry.empty")
         self._drop(~geo.finite(self.given), "geometry.nonfinite")
-        self.given = np.asarray(shapely.force_2d(self.given), dtype=object)
+        self.given = self.given.copy()
         self.given[~self.alive] = None
+        high = shapely.has_z(self.given) | shapely.has_m(self.given)
+        if high.any():
+            self.given[high] = shapely.force_2d(self.given[high])
         if self.context.feed.source.polygonize:
             self.given = geo.polygonized(self.given)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -75,7 +74,7 @@ class Shapes:
     """One 64-bit hash for each good row's geometry, to find the same shape drawn twice."""
 
     lines: list[Lines] = field(default_factory=list)
-    hashes: list[np.ndarray[tuple[int], np.dtype[np.uint64]]] = field(default_factory=list)
+    hashes: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = field(default_factory=list)
 
     def add(self, judged: Judged) -> None:
         """Remembers the geometries of one batch's good rows."""
@@ -83,7 +82,8 @@ class Shapes:
             return
         drawn = judged.good & ~shapely.is_missing(judged.rows.geometry)
         self.lines.append(judged.rows.lines[drawn])
-        self.hashes.append(pd.util.hash_array(judged.ewkb[drawn], categorize=False))
+        found = map(hash, judged.ewkb[drawn])
+        self.hashes.append(np.fromiter(found, dtype=np.int64, count=int(drawn.sum())))
 
     def doubled(self) -> Found:
         """geometry.duplicate for every row after the first that has the same geometry."""

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-import adbc_driver_postgresql.dbapi
+import adbc_driver_postgresql
 import pyarrow as pa
-from adbc_driver_manager import Error
+from adbc_driver_manager import (
+    INGEST_OPTION_MODE,
+    INGEST_OPTION_MODE_APPEND,
+    INGEST_OPTION_TARGET_TABLE,
+    AdbcConnection,
+    AdbcStatement,
+    Error,
+    OperationalError,
+    StatementOptions,
+)
 
 from pipeline.db.engine import Database, unreachable
 from pipeline.errors import MakanError, ResourceError
 
 _NO_ROOM = ("53100", "53200")
+_SCHEMA = StatementOptions.INGEST_TARGET_DB_SCHEMA.value
 
 
 class Writer:
@@ -27,25 +37,34 @@ class Writer:
 
     @contextmanager
     def open(self) -> Iterator[Writer]:
-        """Connects; at the end no write is under way any more."""
-        try:
-            connection = adbc_driver_postgresql.dbapi.connect(self._uri)
-        except Error as error:
-            raise self._told(error) from None
-        with (
-            connection as self._copy,
-            ThreadPoolExecutor(1, thread_name_prefix="makan-write") as self._thread,
-        ):
+        """Connects; at the end no write is under way any more.
+
+        ADBC's own classes, not its DB-API: that one waits for pandas to be imported.
+        """
+        with ExitStack() as stack:
+            try:
+                database = stack.enter_context(adbc_driver_postgresql.connect(self._uri))
+                self._copy = stack.enter_context(AdbcConnection(database))
+            except Error as error:
+                raise self._told(error) from None
+            thread = ThreadPoolExecutor(1, thread_name_prefix="makan-write")
+            self._thread = stack.enter_context(thread)
             yield self
 
     def copy(self, schema: str, name: str, table: pa.Table) -> None:
         """Appends ``table`` to ``schema.name`` and commits; raises MakanError for the server's."""
         if not table.num_rows:
             return
+        options = {
+            INGEST_OPTION_TARGET_TABLE: name,
+            INGEST_OPTION_MODE: INGEST_OPTION_MODE_APPEND,
+            _SCHEMA: schema,
+        }
         try:
-            with self._copy.cursor() as cursor:
-                cursor.adbc_ingest(name, table, mode="append", db_schema_name=schema)
-            self._copy.commit()
+            with AdbcStatement(self._copy) as statement:
+                statement.set_options(**options)
+                statement.bind_stream(table)
+                statement.execute_update()
         except Error as error:
             raise self._told(error) from None
 
@@ -71,7 +90,7 @@ class Writer:
                 "the database server is out of room",
                 todo="Free disk space and run the command again; nothing was half-loaded.",
             )
-        gone = isinstance(error, adbc_driver_postgresql.dbapi.OperationalError)
+        gone = isinstance(error, OperationalError)
         if gone and (not state or state.startswith(("08", "57P", "28"))):
             return unreachable(error, private=self.private)
         return error

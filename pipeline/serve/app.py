@@ -154,7 +154,9 @@ def create(
         await found.tiles.close()
 
     app = Starlette(
-        routes=list(_routes(stock.load(config, openapi), found.options["tile_seconds"])),
+        routes=list(
+            _routes(stock.load(found.config, config, openapi), found.options["tile_seconds"])
+        ),
         middleware=[
             Middleware(Guard),
             Middleware(GZipMiddleware, minimum_size=_GZIP_FROM, compresslevel=_GZIP_LEVEL),

@@ -53,7 +53,10 @@ def publish(settings: Settings, schemas: Schemas, database: Database) -> Publish
     rendered = config.render(settings, schemas, extents, rasters)
     document = openapi.document(schemas, rendered)
     place = files(settings)
-    _write(place.config, yaml.safe_dump(rendered, allow_unicode=True, sort_keys=False).encode())
+    _write(
+        place.config,
+        yaml.dump(rendered, Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False).encode(),
+    )
     _write(place.openapi, orjson.dumps(document, option=orjson.OPT_INDENT_2))
     return place
 

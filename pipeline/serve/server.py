@@ -116,7 +116,7 @@ def build(
     on_ready: Callable[[], None] | None = None,
 ) -> Starlette:
     """The application for what was published at ``place``."""
-    configuration = yaml.safe_load(place.config.read_text(encoding="utf-8"))
+    configuration = yaml.load(place.config.read_bytes(), yaml.CSafeLoader)
     database = Database(settings)
     options = configuration["makan"]
     features = Reader(database, size=options["feature_connections"])
@@ -127,7 +127,11 @@ def build(
         openapi=orjson.dumps(orjson.loads(place.openapi.read_bytes())),
         database=database,
         served=served.catalog(schemas),
-        pages=Pages(configuration["server"]["templates"]["path"], configuration),
+        pages=Pages(
+            configuration["server"]["templates"]["path"],
+            configuration,
+            compiled=settings.home / "cache" / "pages",
+        ),
         features=features,
         tiles=Reader(database, size=options["tile_connections"]),
         state=State(features),

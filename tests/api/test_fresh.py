@@ -5,13 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import httpx2 as httpx
+import numpy as np
 import pytest
+import rasterio
+from rasterio.transform import from_bounds
 from starlette.testclient import TestClient
 
 from pipeline import testing
 from pipeline.contracts import registry
+from pipeline.contracts.raster import ServedRaster
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger
 from pipeline.db.engine import Database
@@ -229,6 +234,7 @@ def test_one_feature(served: Served) -> None:
 
 
 def test_tiles(served: Served) -> None:
+    served.load("60")  # stays
     run = served.load("61")
     _wait()
     grid = "/collections/regions/tiles/WebMercatorQuad"
@@ -266,3 +272,43 @@ def test_the_reader_sees_no_more_of_the_ledger_than_the_state(served: Served) ->
     assert after is not None
     assert after[0] != run
     assert int(str(after[1])) == int(str(row[2])) + 1
+
+
+def _image(home: Path, version: str) -> None:
+    """An orthophoto of one colour is what is served from now on."""
+    box = (490_000.0, 3_830_000.0, 490_640.0, 3_830_640.0)
+    pointer = ServedRaster.pointer(home, "orthophoto")
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    with rasterio.open(
+        pointer.with_name(f"{version}.tif"), "w", driver="GTiff", width=64, height=64, count=3,
+        dtype="uint8", crs="EPSG:32639", transform=from_bounds(*box, 64, 64),
+    ) as made:  # fmt: skip
+        made.write(np.full((3, 64, 64), 100 + len(version), "uint8"))
+    served = ServedRaster(
+        layer="orthophoto", path=f"{pointer.parent.relative_to(home)}/{version}.tif",
+        version=version, made_of="0", run=1, sheets=1, srid=32639, width=64, height=64,
+        bounds=box, lonlat=(50.8911, 34.6104, 50.8981, 34.6162), updated="2026-01-01T00:00:00Z",
+    )  # fmt: skip
+    pointer.write_text(served.model_dump_json())
+
+
+def test_tiles_of_a_raster_follow_its_version(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "_installed", list(site._installed))
+    (tmp_path / "db").symlink_to(served.database.settings.home / "db")
+    settings = replace(served.database.settings, home=tmp_path, public_url="http://makan.test")
+    _image(tmp_path, "a")
+    place = publish.publish(settings, served.schemas, Database(settings))
+    application = server.build(settings, served.schemas, place)
+    tile = "/collections/orthophoto/tiles/WebMercatorQuad/14/6511/10508"
+    with TestClient(application, base_url="http://makan.test") as client:
+        answer = client.get(tile)
+        assert answer.status_code == 200
+        tag = answer.headers["etag"]
+        assert answer.headers["cache-control"].startswith("public, max-age=")
+        assert client.get(tile, headers={"if-none-match": tag}).status_code == 304
+        _image(tmp_path, "bb")
+        changed = client.get(tile, headers={"if-none-match": tag})
+        assert changed.status_code == 200
+        assert changed.headers["etag"] != tag

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli import options, quick  # noqa: F401
+from pipeline.cli import options
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
 from pipeline.stages.draft import Drafted, draft

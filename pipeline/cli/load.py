@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pipeline.cli import options, quick  # noqa: F401
+from pipeline.cli import options
 from pipeline.cli.options import as_json
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database

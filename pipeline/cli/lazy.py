@@ -6,8 +6,10 @@ The libraries behind the commands take seconds to import; ``makan --help`` needs
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
 from typing import Any
 
 import click
@@ -15,16 +17,32 @@ import click
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a command is (``module:name``), and the line that ``--help`` lists it with."""
+    """Where a command is (``module:name``), and the line that ``--help`` lists it with.
+
+    ``lean``: it does without pandas and geopandas. pyogrio and pyarrow import them where they find
+    them, which costs more than a second of every start.
+    """
 
     place: str
     help: str
+    lean: bool = False
 
     def load(self) -> click.Command:
-        """The command itself."""
+        """The command itself, imported now."""
+        if self.lean and not any(isinstance(finder, _Without) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _Without())
         module, _, name = self.place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+
+class _Without(MetaPathFinder):
+    """Finds that heavy libraries are not there; what is imported already stays."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Says of the heavy ones that there are none, and nothing of the others."""
+        if fullname in ("geopandas", "pandas"):
+            raise ModuleNotFoundError(f"{fullname} is left out", name=fullname)
 
 
 class LazyGroup(click.Group):

@@ -16,19 +16,21 @@ from pipeline.errors import MakanError
 
 _CLI = "pipeline.cli"
 COMMANDS = {
-    "check": Entry(f"{_CLI}.load:check", "Do all that load does except write."),
+    "check": Entry(f"{_CLI}.load:check", "Do all that load does except write.", lean=True),
     "db": Entry(f"{_CLI}.database:db", "Start, stop and prepare the database."),
     "demo": Entry(f"{_CLI}.demo:demo", "Build the sample city, load it, serve it until Ctrl-C."),
     "diff": Entry(f"{_CLI}.history:diff", "Show what changed between two loads of a layer."),
-    "feed": Entry(f"{_CLI}.feed:feed", "Propose a feed for an unknown file."),
+    "feed": Entry(f"{_CLI}.feed:feed", "Propose a feed for an unknown file.", lean=True),
     "history": Entry(f"{_CLI}.history:history", "Show every version of one object."),
-    "load": Entry(f"{_CLI}.load:load", "Load files of a feed; wholly or not at all."),
+    "load": Entry(f"{_CLI}.load:load", "Load files of a feed; wholly or not at all.", lean=True),
     "publish": Entry(f"{_CLI}.publish:publish", "Render the server's configuration."),
     "quarantine": Entry(f"{_CLI}.quarantine:quarantine", "Write what a run set aside, to correct."),
     "raster": Entry(f"{_CLI}.raster:raster", "Check and load orthophotos and elevation models."),
-    "report": Entry(f"{_CLI}.runs:report", "Tell what a run took in, found and set aside."),
+    "report": Entry(
+        f"{_CLI}.runs:report", "Tell what a run took in, found and set aside.", lean=True
+    ),
     "resubmit": Entry(f"{_CLI}.quarantine:resubmit", "Load corrected rows of a quarantine."),
-    "runs": Entry(f"{_CLI}.runs:runs", "List the latest runs."),
+    "runs": Entry(f"{_CLI}.runs:runs", "List the latest runs.", lean=True),
     "sample": Entry(f"{_CLI}.sample:sample", "Make a believable city, as offices would send it."),
     "schema": Entry(f"{_CLI}.schema:schema", "Derive SQL, JSON Schema and documentation."),
     "serve": Entry(f"{_CLI}.serve:serve", "Serve the published city until Ctrl-C."),

@@ -24,13 +24,15 @@ from pipeline.stages.shape import Shaper, from_wkb
 class Judged:
     """A batch with its verdict: ``good`` rows are loaded, the others quarantined.
 
-    ``ewkb`` are the rows' geometries as PostGIS takes them, None where there is none.
+    ``ewkb`` are the rows' geometries as PostGIS takes them, None where there is none. ``again`` are
+    rows whose key came before: they are set aside when all have been read, and never staged.
     """
 
     rows: Rows
     good: Mask
     found: Found
     ewkb: Geometries | None = None
+    again: Mask | None = None
 
 
 def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:

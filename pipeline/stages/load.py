@@ -22,9 +22,9 @@ from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account
 from pipeline.errors import GuardError, MakanError
 from pipeline.findings import Catalog
-from pipeline.stages.batch import Context, Raw
+from pipeline.stages.batch import Context, Lines, Raw
 from pipeline.stages.judge import Judged
-from pipeline.stages.merge import Merged, merge
+from pipeline.stages.merge import Merge
 from pipeline.stages.passing import Pass, passing
 from pipeline.stages.passing import Progress as Progress
 from pipeline.stages.record import Recorder
@@ -158,31 +158,33 @@ class Job:
             passing(path, self.context, batch_rows) as (work, found),
             staging.open(self.connection),
             writer.open(),
+            Merge(self.database, self.context, staging, self.run).open(self.connection) as merge,
         ):
 
             def write(raw: Raw, judged: Judged) -> None:
                 staging.add(judged)
+                merge.fill(raw.lines)
                 recorder.batch(raw, judged)
 
             work.run(lambda *batch: writer.later(partial(write, *batch)), progress)
             writer.wait()
             found.extend(work.afterwards(self.before))
-            self._set_doubled_aside(work, staging, recorder)
+            merge.leave_out(self._set_doubled_aside(work, staging, recorder))
             recorder.findings(found, work.keys)
             work.counts.update(found.counts())
-            account = self._merge(work, staging, recorder.quarantined)
+            account = self._finish(work, merge, staging, recorder.quarantined)
         return Outcome(
             self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts
         )
 
-    def _set_doubled_aside(self, work: Pass, staging: Staging, recorder: Recorder) -> None:
+    def _set_doubled_aside(self, work: Pass, staging: Staging, recorder: Recorder) -> Lines:
         """Rows that share a key are set aside together: which is right is not ours to say."""
         doubled = work.keys.doubled()
         work.counts.update(doubled.counts())
         recorder.findings(doubled, work.keys)
         lines = np.unique(np.array(doubled.line, dtype=np.int64))
         if not len(lines):
-            return
+            return lines
         known = recorder.in_quarantine(lines)
         recorder.one_more_reason("key.duplicate", known)
         fresh = np.setdiff1d(lines, known)
@@ -191,40 +193,28 @@ class Job:
         reasons = {int(line): ["key.duplicate"] for line in fresh}
         for raw in work.source.rows_of(fresh, work.batch_rows):
             recorder.quarantine(raw, reasons, keys)
+        return fresh
 
-    def _merge(self, work: Pass, staging: Staging, quarantined: int) -> Account:
+    def _finish(self, work: Pass, merge: Merge, staging: Staging, quarantined: int) -> Account:
         """Counts come from the database, so that the account can fail to close."""
-        kept = self._quarantined_keys()
         staged = staging.count(self.connection)
-        with self.database.connect("loader") as transaction:
-            merged = self._merged(transaction, staging, kept)
-            account = Account(
-                arrived=work.arrived,
-                skipped=work.skipped,
-                inserted=merged.inserted,
-                updated=merged.updated,
-                unchanged=staged - merged.inserted - merged.updated,
-                quarantined=quarantined,
-                removed=merged.removed,
-            )
-            if not account.closes or account.unchanged < 0:
-                raise GuardError(
-                    f"the account does not close: {account}", todo="Nothing was published."
-                )
-            ledger.finish(transaction, self.run, "done", account)
-        return account
-
-    def _merged(self, transaction: Connection, staging: Staging, kept: list[str]) -> Merged:
-        try:
-            return merge(transaction, self.context, staging, self.run, kept)
-        except psycopg.IntegrityError as error:
-            # Checked rows meet every constraint of their own; what is left is a clash with rows
-            # of other feeds, or constraints that contracts have outrun.
+        merged = merge.finish(self._quarantined_keys())
+        account = Account(
+            arrived=work.arrived,
+            skipped=work.skipped,
+            inserted=merged.inserted,
+            updated=merged.updated,
+            unchanged=staged - merged.inserted - merged.updated,
+            quarantined=quarantined,
+            removed=merged.removed,
+        )
+        # Where nothing was published before, nothing can be unchanged.
+        if not account.closes or account.unchanged < 0 or (merge.filling and account.unchanged):
             raise GuardError(
-                f"the published layer refuses the delivery ({error.diag.constraint_name})",
-                todo="Nothing was published. Run `makan db migrate`; look for the same value in "
-                "rows of another feed.",
-            ) from error
+                f"the account does not close: {account}", todo="Nothing was published."
+            )
+        ledger.finish(merge.transaction, self.run, "done", account)
+        return account
 
     def _quarantined_keys(self) -> list[str]:
         query = queries.load("stage")["quarantined_keys"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 
 from pipeline.db import queries
-from pipeline.db.engine import Connection
+from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA, HISTORY
-from pipeline.stages.batch import Context
+from pipeline.errors import GuardError
+from pipeline.stages.batch import Context, Lines
 from pipeline.stages.stage import Staging
 
 
@@ -44,30 +48,90 @@ def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
     }
 
 
-def merge(
-    connection: Connection, context: Context, staging: Staging, run: int, kept: list[str]
-) -> Merged:
-    """Updates, removes and inserts inside the caller's transaction.
+class Merge:
+    """The merge of one run: one transaction, from ``open`` to its end.
 
-    ``kept`` are keys of quarantined rows: their published predecessors stay. The order matters: a
-    removed row may free what a new one needs.
+    A layer that holds nothing yet is filled batch by batch while the file is still being read, its
+    indexes made at the end; nobody misses an empty layer meanwhile. Any other is merged at once.
     """
-    named = queries.load("merge")
-    parts = _composed(context, staging)
-    values = {"run": run, "layer": context.layer.id, "feed": context.feed.id, "kept": kept}
 
-    def run_query(name: str) -> int:
-        return connection.execute(sql.SQL(named[name]).format(**parts), values).rowcount
+    def __init__(self, database: Database, context: Context, staging: Staging, run: int) -> None:
+        """Nothing is begun before ``open``."""
+        self.database = database
+        self.context = context
+        self.named = queries.load("merge")
+        self.parts = _composed(context, staging)
+        self.values: dict[str, object] = {"run": run, "layer": context.layer.id}
+        self.filling = False
+        self.filled = 0
 
-    row = connection.execute(sql.SQL(named["is_empty"]).format(**parts)).fetchone()
-    if row and row[0]:
-        run_query("before_bulk")
-        inserted = run_query("fill")
-        run_query("after_bulk")
-        return Merged(inserted, 0, 0)
-    run_query("analyze_stage")
-    updated = run_query("update")
-    removed = run_query("remove") if context.feed.delivery == "full" else 0
-    inserted = run_query("insert")
-    run_query("analyze")
-    return Merged(inserted, updated, removed)
+    @contextmanager
+    def open(self, connection: Connection) -> Iterator[Merge]:
+        """Commits at the end of the block, or leaves everything as it was."""
+        with ExitStack() as self._stack:
+            row = connection.execute(self._sql("is_empty")).fetchone()
+            self.filling = bool(row and row[0])
+            if self.filling:
+                self._begin()
+                self._run("before_bulk")
+                self._run("by_index")
+            yield self
+
+    def fill(self, lines: Lines) -> None:
+        """Takes over the rows of one staged batch, if the layer is being filled."""
+        if self.filling:
+            self.values |= {"first": int(lines[0]), "last": int(lines[-1])}
+            with _refused():
+                self.filled += self._run("fill")
+
+    def leave_out(self, lines: Lines) -> None:
+        """Takes rows out again that a look at the whole delivery has condemned."""
+        if self.filling and len(lines):
+            self.values["lines"] = lines.tolist()
+            self.filled -= self._run("leave_out")
+
+    def finish(self, kept: list[str]) -> Merged:
+        """Makes the layer what the delivery says; the caller adds the ledger and ends the block.
+
+        ``kept`` are keys of quarantined rows: their published predecessors stay.
+        """
+        if self.filling:
+            with _refused():
+                self._run("after_bulk")
+            return Merged(self.filled, 0, 0)
+        self._begin()
+        self.values |= {"feed": self.context.feed.id, "kept": kept}
+        with _refused():
+            return self._update()
+
+    def _update(self) -> Merged:
+        """The order matters: a removed row may free what a new one needs."""
+        self._run("analyze_stage")
+        updated = self._run("update")
+        removed = self._run("remove") if self.context.feed.delivery == "full" else 0
+        inserted = self._run("insert")
+        self._run("analyze")
+        return Merged(inserted, updated, removed)
+
+    def _begin(self) -> None:
+        self.transaction = self._stack.enter_context(self.database.connect("loader"))
+
+    def _sql(self, name: str) -> sql.Composed:
+        return sql.SQL(self.named[name]).format(**self.parts)
+
+    def _run(self, name: str) -> int:
+        return self.transaction.execute(self._sql(name), self.values).rowcount
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Checked rows meet every constraint of their own; what is left is a clash with rows of other
+    feeds, or constraints that contracts have outrun."""
+    try:
+        yield
+    except psycopg.IntegrityError as error:
+        raise GuardError(
+            f"the published layer refuses the delivery ({error.diag.constraint_name})",
+            todo="Nothing was published. Run `makan db migrate`; look for the same value in rows "
+            "of another feed.",
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.db.ledger import Account
@@ -43,7 +43,7 @@ class Pass:
             self.skipped += len(everything.lines) - len(raw.lines)
             if len(raw.lines):
                 judged = judge(raw, self.context, self.source.crs)
-                self.keys.add(judged.rows)
+                judged = replace(judged, again=self.keys.add(judged.rows))
                 if wanted and not wanted.may_repeat:
                     self.shapes.add(judged)
                 self.quarantined += int((~judged.good).sum())

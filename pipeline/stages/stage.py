@@ -39,6 +39,7 @@ class Staging:
                 target=sql.Identifier(DATA, self.context.layer.id),
             )
         )
+        connection.execute(sql.SQL(queries.load("stage")["index"]).format(stage=self.table))
         try:
             yield self
         finally:
@@ -57,12 +58,13 @@ class Staging:
         return [*names, GEOMETRY] if self.context.layer.geometry else names
 
     def add(self, judged: Judged) -> None:
-        """Copies the good rows of a batch."""
-        chosen = pa.array(judged.good)
+        """Copies the good rows of a batch, of those that share a key the first."""
+        good = judged.good if judged.again is None else judged.good & ~judged.again
+        chosen = pa.array(good)
         columns = {name: values.filter(chosen) for name, values in judged.rows.columns.items()}
         if judged.ewkb is not None:
-            columns[GEOMETRY] = pa.array(judged.ewkb[judged.good], type=pa.binary())
-        columns[LINE] = pa.array(judged.rows.lines[judged.good])
+            columns[GEOMETRY] = pa.array(judged.ewkb[good], type=pa.binary())
+        columns[LINE] = pa.array(judged.rows.lines[good])
         self.writer.copy(STAGE, self.name, pa.table(columns))
 
     def remove(self, connection: Connection, lines: Lines) -> None:

@@ -12,11 +12,13 @@ import shapely
 from pipeline.contracts.layer import LayerContract
 from pipeline.db.ledger import Account
 from pipeline.errors import GuardError
-from pipeline.stages.batch import Context, Found, Lines, Rows
+from pipeline.stages.batch import Context, Found, Lines, Mask, Rows
 from pipeline.stages.judge import Judged
 
 # Between the parts of a key: no text holds it, so that "a b" and "c" is not "a" and "b c".
 _BETWEEN = "\x1f"
+
+Hashes = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 @dataclass
@@ -26,14 +28,34 @@ class Keys:
     layer: LayerContract
     lines: list[Lines] = field(default_factory=list)
     columns: dict[tuple[str, ...], list[pa.Array]] = field(default_factory=dict)
+    seen: dict[tuple[str, ...], Hashes] = field(default_factory=dict)
+    repeated: bool = False
 
-    def add(self, rows: Rows) -> None:
-        """Remembers the keys of one batch."""
+    def add(self, rows: Rows) -> Mask:
+        """Remembers the keys of one batch; True for rows whose key came before."""
         self.lines.append(rows.lines)
+        again = np.zeros(len(rows), dtype=bool)
         for names in self._identities():
             parts = [rows.columns[name].cast(pa.string()) for name in names]
             joined = pc.binary_join_element_wise(*parts, _BETWEEN, null_handling="emit_null")
             self.columns.setdefault(names, []).append(joined)
+            again |= self._again(names, joined)
+        self.repeated |= bool(again.any())
+        return again
+
+    def _again(self, names: tuple[str, ...], keys: pa.Array) -> Mask:
+        """By 64-bit hashes: if two keys ever had the same, the account would not close."""
+        hashes = np.fromiter(map(hash, keys.to_pylist()), dtype=np.int64, count=len(keys))
+        fresh, first = np.unique(hashes, return_index=True)
+        before = self.seen.get(names, np.zeros(0, dtype=np.int64))
+        known = np.zeros(len(fresh), dtype=bool)
+        if len(before):
+            known = before[np.minimum(np.searchsorted(before, fresh), len(before) - 1)] == fresh
+        again = np.ones(len(keys), dtype=bool)
+        again[first] = known
+        # A stable sort of two sorted halves is a merge.
+        self.seen[names] = np.sort(np.append(before, fresh[~known]), kind="stable")
+        return again & np.asarray(keys.is_valid())
 
     def _identities(self) -> list[tuple[str, ...]]:
         unique = [(f.name,) for f in self.layer.fields if f.unique and (f.name,) != self.layer.key]
@@ -42,7 +64,7 @@ class Keys:
     def doubled(self) -> Found:
         """Every row whose key another row has too: key.duplicate, with the lines that share it."""
         found = Found()
-        if not self.lines:
+        if not self.repeated:
             return found
         lines = np.concatenate(self.lines)
         for names, pieces in self.columns.items():
@@ -74,7 +96,7 @@ class Shapes:
     """One 64-bit hash for each good row's geometry, to find the same shape drawn twice."""
 
     lines: list[Lines] = field(default_factory=list)
-    hashes: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = field(default_factory=list)
+    hashes: list[Hashes] = field(default_factory=list)
 
     def add(self, judged: Judged) -> None:
         """Remembers the geometries of one batch's good rows."""

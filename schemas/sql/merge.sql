@@ -7,9 +7,17 @@ SELECT NOT EXISTS (SELECT 1 FROM {target})
 ANALYZE {stage} ({key})
 
 -- name: fill
--- All rows into an empty layer, in the order they were copied.
+-- One batch of staged rows, into a layer that was empty when the load began.
 INSERT INTO {target} ({columns}, run_id, source_line)
-SELECT {staged}, %(run)s, s.source_line FROM {stage} s
+SELECT {staged}, %(run)s, s.source_line FROM {stage} s WHERE s.source_line BETWEEN %(first)s AND %(last)s
+
+-- name: by_index
+-- A growing staging table has no statistics; a batch is always a small part of it.
+SET LOCAL enable_seqscan = off
+
+-- name: leave_out
+-- Takes filled rows out again that a look at the whole delivery has condemned.
+DELETE FROM {target} WHERE source_line = ANY(%(lines)s)
 
 -- name: update
 -- Rows whose key is published already and whose content differs; the former version goes to history.

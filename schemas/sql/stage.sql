@@ -2,6 +2,10 @@
 -- The staging table of one run: unlogged, since a crash makes the run begin again anyway.
 CREATE UNLOGGED TABLE {stage} AS SELECT {columns} FROM {target} WITH NO DATA
 
+-- name: index
+-- A batch is found by its lines.
+CREATE INDEX ON {stage} (source_line)
+
 -- name: drop
 -- The staging table is no longer needed.
 DROP TABLE IF EXISTS {stage}

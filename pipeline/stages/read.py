@@ -141,16 +141,11 @@ def explained(label: str, heard: set[str]) -> Iterator[None]:
         warnings.simplefilter("always")
         try:
             yield
-        except UnicodeError:
-            raise ArrivalError(
-                "its text is not in the declared encoding",
-                where=label,
-                todo="Declare encoding in the feed's [source], such as CP1256 or UTF-8.",
-            ) from None
         except _READ_ERRORS as error:
-            if "utf" in str(error).lower() and "invalid" in str(error).lower():
+            undecoded = "utf" in str(error).lower() and "invalid" in str(error).lower()
+            if isinstance(error, UnicodeError) or undecoded:
                 raise ArrivalError(
-                    "its text is not UTF-8",
+                    "its text is not in the declared encoding, which is UTF-8 where none is",
                     where=label,
                     todo="Declare encoding in the feed's [source], such as CP1256.",
                 ) from None

@@ -81,6 +81,9 @@ class Shaper:
         boxes = shapely.bounds(self.made[outside & ~swapped])
         details = [f"x {a:.6g} to {c:.6g}, y {b:.6g} to {d:.6g}" for a, b, c, d in boxes]
         self._drop(outside & ~swapped, "geometry.outside", details=details)
+        # Nothing more is asked of what is lost; some of it is infinite by now.
+        self.made = self.made.copy()
+        self.made[~self.alive] = None
 
     def _of_type(self) -> None:
         self.made = geo.promote(self.made, self.wanted.type)

@@ -213,6 +213,55 @@ def test_a_killed_load_leaves_the_old_state_and_the_next_one_cleans_up(
     assert query(database, RUNS)[1] == ("failed", "the process ended before the merge")
 
 
+def test_a_first_load_that_is_killed_leaves_an_empty_layer_with_its_indexes(
+    bench: Any, database: Database, query: Any
+) -> None:
+    indexes = "SELECT indexname FROM pg_indexes WHERE schemaname = 'data' ORDER BY 1"
+    before = query(database, indexes)
+    path = bench.geopackage(parcels(bench, range(12)))
+    settings = database.settings
+    words = [
+        sys.executable,
+        "-c",
+        KILLED,
+        "reading",
+        str(settings.home),
+        settings.database,
+        str(path),
+    ]
+    feed = bench.feed().model_dump_json(by_alias=True)
+    assert subprocess.run([*words, feed], check=False).returncode == -signal.SIGKILL
+    assert query(database, ROWS) == []
+    assert query(database, indexes) == before
+    assert bench.load(database, path).account.inserted == 12
+    assert query(database, indexes) == before
+
+
+def test_readers_see_the_old_state_until_the_merge(
+    bench: Any, database: Database, query: Any
+) -> None:
+    bench.load(database, bench.geopackage(parcels(bench, range(4))))
+    seen = set()
+
+    def look(*_: int) -> None:
+        with database.connect("reader") as reader:
+            seen.add(reader.execute("SELECT count(*) FROM api.parcel").fetchone())
+
+    bench.load(database, bench.geopackage(parcels(bench, range(9))), progress=look)
+    assert seen == {(4,)}
+    assert query(database, "SELECT count(*) FROM api.parcel") == [(9,)]
+
+
+def test_keys_doubled_over_batches_never_meet_in_the_layer(
+    bench: Any, database: Database, query: Any
+) -> None:
+    """While an empty layer is filled, the second of two equal keys must not reach it."""
+    places = [0, 1, 2, 3, 1, 4, 4, 5, 0, 6]
+    outcome = bench.load(database, bench.geopackage(parcels(bench, places)))
+    assert outcome.account.quarantined == 6
+    assert [row[0] for row in query(database, ROWS)] == [code(n) for n in (2, 3, 5, 6)]
+
+
 def test_a_server_that_goes_away_is_one_clear_line(
     bench: Any, database: Database, query: Any
 ) -> None:

@@ -28,9 +28,7 @@ class Entry:
     lean: bool = False
 
     def load(self) -> click.Command:
-        """The command itself, imported now."""
-        if self.lean and not any(isinstance(finder, _Without) for finder in sys.meta_path):
-            sys.meta_path.insert(0, _Without())
+        """The command itself."""
         module, _, name = self.place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
@@ -61,6 +59,16 @@ class LazyGroup(click.Group):
         """The command, imported now."""
         entry = self.entries.get(cmd_name)
         return entry.load() if entry else super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is called, before whose import it is settled what is left out."""
+        sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, _Without)]
+        entry = self.entries.get(args[0])
+        if entry and entry.lean:
+            sys.meta_path.insert(0, _Without())
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table alone."""

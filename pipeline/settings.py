@@ -23,7 +23,7 @@ class Settings:
 
     ``home`` holds everything Makan writes on its own: the private database, COGs, rendered
     configuration and logs. ``database_url`` empty means the private cluster below ``home``, and
-    in it the database called ``database``.
+    in it the database called ``database``. ``audience`` is whom a server of this process serves.
     """
 
     home: Path = Path(".makan")
@@ -31,6 +31,7 @@ class Settings:
     database_url: str = ""
     database: str = "makan"
     reader_url: str = ""
+    audience: str = "public"
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 2

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from pipeline import paths
 from pipeline.cli import options
+from pipeline.contracts.audience import Audiences
 from pipeline.contracts.city import City
 from pipeline.contracts.feed import Feed
 from pipeline.contracts.layer import LayerContract
@@ -26,6 +27,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "feed": Feed,
     "city": City,
     "raster": RasterContract,
+    "audiences": Audiences,
 }
 _CLI_HEAD = "# Commands\n\nMade by `makan schema generate` from the commands' own help.\n"
 

@@ -15,6 +15,7 @@ GeometryType = Literal[
     "Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"
 ]
 Severity = Literal["error", "warning", "info"]
+Source = Literal["feed", "process", "view"]
 
 
 class Field(Frozen):
@@ -134,6 +135,8 @@ class LayerContract(Frozen):
 
     ``key`` identifies a row across deliveries; ``after`` names layers that load first;
     ``privacy`` is the lowest class any field is published at (a P1 layer has no public view).
+    ``source`` says who fills it: deliveries of a ``feed``, a ``process`` of Makan, or nobody, since
+    it is a ``view`` over other tables (schemas/views/).
     """
 
     id: Identifier
@@ -143,7 +146,8 @@ class LayerContract(Frozen):
     steward: Text
     standard: str | None = None
     privacy: Privacy = "P0"
-    key: tuple[Identifier, ...]
+    source: Source = "feed"
+    key: tuple[Identifier, ...] = ()
     after: tuple[Identifier, ...] = ()
     geometry: Geometry | None = None
     publish: Publish
@@ -151,18 +155,6 @@ class LayerContract(Frozen):
     fields: tuple[Field, ...]
     rules: tuple[Rule, ...] = ()
     style: Style = Style()
-
-    @property
-    def public_fields(self) -> tuple[Field, ...]:
-        """The fields the public ``api`` view shows, in order."""
-        if self.privacy != "P0":
-            return ()
-        return tuple(field for field in self.fields if field.privacy == "P0")
-
-    @property
-    def is_public(self) -> bool:
-        """Whether the public server knows this layer at all."""
-        return bool(self.public_fields)
 
     def field(self, name: str) -> Field:
         """The field called ``name``; KeyError if there is none."""
@@ -183,6 +175,8 @@ class LayerContract(Frozen):
         unknown = [name for name in used if name not in names]
         if unknown:
             raise ValueError(f"no such field: {', '.join(unknown)}")
+        if not self.key and self.source != "view":
+            raise ValueError("a key is missing")
         for name in self.key:
             if not self.field(name).required:
                 raise ValueError(f"key field {name} must be required")

@@ -9,7 +9,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.contracts import codelist, toml
+from pipeline.contracts import audience, codelist, toml
+from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
 from pipeline.contracts.codelist import Codelist
 from pipeline.contracts.feed import Feed
@@ -28,6 +29,7 @@ class Schemas:
     feeds: dict[str, Feed]
     rasters: dict[str, RasterContract]
     codelists: dict[str, Codelist]
+    audiences: dict[str, Audience]
 
     def layer(self, name: str) -> LayerContract:
         """The contract called ``name``; SettingsError lists the known ones otherwise."""
@@ -56,6 +58,19 @@ class Schemas:
             raise SettingsError(
                 f"unknown raster {name}", todo=f"Known are: {', '.join(self.rasters)}."
             ) from None
+
+    def audience(self, name: str) -> Audience:
+        """The audience called ``name``; SettingsError lists the known ones otherwise."""
+        try:
+            return self.audiences[name]
+        except KeyError:
+            raise SettingsError(
+                f"unknown audience {name}", todo=f"Known are: {', '.join(self.audiences)}."
+            ) from None
+
+    def view_file(self, layer: LayerContract) -> Path:
+        """Where the SQL of a layer that is a view stands."""
+        return self.root / "views" / f"{layer.id}.sql"
 
     def codes(self, field: Field) -> Codelist | None:
         """The code list of a field as this city uses it, or None."""
@@ -113,6 +128,9 @@ def _check_layers(schemas: Schemas) -> None:
             if name and name not in schemas.codelists:
                 raise ContractError(f"{field.name}: no code list {name}", where=where)
         _check_style(schemas, layer, where)
+        if (layer.source == "view") != schemas.view_file(layer).is_file():
+            file = schemas.view_file(layer).relative_to(schemas.root)
+            raise ContractError(f"source is {layer.source}, and {file} says otherwise", where=where)
     try:
         _ = schemas.load_order
     except CycleError as error:
@@ -138,6 +156,8 @@ def _check_feeds(schemas: Schemas) -> None:
         layer = schemas.layers.get(feed.layer)
         if layer is None:
             raise ContractError(f"no layer {feed.layer}", where=where)
+        if layer.source != "feed":
+            raise ContractError(f"{layer.id} takes no deliveries", where=where)
         names = {field.name: field for field in layer.fields}
         filled = {column.to for column in feed.columns}
         unknown = filled - names.keys()
@@ -167,6 +187,7 @@ def load(city: str, root: Path | None = None) -> Schemas:
         feeds=_read_all(root / "feeds" / city, Feed),
         rasters=_read_all(root / "rasters", RasterContract),
         codelists=lists,
+        audiences=audience.table(root),
     )
     _check_layers(schemas)
     _check_feeds(schemas)

@@ -19,12 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from pwd import getpwnam, struct_passwd
 
+from pipeline.contracts import audience
 from pipeline.db import server_config
 from pipeline.errors import DatabaseError, ResourceError
 
-ROLES = ("owner", "loader", "reader")
+#: Roles that write; each audience has a role of its own that reads (``roles``).
+WRITERS = ("owner", "loader")
 SUPERUSER = "makan_admin"
 _SHORT = 60
+
+
+def roles() -> tuple[str, ...]:
+    """Every role by its short name, those that write first."""
+    return (*WRITERS, *(found.role for found in audience.table().values()))
 
 
 def find_binaries() -> Path:
@@ -95,7 +102,9 @@ class Cluster:
     def uri(self, user: str, database: str) -> str:
         """The libpq address for ``user`` over the Unix socket."""
         state = self.state()
-        password = state[f"password_{user}"]
+        password = state.get(f"password_{user}")
+        if password is None:
+            raise DatabaseError(f"there is no login {user} yet", todo="Run `makan db migrate`.")
         return f"postgresql://{user}:{password}@/{database}?host={state['socket']}&port={state['port']}"
 
     def is_running(self) -> bool:
@@ -159,14 +168,26 @@ class Cluster:
             Path(state["data"]), port=int(state["port"]), socket_folder=state["socket"]
         )
         self._give_to(user, Path(state["data"]))
+        self._keep(state)
+
+    def _keep(self, state: dict[str, str]) -> None:
         temporary = self.state_file.with_suffix(".new")
         temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(state, indent=1))
         temporary.replace(self.state_file)
 
+    def passwords(self) -> dict[str, str]:
+        """The password of every login; of a role that is new in the contracts it is made now."""
+        state = self.state()
+        missing = [name for name in self._logins() if f"password_{name}" not in state]
+        if missing:
+            state |= {f"password_{name}": secrets.token_urlsafe(24) for name in missing}
+            self._keep(state)
+        return {name: state[f"password_{name}"] for name in self._logins()}
+
     @staticmethod
     def _logins() -> tuple[str, ...]:
-        return (SUPERUSER, *(f"makan_{role}" for role in ROLES))
+        return (SUPERUSER, *(f"makan_{role}" for role in roles()))
 
     @staticmethod
     def _server_user() -> struct_passwd | None:

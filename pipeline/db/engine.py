@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from pipeline.db.cluster import Cluster
+from pipeline.contracts import audience
+from pipeline.db.cluster import WRITERS, Cluster
 from pipeline.errors import DatabaseError, ResourceError
 from pipeline.settings import Settings
 
 Connection = psycopg.Connection[tuple[object, ...]]
-Role = Literal["owner", "loader", "reader"]
+#: ``owner`` and ``loader`` write; any other is an audience's role and reads.
+Role = str
 _CONNECT_TIMEOUT_S = 3
 
 
 class Database:
     """Where the city's data are, and how each role gets there.
 
-    On a server of others, Makan logs in as MAKAN_DATABASE_URL says and takes the role; the reader
-    may have a login of its own (MAKAN_READER_URL), which is the safer way in production.
+    On a server of others, Makan logs in as MAKAN_DATABASE_URL says and takes the role; a server
+    process may have a login of its own for its audience's role (MAKAN_READER_URL), which is the
+    safer way in production.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -45,7 +47,7 @@ class Database:
         options = _session_options(role, self.settings.statement_timeout_s)
         if self.is_private:
             base = self.cluster.uri(f"makan_{role}", self.settings.database)
-        elif role == "reader" and self.settings.reader_url:
+        elif role not in WRITERS and self.settings.reader_url:
             base = self.settings.reader_url
         else:
             base = self.settings.database_url
@@ -95,11 +97,12 @@ class Database:
 
 
 def _session_options(role: Role, timeout_s: int) -> str:
-    if role != "reader":
+    if role in WRITERS:
         return "-c lock_timeout=120s"
+    path = ",".join(found.schema_name for found in audience.table().values() if found.role == role)
     return (
         f"-c statement_timeout={timeout_s * 1000} -c default_transaction_read_only=on "
-        "-c search_path=api,public -c idle_in_transaction_session_timeout=30s"
+        f"-c search_path={path},public -c idle_in_transaction_session_timeout=30s"
     )
 
 

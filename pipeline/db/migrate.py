@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import LiteralString
 
 import psycopg
 from alembic import command, op
 from alembic.config import Config
 from psycopg import sql
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection as EngineConnection
+from sqlalchemy import create_engine
 
 from pipeline import paths
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.db.city import check_city as check_city
-from pipeline.db.cluster import ROLES, SUPERUSER
-from pipeline.db.engine import Database, unreachable
+from pipeline.db.cluster import SUPERUSER, Cluster, roles
+from pipeline.db.engine import Connection, Database, unreachable
 from pipeline.derive import tables, views
 from pipeline.derive.ddl import DIALECT
 from pipeline.errors import ContractError, DatabaseError
@@ -29,7 +30,7 @@ def run_sql(file: str) -> None:
     """Runs schemas/migrations/sql/``file``; ``:srid`` is the city's. Called by revisions."""
     text = (paths.schemas() / "migrations" / "sql" / file).read_text(encoding="utf-8")
     srid = op.get_context().config.attributes["srid"]  # type: ignore[union-attr]
-    connection: psycopg.Connection[tuple[object, ...]] = op.get_bind().connection.driver_connection  # type: ignore[assignment]
+    connection: Connection = op.get_bind().connection.driver_connection  # type: ignore[assignment]
     connection.execute(text.replace(":srid", str(int(srid))).encode())
 
 
@@ -40,38 +41,60 @@ def migrate(database: Database, schemas: Schemas) -> None:
     data that are loaded contradict a changed contract.
     """
     if database.is_private:
-        _bootstrap_private(database)
+        _bootstrap_private(database, schemas)
     else:
-        _bootstrap_shared(database)
+        _bootstrap_shared(database, schemas)
     _upgrade(database, schemas)
     with database.connect("owner") as connection:
         _own_city(connection, schemas)
         _derive(connection, schemas)
 
 
-def _bootstrap_private(database: Database) -> None:
+def _bootstrap_private(database: Database, schemas: Schemas) -> None:
     cluster, name = database.cluster, database.settings.database
-    state = cluster.state()
     named = queries.load("bootstrap")
     with psycopg.connect(cluster.uri(SUPERUSER, "postgres"), autocommit=True) as connection:
-        if connection.execute(named["database_exists"], [name]).fetchone():
-            return
-        for role in ROLES:
-            login = f"makan_{role}"
-            if not connection.execute(named["role_exists"], [login]).fetchone():
-                connection.execute(
-                    sql.SQL(named["create_login"]).format(
-                        name=sql.Identifier(login), password=sql.Literal(state[f"password_{login}"])
-                    )
-                )
-        connection.execute(sql.SQL(named["create_database"]).format(name=sql.Identifier(name)))
+        _make_logins(connection, cluster, schemas)
+        fresh = not connection.execute(named["database_exists"], [name]).fetchone()
+        if fresh:
+            connection.execute(sql.SQL(named["create_database"]).format(name=sql.Identifier(name)))
     with psycopg.connect(cluster.uri(SUPERUSER, name)) as connection:
-        connection.execute(named["create_extensions"])
+        if fresh:
+            connection.execute(named["create_extensions"])
         connection.execute(named["create_schemas"])
-        connection.execute(named["close_public"])
+        if fresh:
+            connection.execute(named["close_public"])
+        _make_rooms(connection, schemas)
 
 
-def _bootstrap_shared(database: Database) -> None:
+def _make_logins(connection: Connection, cluster: Cluster, schemas: Schemas) -> None:
+    named = queries.load("bootstrap")
+    for login, password in cluster.passwords().items():
+        if not connection.execute(named["role_exists"], [login]).fetchone():
+            parts = {"name": sql.Identifier(login), "password": sql.Literal(password)}
+            connection.execute(sql.SQL(named["create_login"]).format(**parts))
+    for audience in schemas.audiences.values():
+        known = connection.execute(named["connection_limit"], [audience.login]).fetchone()
+        if known and known[0] != audience.connections:
+            bound = sql.SQL(named["bind_login"]).format(
+                name=sql.Identifier(audience.login), connections=sql.Literal(audience.connections)
+            )
+            connection.execute(bound)
+
+
+def _make_rooms(connection: Connection, schemas: Schemas) -> None:
+    """The schema of each audience, and the way of its role to PostGIS."""
+    named = queries.load("bootstrap")
+    for audience in schemas.audiences.values():
+        made = sql.SQL(named["create_audience_schema"])
+        connection.execute(made.format(schema=sql.Identifier(audience.schema_name)))
+        allowed = connection.execute(named["may_use_public"], [audience.login]).fetchone()
+        if allowed and not allowed[0]:
+            opened = sql.SQL(named["open_public"])
+            connection.execute(opened.format(name=sql.Identifier(audience.login)))
+
+
+def _bootstrap_shared(database: Database, schemas: Schemas) -> None:
     named = queries.load("bootstrap")
     try:
         connection = psycopg.connect(database.settings.database_url, connect_timeout=3)
@@ -82,12 +105,13 @@ def _bootstrap_shared(database: Database) -> None:
         raise unreachable(error, private=False) from None
     with connection:
         try:
-            _make_shared(connection, named)
+            _make_shared(connection, schemas)
         except psycopg.errors.InsufficientPrivilege as error:
             raise DatabaseError(
                 f"the login may not prepare the database ({error.diag.message_primary})",
-                todo="Let an administrator run schemas/sql/bootstrap.sql: roles makan_owner, "
-                "makan_loader, makan_reader granted to this login, extension postgis.",
+                todo="Let an administrator do what schemas/sql/bootstrap.sql does: roles "
+                f"{', '.join(f'makan_{role}' for role in roles())} granted to this login, "
+                "extension postgis.",
             ) from None
         found = connection.execute(named["postgis_version"]).fetchone()
         version = tuple(int(part) for part in str(found[0]).split(".")[:2]) if found else (0, 0)
@@ -95,10 +119,9 @@ def _bootstrap_shared(database: Database) -> None:
             raise DatabaseError("PostGIS is older than 3.3", todo="Update the server's PostGIS.")
 
 
-def _make_shared(
-    connection: psycopg.Connection[tuple[object, ...]], named: dict[str, LiteralString]
-) -> None:
-    for role in ROLES:
+def _make_shared(connection: Connection, schemas: Schemas) -> None:
+    named = queries.load("bootstrap")
+    for role in roles():
         name = f"makan_{role}"
         if not connection.execute(named["role_exists"], [name]).fetchone():
             connection.execute(sql.SQL(named["create_role"]).format(name=sql.Identifier(name)))
@@ -106,6 +129,7 @@ def _make_shared(
     if not connection.execute(named["postgis_exists"]).fetchone():
         connection.execute(named["create_extensions"])
     connection.execute(named["create_schemas"])
+    _make_rooms(connection, schemas)
 
 
 def _upgrade(database: Database, schemas: Schemas) -> None:
@@ -124,17 +148,17 @@ def _upgrade(database: Database, schemas: Schemas) -> None:
         engine.dispose()
 
 
-def _lock(connection: Connection) -> None:
+def _lock(connection: EngineConnection) -> None:
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('makan migrate'))")
 
 
-def _own_city(connection: psycopg.Connection[tuple[object, ...]], schemas: Schemas) -> None:
+def _own_city(connection: Connection, schemas: Schemas) -> None:
     city = schemas.city
     connection.execute(queries.load("bootstrap")["claim_city"], [city.id, city.srid])
     check_city(connection, schemas)
 
 
-def _derive(connection: psycopg.Connection[tuple[object, ...]], schemas: Schemas) -> None:
+def _derive(connection: Connection, schemas: Schemas) -> None:
     """City checks, views and grants; skipped where contracts and profile are as they were."""
     statements = derived_statements(schemas)
     digest = hashlib.sha256("\n".join(statements).encode()).hexdigest()
@@ -144,34 +168,65 @@ def _derive(connection: psycopg.Connection[tuple[object, ...]], schemas: Schemas
         return
     connection.execute(named["drop_derived"])
     for statement in statements:
-        try:
-            connection.execute(statement.encode())
-        except psycopg.errors.CheckViolation as error:
-            raise ContractError(
-                f"rows that are loaded contradict {error.diag.constraint_name}",
-                where=str(Path("schemas") / "layers" / f"{error.diag.table_name}.toml"),
-                todo="Load a corrected delivery first, or take the code back into the list.",
-            ) from None
+        _make(connection, statement)
     connection.execute(named["grants"])
+    for audience in schemas.audiences.values():
+        parts = {
+            "schema": sql.Identifier(audience.schema_name),
+            "role": sql.Identifier(audience.login),
+        }
+        connection.execute(sql.SQL(named["grant_audience"]).format(**parts))
     connection.execute(named["remember_digest"], [digest])
 
 
+def _make(connection: Connection, statement: str) -> None:
+    try:
+        connection.execute(statement.encode())
+    except psycopg.errors.CheckViolation as error:
+        raise ContractError(
+            f"rows that are loaded contradict {error.diag.constraint_name}",
+            where=str(Path("schemas") / "layers" / f"{error.diag.table_name}.toml"),
+            todo="Load a corrected delivery first, or take the code back into the list.",
+        ) from None
+    except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
+        raise ContractError(
+            f"contracts and tables differ ({error.diag.message_primary})",
+            where=statement.split(" AS ", 1)[0],
+            todo="A new column needs a migration (`makan schema ddl`), or belongs into the view.",
+        ) from None
+
+
 def derived_statements(schemas: Schemas) -> list[str]:
-    """All statements that make the city's checks and the api views, in order."""
+    """All statements that make the city's checks and the views, in order."""
+    layers = [schemas.layers[name] for name in schemas.load_order]
+    statements = list(_city_checks(schemas))
+    statements += [
+        views.own_view(schemas, layer).as_string(None) for layer in layers if layer.source == "view"
+    ]
+    for audience in schemas.audiences.values():
+        statements += [
+            views.view(schemas, layer, audience).as_string(None)
+            for layer in layers
+            if audience.sees(layer)
+        ]
+        made = views.version(queries.load("serve")["version_view"], layers, audience)
+        statements.append(made.as_string(None))
+        if audience.needs_key:
+            made = views.access(queries.load("access")["view"], audience)
+            statements.append(made.as_string(None))
+    return statements
+
+
+def _city_checks(schemas: Schemas) -> Iterator[str]:
     made = tables.metadata(schemas)
-    statements = []
     for name in schemas.load_order:
         layer = schemas.layers[name]
-        table = made.tables[f"{tables.DATA}.{name}"]
+        table = made.tables.get(f"{tables.home(layer)}.{name}")
+        if table is None:
+            continue
         for constraint, condition in tables.city_checks(schemas, layer, table).items():
             text = condition.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
             head = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ").format(
-                sql.Identifier(tables.DATA, name), sql.Identifier(constraint)
+                sql.Identifier(tables.home(layer), name), sql.Identifier(constraint)
             )
-            statements.append(f"{head.as_string(None)}({str(text).replace('%%', '%')})")
-        if layer.is_public:
-            statements.append(views.view(schemas, layer).as_string(None))
-    layers = (schemas.layers[name] for name in schemas.load_order)
-    made_version = views.version(queries.load("serve")["version_view"], layers)
-    statements.append(made_version.as_string(None))
-    return statements
+            yield f"{head.as_string(None)}({str(text).replace('%%', '%')})"

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.contracts.audience import Audience
 from pipeline.contracts.base import Text
 from pipeline.contracts.city import City
 from pipeline.contracts.layer import Field, LayerContract
@@ -74,7 +75,9 @@ def head(city: City, title: Text, description: Text, keywords: list[str]) -> dic
     }
 
 
-def _features(schemas: Schemas, layer: LayerContract, crs_uris: list[str]) -> dict[str, Any]:
+def _features(
+    schemas: Schemas, layer: LayerContract, audience: Audience, crs_uris: list[str]
+) -> dict[str, Any]:
     found: dict[str, Any] = {
         "type": "feature",
         "name": FEATURES_PLUGIN,
@@ -83,7 +86,7 @@ def _features(schemas: Schemas, layer: LayerContract, crs_uris: list[str]) -> di
         "crs": list(crs_uris),
         "storage_crs": schemas.city.crs_uri,
     }
-    names = views.published_fields(schemas, layer)
+    names = views.published_fields(schemas, layer, audience)
     for key, column in (("time_field", layer.publish.time), ("title_field", layer.publish.label)):
         name = schemas.city.published(column) if column else None
         if name in names:
@@ -105,15 +108,19 @@ def _tiles(layer: LayerContract) -> dict[str, Any]:
 
 
 def resource(
-    schemas: Schemas, layer: LayerContract, extent: Extent, crs_uris: list[str]
+    schemas: Schemas,
+    layer: LayerContract,
+    audience: Audience,
+    extent: Extent,
+    crs_uris: list[str],
 ) -> dict[str, Any]:
-    """The resource of ``layer``; its key in the configuration is ``publish.collection``."""
+    """The resource of ``layer`` for ``audience``; its key is ``publish.collection``."""
     keywords = [layer.theme, *layer.publish.keywords]
     made = head(schemas.city, layer.title, layer.description, keywords)
-    providers = [_features(schemas, layer, crs_uris)]
+    providers = [_features(schemas, layer, audience, crs_uris)]
     if has_tiles(layer):
         providers.append(_tiles(layer))
-    names = views.published_fields(schemas, layer)
+    names = views.published_fields(schemas, layer, audience)
     return {
         **made,
         "extents": extent.as_config(),

@@ -5,7 +5,10 @@ Apart from ``tables``, so that who only needs the names does not wait for SQLAlc
 
 from __future__ import annotations
 
+from pipeline.contracts.layer import LayerContract
+
 DATA = "data"
+DERIVED = "derived"
 HISTORY = "history"
 GEOMETRY = "geom"
 ID = "id"
@@ -13,3 +16,8 @@ RUN = "run_id"
 LINE = "source_line"
 ENDED = "ended_by"
 SYSTEM_COLUMNS = (ID, RUN, LINE)
+
+
+def home(layer: LayerContract) -> str:
+    """The schema of the layer's own table or view."""
+    return DATA if layer.source == "feed" else DERIVED

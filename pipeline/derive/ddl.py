@@ -44,6 +44,6 @@ def create_statements(schemas: Schemas, *layers: str) -> list[str]:
     made = [
         make(schemas.layer(name), _MARK, found)
         for name in names
-        for make in (tables.table, tables.history)
+        for make in tables.makers(schemas.layer(name))
     ]
     return [statement for table in made for statement in _statements(table)]

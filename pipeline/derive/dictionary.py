@@ -13,8 +13,8 @@ _HEAD = """\
 
 Made by `makan schema generate` from `schemas/layers/*.toml`; change it there. A column is called
 the same in every city's tables; where a city's clients see another name (`nosazi` for `parcel_code`
-in Qom), it stands in brackets. Privacy: P0 public, P1 staff, P2 restricted, P3 personal. Only P0
-is in the `api` views.
+in Qom), it stands in brackets. Privacy: P0 public, P1 staff, P2 restricted, P3 personal. Which
+audience sees which class stands in `schemas/audiences.toml`; P3 is shown to nobody.
 """
 
 
@@ -27,10 +27,11 @@ def markdown(schemas: Schemas) -> str:
 
 def _layer(schemas: Schemas, layer: LayerContract) -> Iterator[str]:
     shape = layer.geometry.type if layer.geometry else "no geometry"
-    served = f"collection `{layer.publish.collection}`" if layer.is_public else "not public"
+    seen = ", ".join(one.id for one in schemas.audiences.values() if one.sees(layer))
+    served = f"collection `{layer.publish.collection}` ({seen or 'nobody'})"
     yield f"## {layer.id}: {layer.title.en} | {layer.title.fa}\n"
     yield f"{layer.description.en}  \n{layer.description.fa}\n"
-    yield f"{shape}; key {', '.join(f'`{name}`' for name in layer.key)}; {served};"
+    yield f"{shape}; {_origin(layer)}; {served};"
     yield f"steward: {layer.steward.en} | {layer.steward.fa}.\n"
     yield "| column | type | unit | must | privacy | meaning | معنی | allowed |"
     yield "|---|---|---|---|---|---|---|---|"
@@ -39,6 +40,13 @@ def _layer(schemas: Schemas, layer: LayerContract) -> Iterator[str]:
     for rule in layer.rules:
         yield f"\nRule `{rule.id}` ({rule.severity}): {rule.title.en} | {rule.title.fa}"
     yield ""
+
+
+def _origin(layer: LayerContract) -> str:
+    if layer.source == "view":
+        return f"a view (`schemas/views/{layer.id}.sql`)"
+    key = ", ".join(f"`{name}`" for name in layer.key)
+    return f"key {key}" if layer.source == "feed" else f"computed, key {key}"
 
 
 def _row(schemas: Schemas, field: Field) -> str:

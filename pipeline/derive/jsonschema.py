@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import Field, FieldType, Geometry, LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import views
@@ -57,7 +58,9 @@ def _geometry(geometry: Geometry, language: str) -> dict[str, Any]:
     }
 
 
-def _properties(schemas: Schemas, layer: LayerContract, language: str) -> dict[str, Any]:
+def _properties(
+    schemas: Schemas, layer: LayerContract, audience: Audience, language: str
+) -> dict[str, Any]:
     title = _ID_TITLE.get(language, _ID_TITLE["en"])
     found: dict[str, Any] = {
         ID: {"title": title, "type": "integer", "readOnly": True, "x-ogc-role": "id"}
@@ -65,7 +68,7 @@ def _properties(schemas: Schemas, layer: LayerContract, language: str) -> dict[s
     if layer.geometry:
         found["geometry"] = _geometry(layer.geometry, language)
     time = schemas.city.published(layer.publish.time) if layer.publish.time else None
-    for name, field in views.published_fields(schemas, layer).items():
+    for name, field in views.published_fields(schemas, layer, audience).items():
         found[name] = field_schema(schemas, field, language)
         if name == time:
             found[name]["x-ogc-role"] = "primary-instant"
@@ -74,25 +77,28 @@ def _properties(schemas: Schemas, layer: LayerContract, language: str) -> dict[s
     return found
 
 
-def schema(schemas: Schemas, layer: LayerContract, language: str, url: str) -> dict[str, Any]:
+def schema(
+    schemas: Schemas, layer: LayerContract, audience: Audience, language: str, url: str
+) -> dict[str, Any]:
     """What a feature holds (OGC API Features Part 5)."""
-    required = [
-        name for name, field in views.published_fields(schemas, layer).items() if field.required
-    ]
+    shown = views.published_fields(schemas, layer, audience)
+    required = [name for name, field in shown.items() if field.required]
     return {
         "$schema": DIALECT,
         "$id": url,
         "type": "object",
         "title": layer.title.of(language),
         "description": layer.description.of(language),
-        "properties": _properties(schemas, layer, language),
+        "properties": _properties(schemas, layer, audience, language),
         "required": required,
     }
 
 
-def queryables(schemas: Schemas, layer: LayerContract, language: str, url: str) -> dict[str, Any]:
-    """What can be asked for in a filter (OGC API Features Part 3): only what is public."""
-    properties = _properties(schemas, layer, language)
+def queryables(
+    schemas: Schemas, layer: LayerContract, audience: Audience, language: str, url: str
+) -> dict[str, Any]:
+    """What can be asked for in a filter (OGC API Features Part 3): only what is seen anyway."""
+    properties = _properties(schemas, layer, audience, language)
     if layer.geometry:
         # QGIS knows a geometry by this reference and not by its format.
         reference = f"https://geojson.org/schema/{layer.geometry.type}.json"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline import __version__
+from pipeline.contracts.audience import Audience
+from pipeline.contracts.layer import Field
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import jsonschema, openapi_parts, views
 from pipeline.derive.openapi_parts import get, json_of, ref
@@ -17,7 +19,7 @@ Paths = dict[str, Any]
 _ENGLISH = "en"
 
 
-def document(schemas: Schemas, config: dict[str, Any]) -> dict[str, Any]:
+def document(schemas: Schemas, audience: Audience, config: dict[str, Any]) -> dict[str, Any]:
     """The document for what ``config`` (pygeoapi's) publishes; it is for programmers, in English
     where the city has English texts."""
     language = _language(schemas)
@@ -27,7 +29,7 @@ def document(schemas: Schemas, config: dict[str, Any]) -> dict[str, Any]:
     tags = [{"name": "service", "description": identity["description"][language]}]
     for name, resource in config["resources"].items():
         tags.append({"name": name, "description": resource["title"][language]})
-        paths |= _collection(schemas, name, resource)
+        paths |= _collection(schemas, audience, name, resource)
     return {
         "openapi": "3.0.3",
         "info": {
@@ -44,6 +46,7 @@ def document(schemas: Schemas, config: dict[str, Any]) -> dict[str, Any]:
         "tags": tags,
         "paths": paths,
         "components": openapi_parts.components(schemas, config),
+        **openapi_parts.security(audience),
     }
 
 
@@ -74,7 +77,7 @@ def _service() -> Paths:
     }
 
 
-def _collection(schemas: Schemas, name: str, resource: dict[str, Any]) -> Paths:
+def _collection(schemas: Schemas, audience: Audience, name: str, resource: dict[str, Any]) -> Paths:
     here = f"/collections/{name}"
     title = resource["title"][_language(schemas)]
     page = [ref("f"), ref("lang")]
@@ -83,7 +86,7 @@ def _collection(schemas: Schemas, name: str, resource: dict[str, Any]) -> Paths:
     }
     kinds = {provider["type"]: provider for provider in resource["providers"]}
     if "feature" in kinds:
-        paths |= _features(schemas, name, kinds["feature"]["data"])
+        paths |= _features(schemas, audience, name, kinds["feature"]["data"])
     if "feature" in kinds or "coverage" in kinds:
         for part in ("schema", "queryables"):
             answer = json_of("anything", "application/schema+json")
@@ -96,8 +99,9 @@ def _collection(schemas: Schemas, name: str, resource: dict[str, Any]) -> Paths:
     return paths
 
 
-def _features(schemas: Schemas, name: str, layer_id: str) -> Paths:
+def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) -> Paths:
     layer = schemas.layer(layer_id)
+    shown = views.published_fields(schemas, layer, audience)
     here = f"/collections/{name}"
     title = layer.title.of(_language(schemas))
     limit = openapi_parts.limit(layer.publish.default_limit, layer.publish.max_limit)
@@ -106,9 +110,9 @@ def _features(schemas: Schemas, name: str, layer_id: str) -> Paths:
         limit,
         *(ref(part) for part in ("datetime", "crs", "skipGeometry", "resulttype")),
         *(ref(part) for part in ("filter", "filter-lang", "filter-crs")),
-        *_names(schemas, layer_id),
+        *_names(shown),
     ]
-    items = get(name, f"{name}.items", title, [*asked, *_equal(schemas, layer_id)], _geojson())
+    items = get(name, f"{name}.items", title, [*asked, *_equal(schemas, shown)], _geojson())
     one = get(
         name,
         f"{name}.item",
@@ -133,9 +137,9 @@ def _geojson() -> dict[str, Any]:
     }
 
 
-def _names(schemas: Schemas, layer_id: str) -> list[dict[str, Any]]:
+def _names(shown: dict[str, Field]) -> list[dict[str, Any]]:
     """``properties`` and ``sortby``, which name the collection's own properties."""
-    names = list(views.published_fields(schemas, schemas.layer(layer_id)))
+    names = list(shown)
     sorts = [f"{sign}{name}" for name in ("id", *names) for sign in ("", "-", "+")]
     return [
         openapi_parts.listing("properties", "Properties to be sent", names),
@@ -143,11 +147,11 @@ def _names(schemas: Schemas, layer_id: str) -> list[dict[str, Any]]:
     ]
 
 
-def _equal(schemas: Schemas, layer_id: str) -> list[dict[str, Any]]:
+def _equal(schemas: Schemas, shown: dict[str, Field]) -> list[dict[str, Any]]:
     """One query parameter for each queryable property."""
     language = _language(schemas)
     found = []
-    for name, field in views.published_fields(schemas, schemas.layer(layer_id)).items():
+    for name, field in shown.items():
         if name in openapi_parts.RESERVED:
             continue
         full = jsonschema.field_schema(schemas, field, language)

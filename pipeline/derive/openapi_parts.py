@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 
 Part = dict[str, Any]
+#: The header that carries a key, where an audience needs one; the other way is Basic.
+KEY_HEADER = "X-API-Key"
 RESERVED = (
     *("f", "lang", "limit", "offset", "cursor", "bbox", "bbox-crs", "datetime", "crs"),
     *("properties", "skipGeometry", "resulttype", "sortby", "filter", "filter-lang", "filter-crs"),
@@ -147,7 +150,16 @@ def components(schemas: Schemas, config: Part) -> Part:
         "parameters": _parameters(schemas, config),
         "schemas": _schemas(),
         "responses": {code: _problem(said) for code, said in _ERRORS.items()},
+        "securitySchemes": {
+            "basic": {"type": "http", "scheme": "basic"},
+            "key": {"type": "apiKey", "in": "header", "name": KEY_HEADER},
+        },
     }
+
+
+def security(audience: Audience) -> Part:
+    """What every request must carry: nothing, or a key in one of two ways."""
+    return {"security": [{"basic": []}, {"key": []}]} if audience.needs_key else {}
 
 
 def _problem(said: str) -> Part:

@@ -7,7 +7,7 @@ that ``makan db migrate`` makes again whenever contracts or profile change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from geoalchemy2 import Geometry
@@ -43,6 +43,7 @@ from pipeline.derive.columns import ID as ID
 from pipeline.derive.columns import LINE as LINE
 from pipeline.derive.columns import RUN as RUN
 from pipeline.derive.columns import SYSTEM_COLUMNS as SYSTEM_COLUMNS
+from pipeline.derive.columns import home as home
 
 _TYPES: dict[FieldType, type[TypeEngine[Any]]] = {
     "text": Text,
@@ -81,7 +82,8 @@ def _columns(layer: LayerContract, srid: int) -> Iterator[Column[Any]]:
             comment=f"{layer.geometry.type} | هندسه",
         )
     yield Column(RUN, BigInteger, nullable=False, comment="Load that last changed the row")
-    yield Column(LINE, BigInteger, nullable=False, comment="Row of that load's file, from 1")
+    if layer.source == "feed":
+        yield Column(LINE, BigInteger, nullable=False, comment="Row of that load's file, from 1")
 
 
 def _range(column: Column[Any], field: Field) -> ColumnElement[bool] | None:
@@ -162,12 +164,12 @@ def _indexes(table: Table, layer: LayerContract) -> Iterator[Index]:
 
 
 def table(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
-    """The table of ``layer`` in the schema ``data``, geometry in ``srid``, in ``metadata``."""
+    """The table of ``layer`` in its schema (``home``), geometry in ``srid``, in ``metadata``."""
     made = Table(
         layer.id,
         metadata,
         *_columns(layer, srid),
-        schema=DATA,
+        schema=home(layer),
         comment=f"{layer.title.en} | {layer.title.fa}",
     )
     made.append_constraint(
@@ -207,12 +209,17 @@ def history(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
     return made
 
 
+def makers(layer: LayerContract) -> tuple[Callable[[LayerContract, int, MetaData], Table], ...]:
+    """What makes the tables of ``layer``: none for a view, no history of what is computed."""
+    return {"feed": (table, history), "process": (table,), "view": ()}[layer.source]
+
+
 def metadata(schemas: Schemas) -> MetaData:
-    """All layer tables and the tables of their former versions, in load order."""
+    """All layer tables and, of what feeds fill, the tables of former versions, in load order."""
     found = MetaData()
     for name in schemas.load_order:
-        table(schemas.layers[name], schemas.city.srid, found)
-        history(schemas.layers[name], schemas.city.srid, found)
+        for make in makers(schemas.layers[name]):
+            make(schemas.layers[name], schemas.city.srid, found)
     return found
 
 

@@ -10,6 +10,7 @@ from jsonschema import ValidationError  # type: ignore[import-untyped]
 from pygeoapi.config import validate_config
 
 from pipeline import paths
+from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract, ServedRaster
 from pipeline.contracts.registry import Schemas
@@ -46,7 +47,7 @@ def render(
     ``extents`` are those of the feature layers, ``rasters`` what is loaded, both by layer id.
     """
     base = hand_written()
-    city = schemas.city
+    city, audience = schemas.city, schemas.audience(settings.audience)
     templates = {
         "path": str(paths.server_files() / "templates"),
         "static": str(paths.server_files() / "static"),
@@ -62,9 +63,12 @@ def render(
         # pygeoapi looks for the templates of tile grids here.
         "path": templates["path"],
         "logging": base["logging"],
-        "metadata": _metadata(base["metadata"], city, settings),
+        "metadata": _metadata(base["metadata"], city, audience, settings),
         "makan": base["makan"],
-        "resources": {**_features(schemas, extents), **_rasters(settings, schemas, rasters)},
+        "resources": {
+            **_features(schemas, audience, extents),
+            **_rasters(settings, schemas, rasters),
+        },
     }
     _check(made)
     return made
@@ -81,13 +85,19 @@ def _check(made: dict[str, Any]) -> None:
         ) from None
 
 
-def _metadata(base: dict[str, Any], city: City, settings: Settings) -> dict[str, Any]:
+def _metadata(
+    base: dict[str, Any], city: City, audience: Audience, settings: Settings
+) -> dict[str, Any]:
     identity = dict(base["identification"])
     for key in ("title", "description"):
         identity[key] = {
             language: identity[key][language].format(city=city.title.of(language))
             for language in city.languages
         }
+    if audience.needs_key:
+        # Who sees more than everybody is to know on every page that this is not for everybody.
+        for language in city.languages:
+            identity["title"][language] += f" ({audience.title.of(language)})"
     identity["keywords"] = {language: identity["keywords"][language] for language in city.languages}
     return {
         "identification": {
@@ -105,13 +115,15 @@ def _metadata(base: dict[str, Any], city: City, settings: Settings) -> dict[str,
     }
 
 
-def _features(schemas: Schemas, extents: dict[str, Extent]) -> dict[str, Any]:
+def _features(schemas: Schemas, audience: Audience, extents: dict[str, Extent]) -> dict[str, Any]:
     uris = list(crs.supported(schemas.city))
     layers = (schemas.layers[name] for name in schemas.load_order)
     return {
-        layer.publish.collection: collections.resource(schemas, layer, extents[layer.id], uris)
+        layer.publish.collection: collections.resource(
+            schemas, layer, audience, extents[layer.id], uris
+        )
         for layer in layers
-        if layer.is_public
+        if audience.sees(layer)
     }
 
 

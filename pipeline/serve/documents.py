@@ -139,7 +139,9 @@ async def _schema(request: Request, name: str, derive: Callable[..., dict[str, A
     path = f"{site.base}/collections/{served.id}"
 
     def make(view: _View) -> dict[str, Any]:
-        made: dict[str, Any] = derive(site.schemas, served.layer, view.language, f"{path}/{name}")
+        made: dict[str, Any] = derive(
+            site.schemas, served.layer, site.audience, view.language, f"{path}/{name}"
+        )
         return made
 
     def page_only(_: _View) -> dict[str, Any]:

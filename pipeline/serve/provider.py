@@ -95,7 +95,7 @@ class PostgisProvider(BaseProvider):  # type: ignore[misc]
 
     def _row(self, statement: Statement) -> tuple[Any, ...] | None:
         try:
-            with self._site.database.connect("reader") as connection:
+            with self._site.database.connect(self._site.audience.role) as connection:
                 return connection.execute(statement.sql, statement.values).fetchone()
         except (psycopg.Error, DatabaseError) as error:
             away = isinstance(error, DatabaseError)

@@ -12,6 +12,7 @@ import psycopg
 import yaml
 from psycopg import sql
 
+from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
@@ -36,22 +37,24 @@ class Published:
 
 def files(settings: Settings) -> Published:
     """The two files of this home, whether they are there yet or not."""
-    folder = settings.home / "published"
+    folder = settings.home / "published" / settings.audience
     return Published(folder / "pygeoapi.yml", folder / "openapi.json")
 
 
 def publish(settings: Settings, schemas: Schemas, database: Database) -> Published:
-    """Renders both files anew; raises DatabaseError when the database is not what they describe."""
-    with database.connect("reader") as connection:
-        _check_version(connection)
+    """Renders both files for the settings' audience; raises DatabaseError when the database is not
+    what they describe."""
+    audience = schemas.audience(settings.audience)
+    with database.connect(audience.role) as connection:
+        _check_version(connection, audience)
         extents = {
-            layer.id: _extent(connection, schemas, layer)
+            layer.id: _extent(connection, schemas, layer, audience)
             for layer in schemas.layers.values()
-            if layer.is_public
+            if audience.sees(layer)
         }
     rasters = config.loaded_rasters(settings.home, schemas.rasters)
     rendered = config.render(settings, schemas, extents, rasters)
-    document = openapi.document(schemas, rendered)
+    document = openapi.document(schemas, audience, rendered)
     place = files(settings)
     _write(
         place.config,
@@ -71,32 +74,33 @@ def _write(path: Path, content: bytes) -> None:
         raise ResourceError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
-def _extent(connection: Connection, schemas: Schemas, layer: LayerContract) -> Extent:
+def _extent(
+    connection: Connection, schemas: Schemas, layer: LayerContract, audience: Audience
+) -> Extent:
     """Where and when the layer's features are; the city's extent while there are none."""
-    _check_view(connection, schemas, layer)
+    _check_view(connection, schemas, layer, audience)
     bounds = None
     if layer.geometry:
-        asked = template("extent").format(geom=sql.Identifier(GEOMETRY), view=_view(layer))
+        view = sql.Identifier(audience.schema_name, layer.id)
+        asked = template("extent").format(geom=sql.Identifier(GEOMETRY), view=view)
         bounds = connection.execute(asked).fetchone()
     city = schemas.city
     box = bounds if bounds and bounds[0] is not None else city.extent.bounds
     west, south, east, north = (float(str(number)) for number in box)
     moved = crs.transform(crs.ring((west, south, east, north)), city.srid, 4326)
-    begin, end = _period(connection, schemas, layer)
+    begin, end = _period(connection, schemas, layer, audience)
     left, bottom, right, top = (round(number, 7) for number in moved.bounds)
     return Extent((left, bottom, right, top), begin, end)
 
 
-def _view(layer: LayerContract) -> sql.Identifier:
-    return sql.Identifier(views.API, layer.id)
-
-
-def _check_view(connection: Connection, schemas: Schemas, layer: LayerContract) -> None:
+def _check_view(
+    connection: Connection, schemas: Schemas, layer: LayerContract, audience: Audience
+) -> None:
     """The view must have the columns this city's contracts give it, in the city's CRS."""
-    expected: set[Any] = {ID, *views.published_fields(schemas, layer)}
+    expected: set[Any] = {ID, *views.published_fields(schemas, layer, audience)}
     if layer.geometry:
         expected.add(GEOMETRY)
-    name = f"{views.API}.{layer.id}"
+    name = f"{audience.schema_name}.{layer.id}"
     columns = connection.execute(template("view_columns"), {"view": name}).fetchall()
     srids = {srid for column, srid in columns if column == GEOMETRY}
     if {column for column, _ in columns} != expected or srids - {schemas.city.srid}:
@@ -106,21 +110,22 @@ def _check_view(connection: Connection, schemas: Schemas, layer: LayerContract) 
         )
 
 
-def _check_version(connection: Connection) -> None:
+def _check_version(connection: Connection, audience: Audience) -> None:
     """The view that says which load a layer is at is younger than the first databases."""
-    name = f"{views.API}.{views.VERSION}"
+    name = f"{audience.schema_name}.{views.VERSION}"
     if not connection.execute(template("view_columns"), {"view": name}).fetchall():
         raise DatabaseError(f"there is no view {name}", todo="Run `makan db migrate`.")
 
 
 def _period(
-    connection: Connection, schemas: Schemas, layer: LayerContract
+    connection: Connection, schemas: Schemas, layer: LayerContract, audience: Audience
 ) -> tuple[datetime | None, datetime | None]:
     column = layer.publish.time
     name = schemas.city.published(column) if column else None
-    if name not in views.published_fields(schemas, layer):
+    if name not in views.published_fields(schemas, layer, audience):
         return None, None
-    asked = template("period").format(time=sql.Identifier(str(name)), view=_view(layer))
+    view = sql.Identifier(audience.schema_name, layer.id)
+    asked = template("period").format(time=sql.Identifier(str(name)), view=view)
     begin, end = connection.execute(asked).fetchone() or (None, None)
     return _moment(begin), _moment(end)
 

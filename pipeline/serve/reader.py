@@ -1,4 +1,4 @@
-"""Asks the database, as the role reader, on behalf of requests.
+"""Asks the database, as the role of the audience, on behalf of requests.
 
 Nothing waits without a bound: a connection two seconds, an answer as long as a statement may run.
 A query whose client has gone is cancelled. A connection that broke (the server was restarted) is
@@ -52,11 +52,11 @@ async def _abandon(task: asyncio.Task[Row | None]) -> None:
 class Reader:
     """A pool of read-only connections of one worker."""
 
-    def __init__(self, database: Database, *, size: int) -> None:
-        """For at most ``size`` queries at once; nothing is connected yet."""
+    def __init__(self, database: Database, role: str, *, size: int) -> None:
+        """For at most ``size`` queries of ``role`` at once; nothing is connected yet."""
         self._limit_s = database.settings.statement_timeout_s
         self._pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
-            database.uri("reader"),
+            database.uri(role),
             min_size=1,
             max_size=size,
             timeout=_CONNECTION_S,

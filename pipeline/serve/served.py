@@ -8,6 +8,7 @@ from typing import Literal
 
 from psycopg import sql
 
+from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
@@ -23,10 +24,12 @@ GEOMETRY_NAMES = ("geometry", GEOMETRY)
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """One feature collection. Nothing here holds the name of a column that is not public."""
+    """One feature collection. Nothing here holds the name of a column that its audience must not
+    see."""
 
     layer: LayerContract
     city: City
+    audience: Audience
     fields: dict[str, Field]
 
     @property
@@ -37,7 +40,7 @@ class Served:
     @cached_property
     def view(self) -> sql.Identifier:
         """The view that is read."""
-        return sql.Identifier(views.API, self.layer.id)
+        return sql.Identifier(self.audience.schema_name, self.layer.id)
 
     @property
     def has_geometry(self) -> bool:
@@ -90,12 +93,12 @@ class Served:
         return crs.stored(self.city)
 
 
-def catalog(schemas: Schemas) -> dict[str, Served]:
-    """Every public layer by its collection id, in the order they load in."""
-    public = (schemas.layers[name] for name in schemas.load_order)
+def catalog(schemas: Schemas, audience: Audience) -> dict[str, Served]:
+    """Every layer that ``audience`` sees by its collection id, in the order they load in."""
+    layers = (schemas.layers[name] for name in schemas.load_order)
     found = (
-        Served(layer, schemas.city, views.published_fields(schemas, layer))
-        for layer in public
-        if layer.is_public
+        Served(layer, schemas.city, audience, views.published_fields(schemas, layer, audience))
+        for layer in layers
+        if audience.sees(layer)
     )
     return {served.id: served for served in found}

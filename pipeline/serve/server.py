@@ -119,22 +119,23 @@ def build(
     configuration = yaml.load(place.config.read_bytes(), yaml.CSafeLoader)
     database = Database(settings)
     options = configuration["makan"]
-    features = Reader(database, size=options["feature_connections"])
+    audience = schemas.audience(settings.audience)
+    features = Reader(database, audience.role, size=options["feature_connections"])
     site = Site(
         settings=settings,
         schemas=schemas,
         config=configuration,
         openapi=orjson.dumps(orjson.loads(place.openapi.read_bytes())),
         database=database,
-        served=served.catalog(schemas),
+        served=served.catalog(schemas, audience),
         pages=Pages(
             configuration["server"]["templates"]["path"],
             configuration,
             compiled=settings.home / "cache" / "pages",
         ),
         features=features,
-        tiles=Reader(database, size=options["tile_connections"]),
-        state=State(features),
+        tiles=Reader(database, audience.role, size=options["tile_connections"]),
+        state=State(features, audience),
         digest=_digest(place),
     )
     return app.create(site, place.config, place.openapi, on_ready=on_ready)

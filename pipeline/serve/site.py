@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.serve.errors import missing
@@ -36,6 +37,11 @@ class Site:
     state: State
     digest: str
     static: dict[tuple[str, ...], Any] = field(default_factory=dict)
+
+    @property
+    def audience(self) -> Audience:
+        """Whom the service is for."""
+        return self.schemas.audience(self.settings.audience)
 
     @property
     def base(self) -> str:

@@ -14,6 +14,7 @@ import time
 import orjson
 from psycopg import sql
 
+from pipeline.contracts.audience import Audience
 from pipeline.derive import views
 from pipeline.serve.clause import template
 from pipeline.serve.query import Query, Statement
@@ -27,9 +28,11 @@ _NEVER_LOADED = "0"
 class State:
     """The states of all layers, and how many features match what was asked before."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, audience: Audience) -> None:
         """Asks by ``reader``; nothing is asked yet."""
         self._reader = reader
+        view = sql.Identifier(audience.schema_name, views.VERSION)
+        self._question = Statement(template("versions").format(view=view).as_bytes(None), {})
         self._versions: dict[str, str] = {}
         self._until = 0.0
         self._asking: asyncio.Task[None] | None = None
@@ -47,7 +50,7 @@ class State:
 
     async def _ask(self) -> None:
         asked = time.monotonic()
-        row = await self._reader.row(_statement())
+        row = await self._reader.row(self._question)
         self._versions = orjson.loads(row[0]) if row else {}
         self._until = asked + _FRESH_S
 
@@ -78,8 +81,3 @@ class Counted:
     def keep(self, number: int) -> None:
         """Now it is known."""
         self._kept[self._key] = number
-
-
-def _statement() -> Statement:
-    view = sql.Identifier(views.API, views.VERSION)
-    return Statement(template("versions").format(view=view).as_bytes(None), {})

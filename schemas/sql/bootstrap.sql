@@ -6,6 +6,17 @@ SELECT 1 FROM pg_database WHERE datname = %s
 -- A role of the private cluster, with the password that makan made.
 CREATE ROLE {name} LOGIN PASSWORD {password}
 
+-- name: connection_limit
+-- How many connections a role may have at once; -1 is as many as it likes.
+SELECT rolconnlimit FROM pg_roles WHERE rolname = %s
+
+-- name: bind_login
+-- What an audience's login can never do, whatever its server asks for: write, wait, take all connections.
+ALTER ROLE {name} CONNECTION LIMIT {connections};
+ALTER ROLE {name} SET default_transaction_read_only = on;
+ALTER ROLE {name} SET statement_timeout = '30s';
+ALTER ROLE {name} SET idle_in_transaction_session_timeout = '30s'
+
 -- name: create_database
 -- The private cluster's database.
 CREATE DATABASE {name} OWNER makan_owner
@@ -37,17 +48,30 @@ CREATE EXTENSION IF NOT EXISTS btree_gist;
 CREATE EXTENSION IF NOT EXISTS pg_trgm
 
 -- name: create_schemas
--- data: layers. history: their former versions. ops: ledger, findings, quarantine. stage: running loads. api: clients.
+-- data: layers. history: their former versions. derived: what is computed of them. ops: ledger, findings,
+-- quarantine. stage: running loads.
 CREATE SCHEMA IF NOT EXISTS ops AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS data AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS history AUTHORIZATION makan_owner;
-CREATE SCHEMA IF NOT EXISTS stage AUTHORIZATION makan_loader;
-CREATE SCHEMA IF NOT EXISTS api AUTHORIZATION makan_owner
+CREATE SCHEMA IF NOT EXISTS derived AUTHORIZATION makan_owner;
+CREATE SCHEMA IF NOT EXISTS stage AUTHORIZATION makan_loader
+
+-- name: create_audience_schema
+-- The views of one audience.
+CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION makan_owner
 
 -- name: close_public
 -- In the private cluster nobody but our roles uses the functions in the schema public.
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO makan_loader, makan_reader, makan_owner
+GRANT USAGE ON SCHEMA public TO makan_loader, makan_owner
+
+-- name: open_public
+-- PostGIS is there; an audience's role has to reach its functions.
+GRANT USAGE ON SCHEMA public TO {name}
+
+-- name: may_use_public
+-- Whether a role reaches them already.
+SELECT has_schema_privilege(%s, 'public', 'USAGE')
 
 -- name: claim_city
 -- The first migration decides whose database it is.
@@ -62,29 +86,33 @@ SELECT id, srid, derived_digest FROM ops.city
 UPDATE ops.city SET derived_digest = %s
 
 -- name: drop_derived
--- Takes away every derived object: api views and constraints named city_*.
+-- Takes away every derived object: views of audiences and in derived, and constraints named city_*.
 DO $$
 DECLARE found record;
 BEGIN
-    FOR found IN SELECT viewname FROM pg_views WHERE schemaname = 'api' LOOP
-        EXECUTE format('DROP VIEW api.%I', found.viewname);
+    FOR found IN
+        SELECT schemaname, viewname FROM pg_views WHERE schemaname = 'derived' OR schemaname ~ '^api(_|$)'
+    LOOP
+        EXECUTE format('DROP VIEW IF EXISTS %I.%I CASCADE', found.schemaname, found.viewname);
     END LOOP;
     FOR found IN
-        SELECT c.conname, t.relname FROM pg_constraint c
+        SELECT c.conname, t.relname, n.nspname FROM pg_constraint c
         JOIN pg_class t ON t.oid = c.conrelid
         JOIN pg_namespace n ON n.oid = t.relnamespace
-        WHERE n.nspname = 'data' AND c.conname LIKE 'city\_%'
+        WHERE n.nspname IN ('data', 'derived') AND c.conname LIKE 'city\_%'
     LOOP
-        EXECUTE format('ALTER TABLE data.%I DROP CONSTRAINT %I', found.relname, found.conname);
+        EXECUTE format('ALTER TABLE %I.%I DROP CONSTRAINT %I', found.nspname, found.relname, found.conname);
     END LOOP;
 END $$
 
 -- name: grants
--- The loader writes layers and ledger; the reader sees the api schema alone.
-GRANT USAGE ON SCHEMA data, history, ops, api TO makan_loader;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA data, history TO makan_loader;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ops TO makan_loader;
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA data, ops TO makan_loader;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO makan_loader;
-GRANT USAGE ON SCHEMA api TO makan_reader;
-GRANT SELECT ON ALL TABLES IN SCHEMA api TO makan_reader
+-- The loader writes layers, what is computed of them, and the ledger.
+GRANT USAGE ON SCHEMA data, history, derived, ops TO makan_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA data, history, derived, ops TO makan_loader;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA data, derived, ops TO makan_loader;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO makan_loader
+
+-- name: grant_audience
+-- An audience's role reads the views of its own schema, and nothing else; the loader reads them too.
+GRANT USAGE ON SCHEMA {schema} TO {role}, makan_loader;
+GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}

@@ -97,18 +97,28 @@ FROM pg_attribute
 WHERE attrelid = to_regclass(%(view)s) AND attnum > 0 AND NOT attisdropped
 
 -- name: version_view
--- Which load each public layer is at: the latest that stands, and how often the layer was changed.
--- An undo is a change too, so that the number never comes back to a former state. Nothing else of
--- the ledger can be seen here.
+-- Which load each layer of an audience is at: the latest that stands, and how often the layer was changed.
+-- An undo is a change too, so that the number never comes back to a former state. What a layer that is a view
+-- is made of is not known here: it changes with everything that the ledger tells. Nothing else of the ledger
+-- can be seen here.
 CREATE VIEW {view} AS
 SELECT layer,
     max(id) FILTER (WHERE status = 'done') AS run,
     count(*) + count(*) FILTER (WHERE status = 'undone') AS changes,
     max(finished) FILTER (WHERE status = 'done') AS finished
 FROM ops.run
-WHERE kind = 'load' AND status IN ('done', 'undone') AND inserted + updated + removed > 0
-    AND layer IN ({layers})
-GROUP BY layer;
+WHERE kind IN ('load', 'derive') AND status IN ('done', 'undone') AND inserted + updated + removed > 0
+    AND layer = ANY({layers}::text[])
+GROUP BY layer
+UNION ALL
+SELECT layers.layer, whole.run, whole.changes, whole.finished
+FROM unnest({views}::text[]) AS layers (layer) CROSS JOIN (
+    SELECT max(id) FILTER (WHERE status = 'done') AS run,
+        count(*) + count(*) FILTER (WHERE status = 'undone') + count(resubmits)
+            + (SELECT count(*) + count(withdrawn) FROM ops.acceptance) AS changes,
+        max(finished) FILTER (WHERE status = 'done') AS finished
+    FROM ops.run WHERE status IN ('done', 'undone')
+) AS whole;
 COMMENT ON VIEW {view} IS 'The load each public layer is at | بارگذاری جاری هر لایه'
 
 -- name: versions

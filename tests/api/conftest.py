@@ -120,4 +120,4 @@ def client(settings: Settings, city: Database) -> Iterator[TestClient]:
 def published(settings: Settings, client: TestClient) -> Path:
     """The folder of the rendered files."""
     assert client
-    return settings.home / "published"
+    return settings.home / "published" / "public"

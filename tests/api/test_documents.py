@@ -72,7 +72,7 @@ def test_every_parameter_of_items_is_declared_and_no_other_works(
     known = set(problem.split("known are ", 1)[1].split(", "))
     assert known == set(declared)
     layer = schemas.layer("parcel")
-    for field in layer.public_fields:
+    for field in schemas.audience("public").fields(layer):
         parameter = declared[schemas.city.published(field.name)]
         assert (parameter["style"], parameter["explode"]) == ("form", False)
     assert declared["limit"]["schema"]["default"] == layer.publish.default_limit

@@ -72,7 +72,7 @@ def test_stop_and_start_again(own: Settings, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_restart_between_two_requests_is_not_noticed(own: Settings) -> None:
     async def ask() -> None:
-        reader = Reader(Database(own), size=2)
+        reader = Reader(Database(own), "reader", size=2)
         await reader.open()
         try:
             assert await reader.row(Statement(b"SELECT 1", {})) == (1,)

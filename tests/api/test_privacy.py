@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
-from pipeline.derive import views
+from pipeline.derive.columns import home
 
 HIDDEN = ("registration_plate", "area_deed_m2", "source_updated_on", "run_id", "source_line")
 SECRET = "secret-"
@@ -96,7 +96,9 @@ def test_tiles_carry_what_the_contract_says(client: TestClient, schemas: Schemas
 
 
 def test_a_layer_that_is_not_public_is_unknown(client: TestClient, schemas: Schemas) -> None:
-    hidden = [layer for layer in schemas.layers.values() if not layer.is_public]
+    hidden = [
+        layer for layer in schemas.layers.values() if not schemas.audience("public").sees(layer)
+    ]
     assert hidden
     listed = {c["id"] for c in client.get("/collections?f=json").json()["collections"]}
     openapi = client.get("/openapi?f=json").text
@@ -112,13 +114,13 @@ def test_the_login_of_the_server_sees_the_api_schema_alone(
     with city.connect("reader") as connection:
         for layer in schemas.layers.values():
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute(f"SELECT 1 FROM data.{layer.id}")
+                connection.execute(f"SELECT 1 FROM {home(layer)}.{layer.id}")
             connection.rollback()
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT 1 FROM ops.run")
         connection.rollback()
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-            connection.execute(f"CREATE TABLE {views.API}.x (y int)")
+            connection.execute("CREATE TABLE api.x (y int)")
 
 
 def test_no_password_is_written_down(published: Path, city: Database) -> None:

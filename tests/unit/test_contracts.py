@@ -92,13 +92,14 @@ class TestLayer:
         assert set(drawn) <= known
         assert len(drawn) == len(set(drawn))
 
-    def test_label_and_tiles_show_public_fields(
+    def test_label_and_tiles_show_what_the_first_audience_sees(
         self, both: tuple[Schemas, ...], layer: str
     ) -> None:
         contract = both[0].layers[layer]
         shown = {*contract.publish.tile_fields, contract.publish.label, contract.publish.time}
-        public = {field.name for field in contract.public_fields}
-        assert not contract.is_public or shown - {None} <= public
+        first = next((a for a in both[0].audiences.values() if a.sees(contract)), None)
+        seen = {field.name for field in first.fields(contract)} if first else set()
+        assert first is None or shown - {None} <= seen
 
     def test_patterns_compile(self, both: tuple[Schemas, ...], layer: str) -> None:
         for schemas in both:

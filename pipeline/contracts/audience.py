@@ -1,0 +1,78 @@
+"""Audiences: who may see which privacy classes. The one table of them is schemas/audiences.toml."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field as Setting
+from pydantic import model_validator
+
+from pipeline import paths
+from pipeline.contracts import toml
+from pipeline.contracts.base import Frozen, Identifier, Text
+from pipeline.contracts.layer import Field, LayerContract, Privacy
+
+
+class Audience(Frozen):
+    """One audience: its schema of views, the role that reads that schema alone, what it is shown.
+
+    ``needs_key``: the server asks who is there. ``connections``: of all its servers together.
+    ``port_offset``: where its server listens, counted from MAKAN_PORT.
+    """
+
+    id: Identifier
+    title: Text
+    schema_name: str = Setting(pattern=r"^api(_[a-z0-9]+)?$")
+    role: Identifier
+    privacy: tuple[Privacy, ...]
+    needs_key: bool = False
+    connections: int = Setting(gt=0)
+    port_offset: int = 0
+
+    @property
+    def login(self) -> str:
+        """The database role's full name."""
+        return f"makan_{self.role}"
+
+    def fields(self, layer: LayerContract) -> tuple[Field, ...]:
+        """The fields of ``layer`` that this audience sees, in order."""
+        if layer.privacy not in self.privacy:
+            return ()
+        return tuple(field for field in layer.fields if field.privacy in self.privacy)
+
+    def sees(self, layer: LayerContract) -> bool:
+        """Whether this audience knows the layer at all."""
+        return bool(self.fields(layer))
+
+    @model_validator(mode="after")
+    def _nothing_personal(self) -> Self:
+        if "P3" in self.privacy:
+            raise ValueError("P3 is shown to no audience")
+        if self.role in ("owner", "loader"):
+            raise ValueError(f"the role {self.role} writes; an audience reads")
+        if self.privacy != ("P0",) and not self.needs_key:
+            raise ValueError("an audience that sees more than P0 needs keys")
+        return self
+
+
+class Audiences(Frozen):
+    """The file schemas/audiences.toml."""
+
+    audiences: tuple[Audience, ...]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        for name in ("id", "schema_name", "role", "port_offset"):
+            values = [getattr(audience, name) for audience in self.audiences]
+            if len(set(values)) < len(values):
+                raise ValueError(f"two audiences have the same {name}")
+        return self
+
+
+@cache
+def table(root: Path | None = None) -> dict[str, Audience]:
+    """All audiences by id, in the order of the file; raises ContractError."""
+    found = toml.read((root or paths.schemas()) / "audiences.toml", Audiences)
+    return {audience.id: audience for audience in found.audiences}

@@ -119,7 +119,7 @@ def test_a_query_ends_when_its_client_goes(city: Database) -> None:
         return True
 
     async def ask() -> float:
-        reader = Reader(city, size=1)
+        reader = Reader(city, "reader", size=1)
         await reader.open()
         started = time.monotonic()
         try:

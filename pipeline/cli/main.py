@@ -18,6 +18,7 @@ _CLI = "pipeline.cli"
 COMMANDS = {
     "check": Entry(f"{_CLI}.load:check", "Do all that load does except write.", lean=True),
     "db": Entry(f"{_CLI}.database:db", "Start, stop and prepare the database."),
+    "dem": Entry(f"{_CLI}.dem:dem", "Make an elevation model from contours; derive from one."),
     "demo": Entry(f"{_CLI}.demo:demo", "Build the sample city, load it, serve it until Ctrl-C."),
     "diff": Entry(f"{_CLI}.history:diff", "Show what changed between two loads of a layer."),
     "feed": Entry(f"{_CLI}.feed:feed", "Propose a feed for an unknown file.", lean=True),

@@ -140,7 +140,7 @@ def _jobs(
     acquired: str | None,
     nodata: float | None,
 ) -> list[Job]:
-    declared = Declared(_crs(crs), _date(acquired), nodata)
+    declared = Declared(declared_crs(crs), _date(acquired), nodata)
     contract = schemas.raster(layer)
     jobs = [Job(path, contract, schemas.city, declared) for path in files]
     sheets = [job.subject.sheet for job in jobs]
@@ -153,7 +153,8 @@ def _jobs(
     return jobs
 
 
-def _crs(text: str | None) -> CRS | None:
+def declared_crs(text: str | None) -> CRS | None:
+    """What --crs names, None where it is not given; raises SettingsError where it names no CRS."""
     if text is None:
         return None
     found = parse_crs(text)

@@ -10,7 +10,7 @@ import rasterio
 import rasterio.shutil
 from rio_cogeo.cogeo import cog_validate
 
-from pipeline.contracts.raster import Encoding, RasterContract
+from pipeline.contracts.raster import Encoding
 from pipeline.errors import ResourceError
 from pipeline.rasters.disk import writing
 from pipeline.rasters.opening import CACHE_BYTES
@@ -49,7 +49,7 @@ def options(encoding: Encoding) -> dict[str, str | int]:
     return chosen
 
 
-def write(source: Path, target: Path, contract: RasterContract, *, driver: str = "GTiff") -> Cog:
+def write(source: Path, target: Path, encoding: Encoding, *, driver: str = "GTiff") -> Cog:
     """Writes ``source`` as COG ``target`` and validates it; ``driver`` is the source's.
 
     The folder of ``target`` takes GDAL's temporary overviews too. Raises ResourceError when there
@@ -57,7 +57,7 @@ def write(source: Path, target: Path, contract: RasterContract, *, driver: str =
     """
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_PAM_ENABLED="NO"), writing(target):
         with rasterio.open(source, driver=driver) as dataset:
-            rasterio.shutil.copy(dataset, target, driver="COG", **options(contract.encoding))
+            rasterio.shutil.copy(dataset, target, driver="COG", **options(encoding))
         _validate(target)
         return describe(target)
 

@@ -105,7 +105,7 @@ def make_cog(job: Job, found: Inspection, folder: Path) -> Cog:
             warp.warp(source, folder / WARPED, job.contract, placed, job.city)
         source.unlink()
         source = folder / WARPED
-    return cog.write(source, folder / _COG, job.contract)
+    return cog.write(source, folder / _COG, job.contract.encoding)
 
 
 def _must_hold(copy: Path, valid: int) -> None:

@@ -69,7 +69,7 @@ def _make(shelf: Shelf, contract: RasterContract, city: City, paths: list[Path],
         text = mosaic.document(tiles, whole, contract, city)
         with disk.writing(folder / _VRT):
             (folder / _VRT).write_text(text, encoding="utf-8")
-        made = cog.write(folder / _VRT, folder / _COG, contract, driver="VRT")
+        made = cog.write(folder / _VRT, folder / _COG, contract.encoding, driver="VRT")
         place = shelf.whole(run)
         with disk.writing(place):
             disk.publish(made.path, place)

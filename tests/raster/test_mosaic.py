@@ -29,7 +29,7 @@ def _joined(
     tiles = [mosaic.tile(path) for path in paths]
     whole = mosaic.grid(tiles, contract.limits.max_pixels)
     (folder / "whole.vrt").write_text(mosaic.document(tiles, whole, contract, city))
-    made = cog.write(folder / "whole.vrt", folder / "whole.tif", contract, driver="VRT")
+    made = cog.write(folder / "whole.vrt", folder / "whole.tif", contract.encoding, driver="VRT")
     with rasterio.open(made.path) as dataset:
         return dataset.read(), dataset.dataset_mask() > 0, dataset.transform
 

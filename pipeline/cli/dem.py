@@ -1,0 +1,174 @@
+"""``makan dem``: elevation models from surveyed heights, and what follows from them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import numpy as np
+import orjson
+import pyogrio.raw
+import shapely
+
+from pipeline.cli import options
+from pipeline.cli.options import as_json
+from pipeline.cli.raster import declared_crs
+from pipeline.contracts.raster import RasterContract
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Database
+from pipeline.errors import SettingsError
+from pipeline.findings import Catalog, Finding
+from pipeline.rasters import cog, disk
+from pipeline.rasters.deliver import deliver
+from pipeline.rasters.inspect import Job
+from pipeline.serve import running
+from pipeline.settings import Settings
+from pipeline.terrain import derived, read
+from pipeline.terrain.build import Built, Plan, build
+from pipeline.terrain.read import Files
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def dem() -> None:
+    """Make an elevation model from contours and spot heights; derive from one."""
+
+
+@dem.command("build")
+@click.option("--contours", type=_FILE, help="Lines with a height column or z coordinates.")
+@click.option("--spots", type=_FILE, help="Points with heights; a CSV with x, y and z will do.")
+@click.option("--breaklines", type=_FILE, help="Lines across which the ground may bend.")
+@click.option("--column", help="The height column, where it is called unusually.")
+@click.option("--cell", required=True, type=float, help="Cell size in metres.")
+@click.option("--crs", help="The CRS of files that name none: EPSG:n.")
+@click.option("--no-validation", is_flag=True, help="Do not build first without a fifth of spots.")
+@click.option("--out", type=_FILE, help="Write a COG there and load nothing; needs no database.")
+@click.option("--report", type=_FILE, help="Write the report as JSON there.")
+@as_json
+@click.pass_obj
+def build_model(settings: Settings, /, as_json: bool, **given: Any) -> None:
+    """Make a surface of surveyed heights, validate it with spots kept back, load and serve it."""
+    schemas = options.schemas(settings)
+    contract = _contract(schemas)
+    crs = declared_crs(given["crs"])
+    names = (given["contours"], given["spots"], given["breaklines"])
+    files = Files(contract.id, *names, crs, given["column"])
+    if files.contours is None and files.spots is None:
+        raise SettingsError("neither --contours nor --spots is given", todo="Give at least one.")
+    survey, findings = read.read(files, schemas.city)
+    out: Path | None = given["out"]
+    folder = out.parent if out else settings.home / "rasters" / contract.id
+    with disk.writing(folder / "work"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".work-") as work:
+        target = Path(work) / _name(files)
+        plan = Plan(target, contract, schemas.city, given["cell"], not given["no_validation"])
+        built = build(survey, plan)
+        if out:
+            made = cog.write(target, Path(work) / "cog.tif", contract.encoding)
+            disk.publish(made.path, out)
+            where = str(out)
+        else:
+            where = _load(settings, schemas, contract, built)
+    report = _report(files, built, [*findings, *built.findings], where)
+    if given["report"]:
+        with disk.writing(given["report"]):
+            disk.write_text(given["report"], orjson.dumps(report, option=_INDENT).decode())
+    _answer(report, as_json)
+
+
+_INDENT = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
+
+
+def _contract(schemas: Schemas) -> RasterContract:
+    """The raster layer of heights."""
+    found = [contract for contract in schemas.rasters.values() if contract.is_terrain]
+    if not found:
+        raise SettingsError("no raster of schemas/rasters holds heights")
+    return found[0]
+
+
+def _name(files: Files) -> str:
+    """The sheet is called after the first file it is made of."""
+    return f"{files.paths[0].name.partition('.')[0]}.tif"
+
+
+def _load(settings: Settings, schemas: Schemas, contract: RasterContract, built: Built) -> str:
+    job = Job(built.path, contract, schemas.city)
+    outcomes, served = deliver(Database(settings), settings.home, schemas, [job])
+    if served is None:
+        catalog = Catalog.load()
+        told = "; ".join(catalog.message(finding) for finding in outcomes[0].findings)
+        raise SettingsError(f"the model that was made is refused: {told}")
+    running.tell(settings.home)
+    return str(outcomes[0].path)
+
+
+def _report(files: Files, built: Built, findings: list[Finding], where: str) -> dict[str, Any]:
+    catalog = Catalog.load()
+    return {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "from": [path.name for path in files.paths],
+        "where": where,
+        **built.summary(),
+        "findings": [
+            {
+                "code": finding.code,
+                "severity": catalog.severity(finding.code),
+                "message": catalog.message(finding),
+                "message_fa": catalog.message(finding, "fa"),
+                "place": finding.geometry.wkt if finding.geometry else None,
+            }
+            for finding in findings
+        ],
+    }
+
+
+def _answer(report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        options.emit(report)
+        return
+    size = f"{report['columns']:,} x {report['rows']:,} cells"
+    options.out(f"{report['where']}: {size}, {report['lowest_m']} to {report['highest_m']} m")
+    options.out(f"  heights above {report['heights_above']}")
+    held = report["hold_out"]
+    if held:
+        told = f"{held['rmse_m']:.3f} m, largest {held['largest_m']:.2f} m"
+        options.out(f"  {held['spots']} spots kept back: RMSE {told}")
+    flat = f"{100 * report['flat_share']:.2f} % flat"
+    seams = f"tiles agree to {1000 * report['tile_seams_rms_m']:.1f} mm"
+    options.out(f"  {flat}, terracing {report['terracing']:.2f} (1 is none), {seams}")
+    for finding in report["findings"]:
+        options.out(f"  {finding['severity']:<7} {finding['code']}: {finding['message']}")
+
+
+@dem.command("derive")
+@click.argument("product", type=click.Choice(sorted([*derived.PRODUCTS, "contours"])))
+@click.argument("source", type=_FILE)
+@click.option("--out", required=True, type=_FILE, help="A .tif, or a .gpkg for contours.")
+@click.option("--interval", type=float, help="Of contours, in metres.")
+def derive(product: str, source: Path, out: Path, interval: float | None) -> None:
+    """Make PRODUCT of the elevation model SOURCE: a COG, or contours as a GeoPackage."""
+    if product != "contours":
+        made = derived.derive(source, out, product)
+        options.out(f"{out}: {made.width:,} x {made.height:,} pixels, {made.size / 1e6:.1f} MB")
+        return
+    if not interval or interval <= 0:
+        raise SettingsError("contours need an interval", todo="Give it in metres: --interval 5.")
+    shapes, levels, crs = derived.contours(source, interval)
+    with disk.writing(out):
+        pyogrio.raw.write(
+            out,
+            np.asarray(shapely.to_wkb(shapes), dtype=object),
+            [levels],
+            ["elevation"],
+            geometry_type="LineString",
+            crs=crs.to_wkt(),
+            driver="GPKG",
+            layer="contours",
+        )
+    options.out(f"{out}: {len(shapes):,} contours every {interval:g} m")

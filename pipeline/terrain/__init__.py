@@ -1,0 +1,1 @@
+"""The ground's height: surveyed contours, spots and breaklines to a grid, and what follows."""

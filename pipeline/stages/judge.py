@@ -24,14 +24,14 @@ from pipeline.stages.shape import Shaper, from_wkb
 class Judged:
     """A batch with its verdict: ``good`` rows are loaded, the others quarantined.
 
-    ``ewkb`` are the rows' geometries as PostGIS takes them, None where there is none. ``again`` are
+    ``wkb`` are the rows' geometries in the city's CRS, None where there is none. ``again`` are
     rows whose key came before: they are set aside when all have been read, and never staged.
     """
 
     rows: Rows
     good: Mask
     found: Found
-    ewkb: Geometries | None = None
+    wkb: Geometries | None = None
     again: Mask | None = None
 
 
@@ -50,14 +50,13 @@ def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
     found.extend(check_rows(rows, context))
     found = _without_echo(found)
     bad = found.lines_of(error_codes(context))
-    shapes = None if rows.geometry is None else ewkb(rows.geometry, context.city.srid)
+    shapes = None if rows.geometry is None else as_wkb(rows.geometry)
     return Judged(rows, ~np.isin(raw.lines, bad), found, shapes)
 
 
-def ewkb(geometries: Geometries, srid: int) -> Geometries:
-    """Geometries as EWKB with their SRID, which is what PostGIS receives in a binary COPY."""
-    marked = shapely.set_srid(geometries, srid)
-    return np.asarray(shapely.to_wkb(marked, include_srid=True, output_dimension=2), dtype=object)
+def as_wkb(geometries: Geometries) -> Geometries:
+    """Geometries as WKB. PostGIS gives those without an SRID that of the column they come to."""
+    return np.asarray(shapely.to_wkb(geometries, output_dimension=2), dtype=object)
 
 
 def error_codes(context: Context) -> frozenset[str]:

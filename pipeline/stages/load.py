@@ -7,28 +7,32 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import psycopg
+from psycopg import sql
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger, queries
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account
+from pipeline.derive.columns import DATA
 from pipeline.errors import GuardError, MakanError
 from pipeline.findings import Catalog
 from pipeline.stages.batch import Context, Lines, Raw
+from pipeline.stages.fill import Fill
 from pipeline.stages.judge import Judged
 from pipeline.stages.merge import Merge
 from pipeline.stages.passing import Pass, passing
 from pipeline.stages.passing import Progress as Progress
 from pipeline.stages.record import Recorder
 from pipeline.stages.stage import Staging
+from pipeline.stages.target import Merged, Target
 from pipeline.stages.write import Writer
 
 
@@ -150,35 +154,46 @@ class Job:
     before: int | None
 
     def run_file(self, path: Path, batch_rows: int, progress: Progress) -> Outcome:
-        """Stages, judges the whole, merges; the account closes or nothing is published."""
+        """Judges and hands on every row, then the whole; the account closes or nothing changes."""
         writer = Writer(self.database)
         recorder = Recorder(writer, self.connection, self.context, self.run)
-        staging = Staging(writer, self.context, self.run)
+        target = self._target(writer)
         with (
             passing(path, self.context, batch_rows) as (work, found),
-            staging.open(self.connection),
             writer.open(),
-            Merge(self.database, self.context, staging, self.run).open(self.connection) as merge,
+            target.open() as transaction,
         ):
 
             def write(raw: Raw, judged: Judged) -> None:
-                staging.add(judged)
-                merge.fill(raw.lines)
+                target.add(judged)
                 recorder.batch(raw, judged)
 
             work.run(lambda *batch: writer.later(partial(write, *batch)), progress)
             writer.wait()
             found.extend(work.afterwards(self.before))
-            merge.leave_out(self._set_doubled_aside(work, staging, recorder))
+            target.remove(self._set_doubled_aside(work, recorder))
             recorder.findings(found, work.keys)
             work.counts.update(found.counts())
-            account = self._finish(work, merge, staging, recorder.quarantined)
+            account = self._account(work, target.finish(self._quarantined_keys()), recorder)
+            ledger.finish(transaction, self.run, "done", account)
         return Outcome(
             self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts
         )
 
-    def _set_doubled_aside(self, work: Pass, staging: Staging, recorder: Recorder) -> Lines:
-        """Rows that share a key are set aside together: which is right is not ours to say."""
+    def _target(self, writer: Writer) -> Target:
+        query = sql.SQL(queries.load("fill")["is_empty"]).format(
+            target=sql.Identifier(DATA, self.context.layer.id)
+        )
+        row = self.connection.execute(query).fetchone()
+        if row and row[0]:
+            return Fill(self.database, self.context, self.run)
+        return Merge(writer, self.connection, self.context, self.run)
+
+    def _set_doubled_aside(self, work: Pass, recorder: Recorder) -> Lines:
+        """Rows that share a key are set aside together: which is right is not ours to say.
+
+        Returns the lines of those that were good until now.
+        """
         doubled = work.keys.doubled()
         work.counts.update(doubled.counts())
         recorder.findings(doubled, work.keys)
@@ -188,32 +203,24 @@ class Job:
         known = recorder.in_quarantine(lines)
         recorder.one_more_reason("key.duplicate", known)
         fresh = np.setdiff1d(lines, known)
-        staging.remove(self.connection, fresh)
         keys = work.keys.of(fresh)
         reasons = {int(line): ["key.duplicate"] for line in fresh}
         for raw in work.source.rows_of(fresh, work.batch_rows):
             recorder.quarantine(raw, reasons, keys)
         return fresh
 
-    def _finish(self, work: Pass, merge: Merge, staging: Staging, quarantined: int) -> Account:
+    def _account(self, work: Pass, merged: Merged, recorder: Recorder) -> Account:
         """Counts come from the database, so that the account can fail to close."""
-        staged = staging.count(self.connection)
-        merged = merge.finish(self._quarantined_keys())
         account = Account(
             arrived=work.arrived,
             skipped=work.skipped,
-            inserted=merged.inserted,
-            updated=merged.updated,
-            unchanged=staged - merged.inserted - merged.updated,
-            quarantined=quarantined,
-            removed=merged.removed,
+            quarantined=recorder.quarantined,
+            **asdict(merged),
         )
-        # Where nothing was published before, nothing can be unchanged.
-        if not account.closes or account.unchanged < 0 or (merge.filling and account.unchanged):
+        if not account.closes or merged.unchanged < 0:
             raise GuardError(
                 f"the account does not close: {account}", todo="Nothing was published."
             )
-        ledger.finish(merge.transaction, self.run, "done", account)
         return account
 
     def _quarantined_keys(self) -> list[str]:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 
-import psycopg
 from psycopg import sql
 
 from pipeline.db import queries
-from pipeline.db.engine import Connection, Database
+from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, HISTORY
-from pipeline.errors import GuardError
 from pipeline.stages.batch import Context, Lines
+from pipeline.stages.judge import Judged
 from pipeline.stages.stage import Staging
-
-
-@dataclass(frozen=True)
-class Merged:
-    """What the merge did to the published layer, in rows."""
-
-    inserted: int
-    updated: int
-    removed: int
+from pipeline.stages.target import Merged
+from pipeline.stages.write import Writer, refused
 
 
 def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
@@ -49,89 +40,56 @@ def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
 
 
 class Merge:
-    """The merge of one run: one transaction, from ``open`` to its end.
+    """The way of one run into a layer that holds rows: staged first, merged in one transaction."""
 
-    A layer that holds nothing yet is filled batch by batch while the file is still being read, its
-    indexes made at the end; nobody misses an empty layer meanwhile. Any other is merged at once.
-    """
-
-    def __init__(self, database: Database, context: Context, staging: Staging, run: int) -> None:
-        """Nothing is begun before ``open``."""
-        self.database = database
+    def __init__(self, writer: Writer, connection: Connection, context: Context, run: int) -> None:
+        """``connection`` commits by itself. Nothing is begun before ``open``."""
+        self.database = writer.database
+        self.connection = connection
         self.context = context
+        self.staging = Staging(writer, context, run)
         self.named = queries.load("merge")
-        self.parts = _composed(context, staging)
+        self.parts = _composed(context, self.staging)
         self.values: dict[str, object] = {"run": run, "layer": context.layer.id}
-        self.filling = False
-        self.filled = 0
 
     @contextmanager
-    def open(self, connection: Connection) -> Iterator[Merge]:
-        """Commits at the end of the block, or leaves everything as it was."""
-        with ExitStack() as self._stack:
-            row = connection.execute(self._sql("is_empty")).fetchone()
-            self.filling = bool(row and row[0])
-            if self.filling:
-                self._begin()
-                self._run("before_bulk")
-                self._run("by_index")
-            yield self
+    def open(self) -> Iterator[Connection]:
+        """The transaction: commits at the end of the block, or leaves everything as it was."""
+        with (
+            self.staging.open(self.connection),
+            self.database.connect("loader") as self.transaction,
+        ):
+            yield self.transaction
 
-    def fill(self, lines: Lines) -> None:
-        """Takes over the rows of one staged batch, if the layer is being filled."""
-        if self.filling:
-            self.values |= {"first": int(lines[0]), "last": int(lines[-1])}
-            with _refused():
-                self.filled += self._run("fill")
+    def add(self, judged: Judged) -> None:
+        """Stages the good rows of a batch, of those that share a key the first."""
+        self.staging.add(judged)
 
-    def leave_out(self, lines: Lines) -> None:
+    def remove(self, lines: Lines) -> None:
         """Takes rows out again that a look at the whole delivery has condemned."""
-        if self.filling and len(lines):
-            self.values["lines"] = lines.tolist()
-            self.filled -= self._run("leave_out")
+        if len(lines):
+            self.staging.remove(self.connection, lines)
 
     def finish(self, kept: list[str]) -> Merged:
         """Makes the layer what the delivery says; the caller adds the ledger and ends the block.
 
         ``kept`` are keys of quarantined rows: their published predecessors stay.
         """
-        if self.filling:
-            with _refused():
-                self._run("after_bulk")
-            return Merged(self.filled, 0, 0)
-        self._begin()
+        staged = self.staging.count(self.connection)
         self.values |= {"feed": self.context.feed.id, "kept": kept}
-        with _refused():
-            return self._update()
+        with refused():
+            inserted, updated, removed = self._update()
+        return Merged(inserted, updated, staged - inserted - updated, removed)
 
-    def _update(self) -> Merged:
+    def _update(self) -> tuple[int, int, int]:
         """The order matters: a removed row may free what a new one needs."""
         self._run("analyze_stage")
         updated = self._run("update")
         removed = self._run("remove") if self.context.feed.delivery == "full" else 0
         inserted = self._run("insert")
         self._run("analyze")
-        return Merged(inserted, updated, removed)
-
-    def _begin(self) -> None:
-        self.transaction = self._stack.enter_context(self.database.connect("loader"))
-
-    def _sql(self, name: str) -> sql.Composed:
-        return sql.SQL(self.named[name]).format(**self.parts)
+        return inserted, updated, removed
 
     def _run(self, name: str) -> int:
-        return self.transaction.execute(self._sql(name), self.values).rowcount
-
-
-@contextmanager
-def _refused() -> Iterator[None]:
-    """Checked rows meet every constraint of their own; what is left is a clash with rows of other
-    feeds, or constraints that contracts have outrun."""
-    try:
-        yield
-    except psycopg.IntegrityError as error:
-        raise GuardError(
-            f"the published layer refuses the delivery ({error.diag.constraint_name})",
-            todo="Nothing was published. Run `makan db migrate`; look for the same value in rows "
-            "of another feed.",
-        ) from error
+        query = sql.SQL(self.named[name]).format(**self.parts)
+        return self.transaction.execute(query, self.values).rowcount

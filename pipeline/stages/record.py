@@ -31,7 +31,7 @@ class Recorder:
             return
         places = np.searchsorted(raw.lines, np.array(judged.found.line, dtype=np.int64))
         known = judged.rows.keys_at(self.context.layer, np.unique(places))
-        shapes = None if judged.ewkb is None else judged.ewkb[places]
+        shapes = None if judged.wkb is None else judged.wkb[places]
         self._findings(judged.found, known, shapes)
         bad = ~judged.good
         if bad.any():

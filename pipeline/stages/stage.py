@@ -19,6 +19,18 @@ from pipeline.stages.write import Writer
 STAGE = "stage"
 
 
+def good_rows(judged: Judged) -> pa.Table:
+    """The good rows of a batch as the layer's table takes them; the first of those with one key."""
+    good = judged.good if judged.again is None else judged.good & ~judged.again
+    rows, every = judged.rows, bool(good.all())
+    chosen = pa.array(good)
+    columns = {n: values if every else values.filter(chosen) for n, values in rows.columns.items()}
+    if judged.wkb is not None:
+        columns[GEOMETRY] = pa.array(judged.wkb[good], type=pa.binary())
+    columns[LINE] = pa.array(rows.lines[good])
+    return pa.table(columns)
+
+
 class Staging:
     """The staging table of one run; it is dropped at the end whatever happens."""
 
@@ -39,7 +51,6 @@ class Staging:
                 target=sql.Identifier(DATA, self.context.layer.id),
             )
         )
-        connection.execute(sql.SQL(queries.load("stage")["index"]).format(stage=self.table))
         try:
             yield self
         finally:
@@ -59,13 +70,7 @@ class Staging:
 
     def add(self, judged: Judged) -> None:
         """Copies the good rows of a batch, of those that share a key the first."""
-        good = judged.good if judged.again is None else judged.good & ~judged.again
-        chosen = pa.array(good)
-        columns = {name: values.filter(chosen) for name, values in judged.rows.columns.items()}
-        if judged.ewkb is not None:
-            columns[GEOMETRY] = pa.array(judged.ewkb[good], type=pa.binary())
-        columns[LINE] = pa.array(judged.rows.lines[good])
-        self.writer.copy(STAGE, self.name, pa.table(columns))
+        self.writer.copy(STAGE, self.name, good_rows(judged))
 
     def remove(self, connection: Connection, lines: Lines) -> None:
         """Takes rows out again that a look at the whole delivery has condemned."""

@@ -100,11 +100,11 @@ class Shapes:
 
     def add(self, judged: Judged) -> None:
         """Remembers the geometries of one batch's good rows."""
-        if judged.ewkb is None or judged.rows.geometry is None:
+        if judged.wkb is None or judged.rows.geometry is None:
             return
         drawn = judged.good & ~shapely.is_missing(judged.rows.geometry)
         self.lines.append(judged.rows.lines[drawn])
-        found = map(hash, judged.ewkb[drawn])
+        found = map(hash, judged.wkb[drawn])
         self.hashes.append(np.fromiter(found, dtype=np.int64, count=int(drawn.sum())))
 
     def doubled(self) -> Found:

@@ -4,69 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
-import adbc_driver_postgresql
+import psycopg
 import pyarrow as pa
-from adbc_driver_manager import (
-    INGEST_OPTION_MODE,
-    INGEST_OPTION_MODE_APPEND,
-    INGEST_OPTION_TARGET_TABLE,
-    AdbcConnection,
-    AdbcStatement,
-    Error,
-    OperationalError,
-    StatementOptions,
-)
+from pgpq import ArrowToPostgresBinaryEncoder
+from psycopg import sql
 
-from pipeline.db.engine import Database, unreachable
-from pipeline.errors import MakanError, ResourceError
+from pipeline.db import queries
+from pipeline.db.engine import Connection, Database
+from pipeline.errors import GuardError
 
-_NO_ROOM = ("53100", "53200")
-_SCHEMA = StatementOptions.INGEST_TARGET_DB_SCHEMA.value
+
+def copy_table(connection: Connection, target: sql.Identifier, table: pa.Table) -> None:
+    """Appends ``table`` to ``target``, whose columns it names, in the connection's transaction."""
+    if not table.num_rows:
+        return
+    encoder = ArrowToPostgresBinaryEncoder(table.schema)
+    query = sql.SQL(queries.load("stage")["copy"]).format(
+        target=target, columns=sql.SQL(", ").join(map(sql.Identifier, table.column_names))
+    )
+    with connection.cursor() as cursor, cursor.copy(query) as copy:
+        copy.write(encoder.write_header())
+        for batch in table.to_batches():
+            copy.write(encoder.write_batch(batch))
+        copy.write(encoder.finish())
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Checked rows meet every constraint of their own; what is left is a clash with rows of other
+    feeds, or constraints that contracts have outrun."""
+    try:
+        yield
+    except psycopg.IntegrityError as error:
+        raise GuardError(
+            f"the published layer refuses the delivery ({error.diag.constraint_name})",
+            todo="Nothing was published. Run `makan db migrate`; look for the same value in rows "
+            "of another feed.",
+        ) from error
 
 
 class Writer:
-    """One connection for COPY, and one thread that uses it."""
+    """One connection that commits every table, and one thread that works in the background."""
 
     def __init__(self, database: Database) -> None:
         """Nothing is connected before ``open``."""
-        self.private = database.is_private
-        self._uri = database.uri("loader")
+        self.database = database
         self._pending: Future[None] | None = None
 
     @contextmanager
     def open(self) -> Iterator[Writer]:
-        """Connects; at the end no write is under way any more.
-
-        ADBC's own classes, not its DB-API: that one waits for pandas to be imported.
-        """
-        with ExitStack() as stack:
-            try:
-                database = stack.enter_context(adbc_driver_postgresql.connect(self._uri))
-                self._copy = stack.enter_context(AdbcConnection(database))
-            except Error as error:
-                raise self._told(error) from None
-            thread = ThreadPoolExecutor(1, thread_name_prefix="makan-write")
-            self._thread = stack.enter_context(thread)
+        """Connects; at the end no write is under way any more."""
+        with (
+            self.database.connect("loader", autocommit=True) as self._connection,
+            ThreadPoolExecutor(1, thread_name_prefix="makan-write") as self._thread,
+        ):
             yield self
 
     def copy(self, schema: str, name: str, table: pa.Table) -> None:
-        """Appends ``table`` to ``schema.name`` and commits; raises MakanError for the server's."""
-        if not table.num_rows:
-            return
-        options = {
-            INGEST_OPTION_TARGET_TABLE: name,
-            INGEST_OPTION_MODE: INGEST_OPTION_MODE_APPEND,
-            _SCHEMA: schema,
-        }
-        try:
-            with AdbcStatement(self._copy) as statement:
-                statement.set_options(**options)
-                statement.bind_stream(table)
-                statement.execute_update()
-        except Error as error:
-            raise self._told(error) from None
+        """Appends ``table`` to ``schema.name`` and commits."""
+        copy_table(self._connection, sql.Identifier(schema, name), table)
 
     def later(self, work: Callable[[], None]) -> None:
         """Has ``work`` done in the background, after what was asked for before is done.
@@ -81,16 +79,3 @@ class Writer:
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
-
-    def _told(self, error: Error) -> MakanError | Error:
-        """The server's troubles in our words; anything else is a fault of ours and stays."""
-        state = error.sqlstate or ""
-        if state in _NO_ROOM:
-            return ResourceError(
-                "the database server is out of room",
-                todo="Free disk space and run the command again; nothing was half-loaded.",
-            )
-        gone = isinstance(error, OperationalError)
-        if gone and (not state or state.startswith(("08", "57P", "28"))):
-            return unreachable(error, private=self.private)
-        return error

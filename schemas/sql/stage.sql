@@ -2,9 +2,9 @@
 -- The staging table of one run: unlogged, since a crash makes the run begin again anyway.
 CREATE UNLOGGED TABLE {stage} AS SELECT {columns} FROM {target} WITH NO DATA
 
--- name: index
--- A batch is found by its lines.
-CREATE INDEX ON {stage} (source_line)
+-- name: copy
+-- Rows as PostgreSQL's own binary format has them.
+COPY {target} ({columns}) FROM STDIN (FORMAT BINARY)
 
 -- name: drop
 -- The staging table is no longer needed.

@@ -67,7 +67,8 @@ def test_a_stopped_database_is_told_in_one_line(own: Cluster) -> None:
 
 
 def test_settings_grow_with_the_machine() -> None:
-    small, large = tuned(2_048, 1), tuned(65_536, 16)
+    small, large = tuned(2_048, 1, 14), tuned(65_536, 16, 15)
     assert small["shared_buffers"] == "512MB"
     assert large["shared_buffers"] == "16384MB"
     assert int(large["max_parallel_workers"]) == 16
+    assert (small["wal_compression"], large["wal_compression"]) == ("off", "lz4")

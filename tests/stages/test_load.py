@@ -11,15 +11,15 @@ import psycopg
 import pyarrow as pa
 import pytest
 import shapely
-from adbc_driver_manager import AdbcStatusCode, OperationalError
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db.cluster import SUPERUSER
 from pipeline.db.engine import Database
 from pipeline.errors import ArrivalError, DatabaseError, GuardError, ResourceError
 from pipeline.settings import Settings
+from pipeline.stages.fill import Fill
 from pipeline.stages.record import as_json
-from pipeline.stages.write import Writer
+from pipeline.stages.target import Merged
 
 ROWS = "SELECT parcel_code, registration_plate, run_id, source_line FROM data.parcel ORDER BY id"
 STAGED = "SELECT count(*) FROM pg_tables WHERE schemaname = 'stage'"
@@ -285,11 +285,12 @@ def test_a_server_that_goes_away_is_one_clear_line(
 
 
 def test_a_full_disk_is_the_machines_trouble(database: Database) -> None:
-    full = OperationalError("no space", status_code=AdbcStatusCode.IO, sqlstate="53100")
-    told = Writer(database)._told(full)
-    assert isinstance(told, ResourceError)
-    assert told.exit_code == 7
-    assert "nothing was half-loaded" in str(told)
+    with (
+        pytest.raises(ResourceError, match="nothing was half-loaded") as told,
+        database.connect("loader"),
+    ):
+        raise psycopg.errors.DiskFull("no space left on device")
+    assert told.value.exit_code == 7
 
 
 def test_an_error_of_writing_shows_and_publishes_nothing(
@@ -298,7 +299,7 @@ def test_an_error_of_writing_shows_and_publishes_nothing(
     def broken(*_: Any) -> None:
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr(Writer, "copy", broken)
+    monkeypatch.setattr(Fill, "add", broken)
     with pytest.raises(ValueError, match="a fault of ours"):
         bench.load(database, bench.geopackage(parcels(bench, range(9))))
     assert query(database, ROWS) == []
@@ -319,7 +320,7 @@ def test_a_merge_that_the_published_layer_refuses_is_one_line(
 def test_an_account_that_does_not_close_publishes_nothing(
     bench: Any, database: Database, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.stages.stage.Staging.count", lambda *_: 7)
+    monkeypatch.setattr(Fill, "finish", lambda *_: Merged(7, 0, 0, 0))
     with pytest.raises(GuardError, match="the account does not close"):
         bench.load(database, bench.geopackage(parcels(bench, range(9))))
     assert query(database, ROWS) == []

@@ -1,0 +1,69 @@
+"""Fill: an empty layer takes its rows straight by COPY, its indexes made when all are there.
+
+One transaction from the first row to the ledger's line: nobody misses an empty layer meanwhile,
+and nobody sees half of a full one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from pipeline.db import queries
+from pipeline.db.engine import Connection, Database
+from pipeline.derive.columns import DATA, LINE, RUN
+from pipeline.stages.batch import Context, Lines
+from pipeline.stages.judge import Judged
+from pipeline.stages.stage import good_rows
+from pipeline.stages.target import Merged
+from pipeline.stages.write import copy_table, refused
+
+
+class Fill:
+    """The way of one run into an empty layer."""
+
+    def __init__(self, database: Database, context: Context, run: int) -> None:
+        """Nothing is begun before ``open``."""
+        self.database = database
+        self.run = run
+        self.target = sql.Identifier(DATA, context.layer.id)
+        self.values = {"layer": context.layer.id}
+
+    @contextmanager
+    def open(self) -> Iterator[Connection]:
+        """The transaction: commits at the end of the block, or leaves everything as it was."""
+        with self.database.connect("loader") as self.transaction:
+            self._run("before_bulk")
+            yield self.transaction
+
+    def add(self, judged: Judged) -> None:
+        """Copies the good rows of a batch, of those that share a key the first."""
+        rows = good_rows(judged)
+        run = pa.repeat(pa.scalar(self.run, pa.int64()), rows.num_rows)
+        with refused():
+            copy_table(self.transaction, self.target, rows.append_column(RUN, run))
+
+    def remove(self, lines: Lines) -> None:
+        """Takes rows out again that a look at the whole delivery has condemned."""
+        if len(lines):
+            self._run("leave_out", {"lines": lines.tolist()})
+
+    def finish(self, kept: list[str]) -> Merged:
+        """Indexes and statistics; every row that is there is new, and none had to be kept."""
+        del kept
+        with refused():
+            self._run("after_bulk")
+        row = self._run("count").fetchone()
+        return Merged(int(str(row[0])) if row else 0, 0, 0, 0)
+
+    def _run(
+        self, name: str, more: dict[str, object] | None = None
+    ) -> psycopg.Cursor[tuple[object, ...]]:
+        query = sql.SQL(queries.load("fill")[name]).format(
+            target=self.target, line=sql.Identifier(LINE)
+        )
+        return self.transaction.execute(query, {**self.values, **(more or {})})

@@ -1,0 +1,40 @@
+"""Target: what the stages hand good rows to: an empty layer is filled, any other is merged into."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.db.engine import Connection
+from pipeline.stages.batch import Lines
+from pipeline.stages.judge import Judged
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a load did to the published layer, in rows; counted by the database."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+    removed: int
+
+
+class Target(Protocol):
+    """The way of one run's rows into the published layer."""
+
+    def open(self) -> AbstractContextManager[Connection]:
+        """Its transaction: commits at the end of the block, or leaves everything as it was."""
+
+    def add(self, judged: Judged) -> None:
+        """Takes the good rows of a batch, of those that share a key the first."""
+
+    def remove(self, lines: Lines) -> None:
+        """Takes rows out again that a look at the whole delivery has condemned."""
+
+    def finish(self, kept: list[str]) -> Merged:
+        """Makes the layer what the delivery says; the caller adds the ledger and ends it.
+
+        ``kept`` are keys of quarantined rows: their published predecessors stay.
+        """

@@ -1,0 +1,19 @@
+-- name: is_empty
+-- Whether the layer holds nothing yet, so that it can be filled.
+SELECT NOT EXISTS (SELECT 1 FROM {target})
+
+-- name: before_bulk
+-- Takes the layer's indexes away; the function belongs to the owner.
+SELECT ops.before_bulk(%(layer)s)
+
+-- name: after_bulk
+-- Makes them again, and the statistics.
+SELECT ops.after_bulk(%(layer)s)
+
+-- name: leave_out
+-- Takes filled rows out again that a look at the whole delivery has condemned.
+DELETE FROM {target} WHERE {line} = ANY(%(lines)s)
+
+-- name: count
+-- How many rows there are now: counted by the database, not by us.
+SELECT count(*) FROM {target}

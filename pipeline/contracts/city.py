@@ -46,10 +46,12 @@ class ParcelCode(Frozen):
     """The city's parcel code: parts joined by ``separator``, the whole matching ``pattern``.
 
     ``numeric``: parts are whole numbers, written without leading zeros, missing last ones as 0.
+    ``land_parts``: so many first parts name the land, the others what stands on it.
     """
 
     separator: str = "-"
     numeric: bool = False
+    land_parts: int | None = None
     parts: tuple[CodePart, ...]
     pattern: str
     example: str

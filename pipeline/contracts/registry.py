@@ -13,6 +13,7 @@ from pipeline.contracts import audience, codelist, toml
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
 from pipeline.contracts.codelist import Codelist
+from pipeline.contracts.fact import FactContract
 from pipeline.contracts.feed import Feed
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.raster import RasterContract
@@ -28,6 +29,7 @@ class Schemas:
     layers: dict[str, LayerContract]
     feeds: dict[str, Feed]
     rasters: dict[str, RasterContract]
+    facts: dict[str, FactContract]
     codelists: dict[str, Codelist]
     audiences: dict[str, Audience]
 
@@ -72,6 +74,15 @@ class Schemas:
         """Where the SQL of a layer that is a view stands."""
         return self.root / "views" / f"{layer.id}.sql"
 
+    def fact(self, name: str) -> FactContract:
+        """The fact contract called ``name``; SettingsError lists the known ones otherwise."""
+        try:
+            return self.facts[name]
+        except KeyError:
+            raise SettingsError(
+                f"unknown fact {name}", todo=f"Known are: {', '.join(self.facts)}."
+            ) from None
+
     def codes(self, field: Field) -> Codelist | None:
         """The code list of a field as this city uses it, or None."""
         if field.codelist is None:
@@ -83,6 +94,12 @@ class Schemas:
         if field.type == "parcel_code":
             return self.city.parcel_code.pattern
         return field.pattern
+
+    @cached_property
+    def fact_order(self) -> tuple[FactContract, ...]:
+        """Facts so that each comes after those that it builds on."""
+        graph = {fact.id: set(fact.builds_on) for fact in self.facts.values()}
+        return tuple(self.facts[name] for name in TopologicalSorter(graph).static_order())
 
     @cached_property
     def load_order(self) -> tuple[str, ...]:
@@ -99,7 +116,7 @@ class Schemas:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _read_all[Item: (LayerContract, Feed, RasterContract)](
+def _read_all[Item: (LayerContract, Feed, RasterContract, FactContract)](
     folder: Path, model: type[Item]
 ) -> dict[str, Item]:
     items: dict[str, Item] = {}
@@ -150,6 +167,19 @@ def _check_style(schemas: Schemas, layer: LayerContract, where: str) -> None:
             raise ContractError(f"no style class for {', '.join(missing)}", where=where)
 
 
+def _check_facts(schemas: Schemas) -> None:
+    for fact in schemas.facts.values():
+        where = str(schemas.root / "facts" / f"{fact.id}.toml")
+        for layer, names in fact.uses(schemas.facts).items():
+            if layer not in schemas.layers:
+                raise ContractError(f"no layer {layer}", where=where)
+            known = {field.name for field in schemas.layers[layer].fields}
+            if names - known:
+                raise ContractError(
+                    f"{layer} has no field {', '.join(sorted(names - known))}", where=where
+                )
+
+
 def _check_feeds(schemas: Schemas) -> None:
     for feed in schemas.feeds.values():
         where = str(schemas.root / "feeds" / schemas.city.id / f"{feed.id}.toml")
@@ -186,9 +216,11 @@ def load(city: str, root: Path | None = None) -> Schemas:
         layers=_read_all(root / "layers", LayerContract),
         feeds=_read_all(root / "feeds" / city, Feed),
         rasters=_read_all(root / "rasters", RasterContract),
+        facts=_read_all(root / "facts", FactContract),
         codelists=lists,
         audiences=audience.table(root),
     )
     _check_layers(schemas)
     _check_feeds(schemas)
+    _check_facts(schemas)
     return schemas

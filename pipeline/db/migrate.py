@@ -19,7 +19,7 @@ from pipeline.db import queries
 from pipeline.db.city import check_city as check_city
 from pipeline.db.cluster import SUPERUSER, Cluster, roles
 from pipeline.db.engine import Connection, Database, unreachable
-from pipeline.derive import tables, views
+from pipeline.derive import facts, tables, views
 from pipeline.derive.ddl import DIALECT
 from pipeline.errors import ContractError, DatabaseError
 
@@ -47,7 +47,27 @@ def migrate(database: Database, schemas: Schemas) -> None:
     _upgrade(database, schemas)
     with database.connect("owner") as connection:
         _own_city(connection, schemas)
+        _make_facts(connection, schemas)
         _derive(connection, schemas)
+
+
+def _make_facts(connection: Connection, schemas: Schemas) -> None:
+    """Tables of facts: made anew, empty, where the contract has changed; they can be worked out."""
+    named = queries.load("facts")
+    rows = connection.execute(named["known"]).fetchall()
+    known = {str(name): str(digest) for name, digest in rows}
+    wanted = {fact.id: facts.digest(schemas, fact) for fact in schemas.fact_order}
+    stale = [name for name in known.keys() | wanted.keys() if known.get(name) != wanted.get(name)]
+    for name in stale:
+        relation = sql.Identifier(facts.FACTS, name)
+        connection.execute(sql.SQL(named["drop"]).format(table=relation))
+        connection.execute(named["forget"], {"fact": name})
+        if name in wanted:
+            connection.execute(facts.table(schemas.facts[name]))
+            connection.execute(named["enter"], {"fact": name, "digest": wanted[name]})
+    connection.execute(named["grants"])
+    if stale:  # the views over them went with them
+        connection.execute(queries.load("bootstrap")["remember_digest"], [None])
 
 
 def _bootstrap_private(database: Database, schemas: Schemas) -> None:

@@ -48,11 +48,12 @@ CREATE EXTENSION IF NOT EXISTS btree_gist;
 CREATE EXTENSION IF NOT EXISTS pg_trgm
 
 -- name: create_schemas
--- data: layers. history: their former versions. derived: what is computed of them. ops: ledger, findings,
--- quarantine. stage: running loads.
+-- data: layers. history: their former versions. facts: what follows from them. derived: what is computed of them
+-- to be served. ops: ledger, findings, quarantine. stage: running loads.
 CREATE SCHEMA IF NOT EXISTS ops AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS data AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS history AUTHORIZATION makan_owner;
+CREATE SCHEMA IF NOT EXISTS facts AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS derived AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS stage AUTHORIZATION makan_loader
 

@@ -1,0 +1,61 @@
+"""``makan derive`` and ``makan facts``: what the database works out itself, and how fresh it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from pipeline.cli import options
+from pipeline.cli.options import as_json
+from pipeline.db.engine import Database
+from pipeline.joins import derive as joins
+from pipeline.joins.derive import Derived
+from pipeline.settings import Settings
+
+
+@click.command()
+@click.option(
+    "--all", "anew", is_flag=True, help="Work everything out anew, not only what loads touched."
+)
+@as_json
+@click.pass_obj
+def derive(settings: Settings, anew: bool, as_json: bool) -> None:
+    """Work out what follows from the layers: blocks, zones, widening, neighbours, matches.
+
+    Only what loads have touched since is looked at again. `makan load` does this by itself.
+    """
+    console = options.console()
+    found = joins.derive(
+        Database(settings), options.schemas(settings), anew=anew,
+        progress=lambda name: console.print(f"{name} ...", markup=False),
+    )  # fmt: skip
+    if as_json:
+        options.emit([asdict(one) for one in found])
+        return
+    for one in found:
+        options.out(told(one))
+    if not found:
+        options.out("all facts are fresh")
+
+
+@click.command()
+@as_json
+@click.pass_obj
+def facts(settings: Settings, as_json: bool) -> None:
+    """List the facts: whether each is worked out from the layers as they are now."""
+    found = joins.states(Database(settings))
+    if as_json:
+        options.emit([asdict(one) for one in found])
+        return
+    for one in found:
+        rows = f"{one.rows:>9} rows" if one.rows is not None else ""
+        when = f"derived {one.derived[:19]}" if one.derived else ""
+        trouble = f"; {one.trouble}" if one.trouble else ""
+        options.out(f"{one.fact:<22} {one.state:<6} {rows} {when}{trouble}".rstrip())
+
+
+def told(one: Derived) -> str:
+    """What became of a fact, for people."""
+    of = "all subjects" if one.touched is None else f"{one.touched} subjects"
+    return f"{one.fact:<22} {one.rows:>9} rows for {of} ({one.seconds:.1f} s)"

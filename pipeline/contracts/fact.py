@@ -1,0 +1,168 @@
+"""The fact contract: what the database itself works out about the rows of one layer from another.
+
+One file of schemas/facts/ is one fact, one table of the schema ``facts``. Three kinds:
+``overlay``: how much of each subject's area lies in which objects; ``neighbour``: which subjects
+share how long a border; ``match``: which object a subject belongs to, by the first rung of a ladder
+that gives exactly one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from pipeline.contracts.base import Frozen, Identifier, Text
+
+FactKind = Literal["overlay", "neighbour", "match"]
+Form = Literal["plain", "folded", "code", "plate", "address"]
+
+
+class Chosen(Frozen):
+    """Takes only rows whose ``field`` is one of ``values``."""
+
+    field: Identifier
+    values: tuple[str, ...]
+
+
+class Corridor(Frozen):
+    """Objects are lines: each stands for the road that it is the axis of.
+
+    ``width`` is the field with the whole width in metres; where ``left`` and ``right`` are given,
+    the edges lie so far from the axis instead. ``along`` are fields whose equal values make lines
+    one road, so that it has no gaps where they meet.
+    """
+
+    width: Identifier
+    left: Identifier | None = None
+    right: Identifier | None = None
+    along: tuple[Identifier, ...] = ()
+
+
+class Equal(Frozen):
+    """A field of the subject and one of the other layer that say the same, both in ``form``:
+    ``folded`` as for searching, ``code`` a parcel code in any order and padding, ``plate`` and
+    ``address`` by their numbers and words."""
+
+    subject: Identifier
+    other: Identifier
+    form: Form = "plain"
+
+
+class Rung(Frozen):
+    """One rung of a ladder: every condition must hold, ``score`` says how sure that makes us.
+
+    ``equal``: fields that agree; ``also``: of the object itself, where ``via`` leads to it.
+    ``within_m``: the subject's point lies in the other's area, or at
+    most so far from it. ``via``: the other is the subject of that match fact, and its object is
+    meant. ``layer``: another layer than the objects'; then the rung only tells how well the place
+    is known.
+    """
+
+    method: Identifier
+    title: Text
+    score: float
+    equal: tuple[Equal, ...] = ()
+    also: tuple[Equal, ...] = ()
+    within_m: float | None = None
+    via: Identifier | None = None
+    layer: Identifier | None = None
+    quality: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if not self.equal and self.within_m is None:
+            raise ValueError("a rung needs equal or within_m")
+        if self.via and self.layer:
+            raise ValueError("a rung takes via or layer, not both")
+        if self.via and (not self.equal or self.within_m is not None):
+            raise ValueError("via needs equal, and takes no within_m")
+        if self.also and not self.via:
+            raise ValueError("also is for rungs with via")
+        return self
+
+
+class FactContract(Frozen):
+    """One fact. ``min_area_m2`` and ``min_length_m``: less than that is a matter of drawing.
+
+    ``group``: a field of the objects by whose values an overlay closes (editions of a plan lie over
+    each other, and so do censuses). ``closes``: for whom it is told what is in no object, or in
+    several: all subjects, those that some object touches, or none.
+    ``compare``: pairs of fields, of subject and object, whose differences the report tells.
+    """
+
+    id: Identifier
+    title: Text
+    description: Text
+    kind: FactKind
+    subject: Identifier
+    object: Identifier
+    privacy: Literal["P0", "P1"] = "P1"
+    where: Chosen | None = None
+    group: Identifier | None = None
+    corridor: Corridor | None = None
+    closes: Literal["all", "touched", "none"] = "all"
+    min_area_m2: float = 0.01
+    min_length_m: float = 0.05
+    reach_m: float = 0.01
+    rungs: tuple[Rung, ...] = ()
+    compare: tuple[Compare, ...] = ()
+
+    @property
+    def builds_on(self) -> tuple[str, ...]:
+        """Other facts that this one takes rows from."""
+        found = [rung.via for rung in self.rungs if rung.via]
+        return tuple(dict.fromkeys(found))
+
+    def uses(self, facts: Mapping[str, FactContract]) -> dict[str, set[str]]:
+        """The layers this fact derives from, each with the fields it reads there."""
+        found: dict[str, set[str]] = {self.subject: set(), self.object: set()}
+        found[self.object] |= {name for name in (self.group,) if name}
+        if self.where:
+            found[self.object].add(self.where.field)
+        if self.corridor:
+            lane = self.corridor
+            found[self.object] |= {lane.width, *lane.along} | {
+                name for name in (lane.left, lane.right) if name
+            }
+        for rung in self.rungs:
+            other = facts[rung.via].subject if rung.via else rung.layer or self.object
+            found.setdefault(other, set()).update(pair.other for pair in rung.equal)
+            found[self.subject] |= {pair.subject for pair in (*rung.equal, *rung.also)}
+            found[self.object] |= {pair.other for pair in rung.also}
+        return found
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        if (self.kind == "match") != bool(self.rungs):
+            raise ValueError("a match has rungs, and nothing else has")
+        if self.kind == "neighbour" and self.subject != self.object:
+            raise ValueError("neighbours are rows of one layer")
+        if self.kind != "overlay" and (self.corridor or self.group):
+            raise ValueError("corridor and group are for overlays")
+        methods = [rung.method for rung in self.rungs]
+        if len(set(methods)) < len(methods):
+            raise ValueError("a method stands twice")
+        return self
+
+
+class Compare(Frozen):
+    """Two measures of one thing: the subject's and the object's, and what difference is no news.
+
+    ``each`` subject is compared with its object, or the ``sum`` of an object's subjects. ``via``:
+    the object's measure is the largest of the rows that this overlay lays on it. A difference tells
+    nothing up to ``tolerance`` (a share) or ``least`` (in the measure's unit), whichever is larger.
+    """
+
+    id: Identifier
+    title: Text
+    subject: Identifier
+    object: Identifier
+    tolerance: float = 0.0
+    least: float = 0.0
+    how: Literal["each", "sum"] = "each"
+    via: Identifier | None = None
+
+
+FactContract.model_rebuild()

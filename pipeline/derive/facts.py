@@ -1,0 +1,115 @@
+"""The table of a fact: its columns follow from its kind, so that no migration has to make it.
+
+Facts can always be worked out again, so a table whose contract has changed is made anew, empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from pipeline.contracts.base import Text
+from pipeline.contracts.fact import FactContract, FactKind
+from pipeline.contracts.registry import Schemas
+from pipeline.derive.columns import RUN
+
+FACTS = "facts"
+SUBJECT, OBJECT, GROUP, PART = "subject_id", "object_id", "in_group", "part"
+#: How a row of an overlay counts: in an object, in none, or in several (then it is negative, so
+#: that the areas of a subject add up to its area and the shares to 1).
+IN, REST, OVERLAP = "in", "rest", "overlap"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One column of a fact's table: its PostgreSQL type (as in a binary COPY) and meaning."""
+
+    name: str
+    type: str
+    title: Text
+    unit: str | None = None
+    needed: bool = False
+
+
+def _text(en: str, fa: str) -> Text:
+    return Text(en=en, fa=fa)
+
+
+_SUBJECT = Stored(SUBJECT, "int8", _text("Id of the subject", "شناسه عارضه"), needed=True)
+_OBJECT = Stored(OBJECT, "int8", _text("Id of the object, if any", "شناسه عارضه مقابل"))
+_RUN = Stored(
+    RUN,
+    "int8",
+    _text("Latest load of the rows it derives from", "آخرین بارگذاری مبنا"),
+    needed=True,
+)
+COLUMNS: dict[FactKind, tuple[Stored, ...]] = {
+    "overlay": (
+        _SUBJECT,
+        _OBJECT,
+        Stored(PART, "text", _text("In an object, in none, or doubled", "نوع سهم"), needed=True),
+        Stored(GROUP, "text", _text("Group of objects that it closes over", "گروه")),
+        Stored("area_m2", "float8", _text("Area on the grid", "مساحت"), "m2", needed=True),
+        Stored("share", "float8", _text("Share of the subject", "سهم از کل"), needed=True),
+        _RUN,
+    ),
+    "neighbour": (
+        _SUBJECT,
+        Stored(OBJECT, "int8", _text("Id of the neighbour", "شناسه همسایه"), needed=True),
+        Stored("border_m", "float8", _text("Shared border", "مرز مشترک"), "m", needed=True),
+        _RUN,
+    ),
+    "match": (
+        _SUBJECT,
+        _OBJECT,
+        Stored("method", "text", _text("Rung that decided", "روش تطبیق"), needed=True),
+        Stored("quality", "text", _text("Class of quality", "کلاس کیفیت"), needed=True),
+        Stored("score", "float8", _text("How sure, 0 to 1", "اطمینان"), needed=True),
+        Stored("candidates", "int8", _text("Objects that came into question", "تعداد نامزدها"),
+               needed=True),
+        Stored("distance_m", "float8", _text("From the place to the object", "فاصله"), "m"),
+        _RUN,
+    ),
+}  # fmt: skip
+
+
+def digest(schemas: Schemas, fact: FactContract) -> str:
+    """SHA-256 of everything that decides what the fact's rows are."""
+    text = fact.model_dump_json() + repr(COLUMNS[fact.kind]) + str(schemas.city.srid)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def table(fact: FactContract) -> sql.Composed:
+    """``CREATE TABLE facts.<id>`` with its indexes and comments, as statements."""
+    name = sql.Identifier(FACTS, fact.id)
+    columns = [
+        sql.SQL("{} {}{}").format(
+            sql.Identifier(one.name),
+            sql.SQL(one.type),
+            sql.SQL(" NOT NULL" if one.needed else ""),
+        )
+        for one in COLUMNS[fact.kind]
+    ]
+    made: list[sql.Composable] = [
+        sql.SQL("CREATE TABLE {} ({});").format(name, sql.SQL(", ").join(columns)),
+        sql.SQL("COMMENT ON TABLE {} IS {};").format(name, _comment(fact.title)),
+    ]
+    made += [
+        sql.SQL("COMMENT ON COLUMN {} IS {};").format(
+            sql.Identifier(FACTS, fact.id, one.name), _comment(one.title, one.unit)
+        )
+        for one in COLUMNS[fact.kind]
+    ]
+    made += [
+        sql.SQL("CREATE INDEX {} ON {} ({});").format(
+            sql.Identifier(f"ix_{fact.id}_{side}"), name, sql.Identifier(side)
+        )
+        for side in (SUBJECT, OBJECT)
+    ]
+    return sql.Composed(made)
+
+
+def _comment(title: Text, unit: str | None = None) -> sql.Literal:
+    return sql.Literal(f"{title.en}{f' [{unit}]' if unit else ''} | {title.fa}")

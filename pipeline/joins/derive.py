@@ -1,0 +1,192 @@
+"""Derive: keeps the facts fresh, all of one command in one transaction and one snapshot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from pipeline.contracts.fact import FactContract
+from pipeline.contracts.registry import Schemas
+from pipeline.db import queries
+from pipeline.db.engine import Connection, Database
+from pipeline.derive.columns import DATA
+from pipeline.derive.facts import COLUMNS, FACTS
+from pipeline.errors import DatabaseError, MakanError
+from pipeline.joins.side import Ints
+from pipeline.joins.touched import LayerState, Touch, inputs
+from pipeline.joins.work import Work
+
+_MANY = 0.25
+"""From this share of touched subjects on, all are looked at again: whole layers read faster."""
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What became of one fact: ``touched`` subjects (None: all), ``rows`` written."""
+
+    fact: str
+    touched: int | None
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FactState:
+    """How fresh one fact is: never, fresh or stale (layers have moved, or a derivation failed)."""
+
+    fact: str
+    state: str
+    derived: str | None
+    seconds: float | None
+    rows: int | None
+    touched: int | None
+    trouble: str | None
+
+
+def states(database: Database) -> list[FactState]:
+    """Every fact, by name."""
+    with database.connect("loader") as connection:
+        rows = connection.execute(queries.load("facts")["states"]).fetchall()
+    return [FactState(*row) for row in rows]  # type: ignore[arg-type]
+
+
+def derive(
+    database: Database,
+    schemas: Schemas,
+    *,
+    layers: Iterable[str] | None = None,
+    anew: bool = False,
+    progress: Progress | None = None,
+) -> list[Derived]:
+    """Works out the facts that ``layers`` touch (None: every fact), each only as far as loads since
+    have touched it; ``anew``: all of it. Facts that are fresh are left alone.
+
+    Raises MakanError; then nothing has changed but that the facts are marked stale with the reason.
+    """
+    wanted = [
+        fact
+        for fact in schemas.fact_order
+        if layers is None or set(layers) & set(inputs(schemas, fact))
+    ]
+    try:
+        with database.connect("loader") as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            job = _Job(connection, schemas, anew, progress or (lambda _: None))
+            return job.run(wanted)
+    except BaseException as error:
+        _mark(database, wanted, error)
+        raise
+
+
+def _mark(database: Database, facts: list[FactContract], error: BaseException) -> None:
+    """What stands is not wrong silently: the facts say that they are stale and why."""
+    said = str(error) if isinstance(error, MakanError) else type(error).__name__
+    values = {"facts": [fact.id for fact in facts], "trouble": said}
+    try:
+        with database.connect("loader") as connection:
+            connection.execute(queries.load("facts")["trouble"], values)
+    except (MakanError, psycopg.Error):
+        # Without a database the ledger tells the same: its runs are later than the facts' inputs.
+        return
+
+
+@dataclass
+class _Job:
+    connection: Connection
+    schemas: Schemas
+    anew: bool
+    progress: Progress
+
+    def run(self, wanted: list[FactContract]) -> list[Derived]:
+        named = queries.load("facts")
+        # The snapshot begins here: whoever waited would see the layers as they were before.
+        row = self.connection.execute(named["try_lock"]).fetchone()
+        if not row or not row[0]:
+            raise DatabaseError(
+                "facts are being derived by another command", todo="Run `makan derive` after it."
+            )
+        now = {
+            str(layer): LayerState(int(str(run)), int(str(undone)))
+            for layer, run, undone in self.connection.execute(named["layer_states"]).fetchall()
+        }
+        work = Work(self.connection, self.schemas, {})
+        found = []
+        for fact in wanted:
+            done = self._one(fact, now, work)
+            if done:
+                found.append(done)
+        return found
+
+    def _one(self, fact: FactContract, now: dict[str, LayerState], work: Work) -> Derived | None:
+        begun = time.monotonic()
+        ids = self._touched(fact, now)
+        if ids is not None and not len(ids):
+            self._remember(fact, now, begun, 0)
+            return None
+        self.progress(fact.id)
+        columns = work.columns(fact, ids)
+        self._replace(fact, columns, ids)
+        touched = None if ids is None else len(ids)
+        self._remember(fact, now, begun, touched)
+        return Derived(fact.id, touched, len(columns[0]), time.monotonic() - begun)
+
+    def _touched(self, fact: FactContract, now: dict[str, LayerState]) -> Ints | None:
+        if self.anew:
+            return None
+        rows = self.connection.execute(
+            queries.load("facts")["inputs"], {"fact": fact.id}
+        ).fetchall()
+        since = {
+            str(layer): LayerState(int(str(run)), int(str(undone))) for layer, run, undone in rows
+        }
+        ids = Touch(self.connection, self.schemas, fact, since).subjects(now)
+        if ids is None or not len(ids):
+            return ids
+        total = self._query("estimate", {"relation": f"{DATA}.{fact.subject}"})
+        return None if len(ids) > _MANY * max(total, 1) else ids
+
+    def _replace(self, fact: FactContract, columns: list[list[object]], ids: Ints | None) -> None:
+        named = queries.load("facts")
+        table = sql.Identifier(FACTS, fact.id)
+        if ids is None:
+            self.connection.execute(sql.SQL(named["empty"]).format(table=table))
+        else:
+            query = sql.SQL(named["remove"]).format(table=table)
+            self.connection.execute(query, {"ids": ids.tolist()})
+        stored = COLUMNS[fact.kind]
+        names = sql.SQL(", ").join(sql.Identifier(one.name) for one in stored)
+        query = sql.SQL(named["copy"]).format(table=table, columns=names)
+        with self.connection.cursor() as cursor, cursor.copy(query) as copy:
+            copy.set_types([one.type for one in stored])
+            for row in zip(*columns, strict=True):
+                copy.write_row(row)
+        if ids is None:
+            self.connection.execute(named["analyze"], {"fact": fact.id})
+
+    def _remember(
+        self, fact: FactContract, now: dict[str, LayerState], begun: float, touched: int | None
+    ) -> None:
+        named, values = queries.load("facts"), {"fact": fact.id}
+        table = sql.Identifier(FACTS, fact.id)
+        row = self.connection.execute(sql.SQL(named["count"]).format(table=table)).fetchone()
+        rows = int(str(row[0])) if row else 0
+        self.connection.execute(named["clear_inputs"], values)
+        for layer in inputs(self.schemas, fact):
+            state = now.get(layer, LayerState(0, 0))
+            self.connection.execute(
+                named["enter_input"],
+                {**values, "layer": layer, "run": state.run, "undone": state.undone},
+            )
+        seconds = time.monotonic() - begun
+        self.connection.execute(
+            named["derived"], {**values, "seconds": seconds, "touched": touched, "rows": rows}
+        )
+
+    def _query(self, name: str, values: dict[str, object]) -> int:
+        row = self.connection.execute(queries.load("facts")[name], values).fetchone()
+        return int(str(row[0])) if row else 0

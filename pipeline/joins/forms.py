@@ -1,0 +1,106 @@
+"""Forms: the ways in which two offices write the same code, plate or address.
+
+Each gives keys that are equal where the same is meant. What may be meant in more than one way (a
+code that may have been turned round) gives several keys: the ladder decides only where all that are
+known lead to one object.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import text
+from pipeline.contracts.city import City, ParcelCode
+from pipeline.contracts.fact import Form
+
+_NULL = pa.scalar(None, pa.string())
+_NUMBERS = r"\d+"
+_WORD_BREAKS = "[\u200c_.,;:()/\\\\#\u060c\u061b-]+"
+
+
+def keys(values: pa.Array, form: Form, city: City) -> list[pa.Array]:
+    """The key that ``values`` surely mean, and after it those that they may mean too."""
+    shown = text.ascii_digits(text.display(values.cast(pa.string())))
+    if form == "plain":
+        return [shown]
+    if form == "folded":
+        return [_folded(shown)]
+    if form == "code":
+        return _codes(shown, city.parcel_code)
+    if form == "plate":
+        return _plates(shown)
+    return [_address(shown)]
+
+
+def _folded(shown: pa.Array) -> pa.Array:
+    """As people search: no case, no ZWNJ, single blanks."""
+    lower = pc.utf8_lower(pc.replace_substring(shown, "\u200c", " "))
+    return _nothing(pc.utf8_trim_whitespace(pc.replace_substring_regex(lower, " +", " ")))
+
+
+def _address(shown: pa.Array) -> pa.Array:
+    """The words of an address, without its punctuation."""
+    return _folded(pc.replace_substring_regex(shown, _WORD_BREAKS, " "))
+
+
+def _codes(shown: pa.Array, rule: ParcelCode) -> list[pa.Array]:
+    """Parcel codes with every part and no padding: as written, and turned round.
+
+    Where the code has parts for what stands on the land, the land is meant as well.
+    """
+    plain = _tidy_code(shown, rule)
+    turned = _turned(plain, rule)
+    found = [plain, turned]
+    if rule.numeric:
+        found = [text.numeric_code(one, len(rule.parts), rule.separator) for one in found]
+    if rule.land_parts:
+        found += [_land(one, rule) for one in found]
+    return found
+
+
+def _tidy_code(shown: pa.Array, rule: ParcelCode) -> pa.Array:
+    between = re.escape(rule.separator)
+    bare = pc.utf8_upper(pc.replace_substring(shown, " ", ""))
+    bare = pc.replace_substring_regex(bare, "[/_\u2010-\u2015\u2212]", rule.separator)
+    return _nothing(pc.replace_substring_regex(bare, rf"(^|{between})0+([0-9])", r"\1\2"))
+
+
+def _turned(codes: pa.Array, rule: ParcelCode) -> pa.Array:
+    """The parts in the other order, as programs leave them that write from right to left."""
+    parts = pc.split_pattern(codes, rule.separator, reverse=False)
+    return pa.array(
+        [None if one is None else rule.separator.join(reversed(one)) for one in parts.to_pylist()],
+        type=pa.string(),
+    )
+
+
+def _land(codes: pa.Array, rule: ParcelCode) -> pa.Array:
+    """The code of the land: the parts of what stands on it are 0."""
+    between, part = re.escape(rule.separator), r"[0-9]+"
+    land, above = rule.land_parts or 0, len(rule.parts) - (rule.land_parts or 0)
+    whole = rf"^({part}(?:{between}{part}){{{land - 1}}})(?:{between}{part}){{{above}}}$"
+    fits = pc.match_substring_regex(codes, whole)
+    bare = pc.replace_substring_regex(codes, whole, r"\1" + f"{rule.separator}0" * above)
+    return pc.if_else(fits, bare, _NULL)
+
+
+def _plates(shown: pa.Array) -> list[pa.Array]:
+    """The numbers of a registration plate: main, sub, section; the first two in either order."""
+    numbers = [None if one is None else _numbers(one) for one in shown.to_pylist()]
+    plain = [None if not one else "/".join(one) for one in numbers]
+    turned = [
+        None if not one or len(one) < 2 else "/".join([one[1], one[0], *one[2:]]) for one in numbers
+    ]
+    return [pa.array(plain, type=pa.string()), pa.array(turned, type=pa.string())]
+
+
+def _numbers(written: str) -> list[str]:
+    return [found.lstrip("0") or "0" for found in re.findall(_NUMBERS, written)]
+
+
+def _nothing(values: pa.Array) -> pa.Array:
+    """Empty texts say nothing."""
+    return pc.if_else(pc.equal(pc.binary_length(values), 0), _NULL, values)

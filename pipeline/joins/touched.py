@@ -1,0 +1,171 @@
+"""Touched: which subjects of a fact must be looked at again after loads of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from psycopg import sql
+
+from pipeline.contracts.fact import FactContract, Rung
+from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.registry import Schemas
+from pipeline.db import queries
+from pipeline.db.engine import Connection
+from pipeline.derive.columns import DATA, GEOMETRY, HISTORY
+from pipeline.derive.facts import FACTS
+from pipeline.joins.side import Ints
+
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """How far a layer is: the latest load that changed it, and how many of its loads are undone."""
+
+    run: int
+    undone: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """Ids of a layer's rows that loads have brought or changed (``now``), and of those that they
+    have replaced or removed (``before``)."""
+
+    now: Ints
+    before: Ints
+
+    @property
+    def ids(self) -> Ints:
+        """All of them."""
+        return np.union1d(self.now, self.before)
+
+
+def inputs(schemas: Schemas, fact: FactContract) -> tuple[str, ...]:
+    """The layers that a fact derives from, with those behind facts that it builds on."""
+    found = dict.fromkeys(fact.uses(schemas.facts))
+    for name in fact.builds_on:
+        found |= dict.fromkeys(inputs(schemas, schemas.facts[name]))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Touch:
+    """Looks for touched subjects of one fact since ``since`` (layer: state when last derived)."""
+
+    connection: Connection
+    schemas: Schemas
+    fact: FactContract
+    since: dict[str, LayerState]
+
+    def subjects(self, now: dict[str, LayerState]) -> Ints | None:
+        """Ids of the subjects to look at again, None for all: never derived, a load undone."""
+        layers = inputs(self.schemas, self.fact)
+        if not self.since or any(name not in self.since for name in layers):
+            return None
+        still = LayerState(0, 0)
+        if any(self.since[name].undone != now.get(name, still).undone for name in layers):
+            return None
+        moved = [name for name in layers if self.since[name].run != now.get(name, still).run]
+        found = _NONE
+        for name in moved:
+            found = np.union1d(found, self._by(name))
+        return found
+
+    def _by(self, layer: str) -> Ints:
+        """Subjects that changes of ``layer`` touch."""
+        fact = self.fact
+        change = self.change(layer)
+        found = _NONE
+        if layer == fact.subject:
+            found = change.ids
+        if layer == fact.object:
+            found = np.union1d(found, self._by_objects(change))
+        return np.union1d(found, self._by_others(layer))
+
+    def change(self, layer: str) -> Change:
+        """What loads have done to ``layer`` since."""
+        values = {"run": self.since[layer].run}
+        parts = {"layer": sql.Identifier(DATA, layer), "history": sql.Identifier(HISTORY, layer)}
+        return Change(self._ids("changed", parts, values), self._ids("ended", parts, values))
+
+    def _by_objects(self, change: Change) -> Ints:
+        fact = self.fact
+        table = {"table": sql.Identifier(FACTS, fact.id)}
+        found = self._ids("subjects_of", table, {"ids": change.ids.tolist()})
+        if fact.kind != "match":
+            return np.union1d(
+                found, self._near(fact.subject, fact.object, change.now, self._reach())
+            )
+        for place, rung in enumerate(fact.rungs):
+            found = np.union1d(found, self._by_rung(place, rung, change))
+        return np.union1d(found, self._undecided(len(fact.rungs)))
+
+    def _by_rung(self, place: int, rung: Rung, change: Change) -> Ints:
+        """Subjects that the rung may now lead to a changed object."""
+        fact = self.fact
+        if rung.via or rung.layer:
+            return _NONE
+        if not rung.equal:
+            reach = (rung.within_m or 0.0) / self.schemas.city.metres_per_unit
+            return self._near(fact.subject, fact.object, change.now, reach)
+        first = rung.equal[0]
+        if first.form != "plain":
+            return self._undecided(place)
+        parts = {
+            "subjects": sql.Identifier(DATA, fact.subject),
+            "layer": sql.Identifier(DATA, fact.object),
+            "left": sql.Identifier(first.subject),
+            "right": sql.Identifier(first.other),
+        }
+        return self._ids("equal_to", parts, {"ids": change.now.tolist()})
+
+    def _by_others(self, layer: str) -> Ints:
+        """Subjects that no rung before the first that asks this layer has decided."""
+        for place, rung in enumerate(self.fact.rungs):
+            behind = inputs(self.schemas, self.schemas.facts[rung.via]) if rung.via else ()
+            if layer == rung.layer or layer in behind:
+                return self._undecided(place)
+        return _NONE
+
+    def _undecided(self, place: int) -> Ints:
+        methods = [rung.method for rung in self.fact.rungs[:place]]
+        parts = {"table": sql.Identifier(FACTS, self.fact.id)}
+        return self._ids("undecided", parts, {"methods": methods})
+
+    def _near(self, layer: str, other: str, ids: Ints, reach: float) -> Ints:
+        if not self._drawn(layer) or not self._drawn(other):
+            return _NONE
+        parts = {
+            "layer": sql.Identifier(DATA, layer),
+            "other": sql.Identifier(DATA, other),
+            "geom": sql.Identifier(GEOMETRY),
+        }
+        return self._ids("near_ids", parts, {"ids": ids.tolist(), "reach": reach})
+
+    def _drawn(self, layer: str) -> bool:
+        found: LayerContract = self.schemas.layer(layer)
+        return found.geometry is not None
+
+    def _reach(self) -> float:
+        """How far (units of the CRS) an object can reach beyond its box."""
+        return reach(self.schemas, self.fact)
+
+    def _ids(
+        self, name: str, parts: dict[str, sql.Identifier], values: Mapping[str, object]
+    ) -> Ints:
+        query = sql.SQL(queries.load("facts")[name]).format(**parts)
+        rows = self.connection.cursor(binary=True).execute(query, values).fetchall()
+        return np.array([row[0] for row in rows], dtype=np.int64)
+
+
+def reach(schemas: Schemas, fact: FactContract) -> float:
+    """How far (units of the CRS) what an object stands for can reach beyond its box."""
+    if fact.corridor is None:
+        return fact.reach_m / schemas.city.metres_per_unit
+    widest = schemas.layer(fact.object).field(fact.corridor.width).max
+    if widest is None:
+        raise ValueError(f"{fact.corridor.width} needs a max, so that a road's reach is known")
+    # A mitre of two edges at a right angle reaches 1.42 times as far as the edges.
+    return widest / schemas.city.metres_per_unit

@@ -1,0 +1,148 @@
+"""Work: one fact worked out over the subjects that are asked for, as columns of its table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+
+from pipeline.contracts.fact import FactContract
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Connection
+from pipeline.derive.facts import IN, OVERLAP, REST
+from pipeline.joins import match
+from pipeline.joins.corridor import corridors
+from pipeline.joins.neighbours import borders
+from pipeline.joins.overlay import Overlay
+from pipeline.joins.side import Ints, Reader, Side
+from pipeline.joins.touched import reach
+
+Columns = list[list[Any]]
+_PARTS = np.array([IN, REST, OVERLAP], dtype=object)
+
+
+@dataclass
+class Work:
+    """Works out facts within one transaction; ``read`` keeps whole layers for the next fact."""
+
+    connection: Connection
+    schemas: Schemas
+    read: dict[str, Side]
+
+    def columns(self, fact: FactContract, ids: Ints | None) -> Columns:
+        """The fact's rows for the subjects ``ids`` (None: all), column by column as stored."""
+        if fact.kind == "overlay":
+            return self._overlay(fact, ids)
+        if fact.kind == "neighbour":
+            return self._neighbours(fact, ids)
+        return self._match(fact, ids)
+
+    def _overlay(self, fact: FactContract, ids: Ints | None) -> Columns:
+        subjects, objects = self._subjects(fact, ids), self._objects(fact, ids)
+        if fact.corridor:
+            metres = self.schemas.city.metres_per_unit
+            objects = _drawn_as(objects, corridors(objects, fact.corridor, metres))
+        subjects, objects = _with_shape(subjects), _with_shape(objects)
+        names, group = self._groups(fact, objects)
+        if not len(subjects) or not names:
+            return _empty(7)
+        square = self.schemas.city.metres_per_unit**2
+        found = Overlay(square, fact.min_area_m2, fact.closes).run(
+            subjects.shapes, objects.shapes, group, len(names)
+        )
+        whole = shapely.area(subjects.shapes)[found.subject] * square
+        inside = found.object >= 0
+        other = np.full(len(inside), None, dtype=object)
+        other[inside] = objects.ids[found.object[inside]]
+        run = subjects.runs[found.subject]
+        run[inside] = np.maximum(run[inside], objects.runs[found.object[inside]])
+        named = np.array(names, dtype=object)[found.group]
+        return [
+            subjects.ids[found.subject].tolist(), other.tolist(), _PARTS[found.kind].tolist(),
+            named.tolist(), found.area.tolist(), (found.area / whole).tolist(), run.tolist(),
+        ]  # fmt: skip
+
+    def _groups(self, fact: FactContract, objects: Side) -> tuple[list[str | None], Ints]:
+        """The names of all groups of the layer, and the group of each object."""
+        if fact.group is None:
+            there = len(objects) or self._reader(fact).any()
+            return ([None] if there else []), np.zeros(len(objects), dtype=np.int64)
+        names = self._reader(fact).groups(fact.group)
+        place = {name: at for at, name in enumerate(names)}
+        said = objects.columns[fact.group].to_pylist()
+        return list(names), np.array([place[str(one)] for one in said], dtype=np.int64)
+
+    def _neighbours(self, fact: FactContract, ids: Ints | None) -> Columns:
+        metres = self.schemas.city.metres_per_unit
+        if ids is None:
+            subjects = others = _with_shape(self._whole(fact.subject))
+        else:
+            layer = self.schemas.layer(fact.subject)
+            subjects = _with_shape(self._subjects(fact, ids))
+            others = _with_shape(
+                self._reader(fact).near(layer, subjects.ids, reach(self.schemas, fact))
+            )
+        found = borders(
+            subjects.shapes, others.shapes, others.place_of(subjects.ids),
+            metres=metres, least_m=fact.min_length_m, reach_m=fact.reach_m,
+        )  # fmt: skip
+        run = np.maximum(subjects.runs[found.subject], others.runs[found.object])
+        return [
+            subjects.ids[found.subject].tolist(), others.ids[found.object].tolist(),
+            found.length.tolist(), run.tolist(),
+        ]  # fmt: skip
+
+    def _match(self, fact: FactContract, ids: Ints | None) -> Columns:
+        names = tuple(sorted(fact.uses(self.schemas.facts)[fact.subject]))
+        reader = Reader(self.connection, self.schemas.layer(fact.subject), names)
+        subjects = reader.all() if ids is None else reader.some(ids)
+        matcher = match.Matcher(self.connection, self.schemas, fact, subjects, ids is None)
+        state, run = matcher.run()
+        methods, classes, scores = match.told(fact, state)
+        far = state.distance * self.schemas.city.metres_per_unit
+        return [
+            subjects.ids.tolist(), [one if one >= 0 else None for one in state.object.tolist()],
+            methods, classes, scores, state.candidates.tolist(),
+            [None if np.isnan(one) else one for one in far.tolist()], run.tolist(),
+        ]  # fmt: skip
+
+    def _subjects(self, fact: FactContract, ids: Ints | None) -> Side:
+        if ids is None:
+            return self._whole(fact.subject)
+        return Reader(self.connection, self.schemas.layer(fact.subject)).some(ids)
+
+    def _objects(self, fact: FactContract, ids: Ints | None) -> Side:
+        if ids is not None:
+            subject = self.schemas.layer(fact.subject)
+            return self._reader(fact).near(subject, ids, reach(self.schemas, fact))
+        plain = not fact.group and not fact.corridor and not fact.where
+        return self._whole(fact.object) if plain else self._reader(fact).all()
+
+    def _whole(self, layer: str) -> Side:
+        if layer not in self.read:
+            self.read[layer] = Reader(self.connection, self.schemas.layer(layer)).all()
+        return self.read[layer]
+
+    def _reader(self, fact: FactContract) -> Reader:
+        lane = fact.corridor
+        used = {fact.group} if fact.group else set()
+        if lane:
+            used |= {lane.width, *lane.along}
+            used |= {name for name in (lane.left, lane.right) if name}
+        layer = self.schemas.layer(fact.object)
+        return Reader(self.connection, layer, tuple(sorted(used)), fact.where)
+
+
+def _with_shape(side: Side) -> Side:
+    drawn = ~shapely.is_missing(side.shapes)
+    return side if drawn.all() else side.take(drawn)
+
+
+def _drawn_as(side: Side, shapes: np.ndarray) -> Side:
+    return Side(side.ids, side.runs, shapes, side.columns)
+
+
+def _empty(width: int) -> Columns:
+    return [[] for _ in range(width)]

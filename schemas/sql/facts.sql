@@ -1,0 +1,138 @@
+-- name: known
+-- Facts that have a table, and what it was made from.
+SELECT id, contract_sha256 FROM ops.fact
+
+-- name: drop
+-- A fact's table goes, with the views over it; both can be made again.
+DROP TABLE IF EXISTS {table} CASCADE
+
+-- name: forget
+-- Nothing is known of the fact any more.
+DELETE FROM ops.fact WHERE id = %(fact)s
+
+-- name: enter
+-- The fact has a table, and was never worked out.
+INSERT INTO ops.fact (id, contract_sha256) VALUES (%(fact)s, %(digest)s)
+
+-- name: grants
+-- The loader keeps facts fresh; the reader sees none of them here.
+GRANT USAGE ON SCHEMA facts TO makan_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA facts TO makan_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ops.fact, ops.fact_input TO makan_loader;
+GRANT SELECT ON ops.layer_state, ops.fact_state TO makan_loader;
+GRANT EXECUTE ON FUNCTION ops.analyze_fact(text) TO makan_loader
+
+-- name: states
+-- Every fact, and whether it is worked out from the layers as they are now.
+SELECT id, state, derived::text, seconds, rows, touched, trouble FROM ops.fact_state ORDER BY id
+
+-- name: try_lock
+-- Whether nobody else is deriving.
+SELECT pg_try_advisory_xact_lock(hashtextextended('makan derive', 0))
+
+-- name: layer_states
+-- How far every layer is.
+SELECT layer, run_id, undone FROM ops.layer_state
+
+-- name: inputs
+-- How far each layer was known when the fact was worked out.
+SELECT layer, run_id, undone FROM ops.fact_input WHERE fact = %(fact)s
+
+-- name: derived
+-- The fact is worked out.
+UPDATE ops.fact SET derived = now(), seconds = %(seconds)s, touched = %(touched)s, trouble = NULL,
+    rows = %(rows)s
+WHERE id = %(fact)s
+
+-- name: clear_inputs
+-- What the fact was worked out from before.
+DELETE FROM ops.fact_input WHERE fact = %(fact)s
+
+-- name: enter_input
+-- How far a layer was known.
+INSERT INTO ops.fact_input (fact, layer, run_id, undone) VALUES (%(fact)s, %(layer)s, %(run)s, %(undone)s)
+
+-- name: trouble
+-- The derivation failed: what stands is of the one before, and says so.
+UPDATE ops.fact SET trouble = %(trouble)s WHERE id = ANY(%(facts)s)
+
+-- name: count
+-- How many rows the fact has.
+SELECT count(*) FROM {table}
+
+-- name: estimate
+-- How many rows a layer has, as the latest statistics know it.
+SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %(relation)s::regclass
+
+-- name: any
+-- Whether a layer has any row that takes part.
+SELECT EXISTS (SELECT FROM {layer} t WHERE {where})
+
+-- name: everything
+-- All rows of a layer that take part.
+SELECT t.id, t.run_id{columns} FROM {layer} t WHERE {where}
+
+-- name: some
+-- The rows of a layer with these ids.
+SELECT t.id, t.run_id{columns} FROM {layer} t WHERE t.id = ANY(%(ids)s) AND {where}
+
+-- name: near
+-- The rows of a layer whose box meets that of one of these rows of another.
+SELECT t.id, t.run_id{columns} FROM {layer} t WHERE {where} AND t.id IN (
+    SELECT n.id FROM {other} o JOIN {layer} n ON n.{geom} && ST_Expand(o.{geom}, %(reach)s) WHERE o.id = ANY(%(ids)s)
+)
+
+-- name: near_ids
+-- Ids of the rows of a layer whose box meets that of one of these rows of another.
+SELECT DISTINCT n.id FROM {other} o JOIN {layer} n ON n.{geom} && ST_Expand(o.{geom}, %(reach)s) WHERE o.id = ANY(%(ids)s)
+
+-- name: groups
+-- The groups that objects fall into.
+SELECT DISTINCT {group}::text FROM {layer} t WHERE {where} ORDER BY 1
+
+-- name: changed
+-- Rows of a layer that loads have brought or changed since a run.
+SELECT id FROM {layer} WHERE run_id > %(run)s
+
+-- name: ended
+-- Rows of a layer that loads have replaced or removed since a run.
+SELECT DISTINCT id FROM {history} WHERE ended_by > %(run)s
+
+-- name: subjects_of
+-- Subjects of a fact that hang on these objects.
+SELECT DISTINCT subject_id FROM {table} WHERE object_id = ANY(%(ids)s)
+
+-- name: undecided
+-- Subjects of a match that no rung before this one has decided.
+SELECT subject_id FROM {table} WHERE NOT method = ANY(%(methods)s)
+
+-- name: equal_to
+-- Subjects whose field says what one of these rows of another layer says.
+SELECT s.id FROM {subjects} s JOIN {layer} t ON s.{left} = t.{right} WHERE t.id = ANY(%(ids)s)
+
+-- name: said_by
+-- Rows of a layer that say one of these texts.
+SELECT t.id, t.run_id{columns} FROM {layer} t WHERE t.{right} = ANY(%(texts)s)
+
+-- name: remove
+-- What was known of these subjects.
+DELETE FROM {table} WHERE subject_id = ANY(%(ids)s)
+
+-- name: empty
+-- All of it is worked out again.
+TRUNCATE {table}
+
+-- name: copy
+-- Rows of a fact.
+COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)
+
+-- name: analyze
+-- Statistics, without which the planner knows nothing of what was just written.
+SELECT ops.analyze_fact(%(fact)s)
+
+-- name: leads
+-- Subjects of another fact with what they say, and the object that it leads each to.
+SELECT t.id, greatest(t.run_id, f.run_id), f.object_id{columns}
+FROM {layer} t JOIN {table} f ON f.subject_id = t.id
+WHERE f.object_id IS NOT NULL AND {main} AND {chosen}
+ORDER BY t.id

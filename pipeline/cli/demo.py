@@ -39,7 +39,7 @@ def demo(context: click.Context, parcels: int, seed: int, dirt: float) -> None:
 def _load(context: click.Context, folder: Path) -> None:
     """Loads what the sample city brings; planted faults end in quarantine, as they should."""
     try:
-        context.invoke(load.load, feed=None, paths=(), folder=folder, as_json=False)
+        context.invoke(load.load, feed=None, paths=(), folder=folder, derived=True, as_json=False)
     except click.exceptions.Exit as ended:
         if ended.exit_code != 1:
             raise

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from pipeline.cli import options
+from pipeline.cli.derive import keep_fresh
 from pipeline.cli.options import as_json
 from pipeline.db import ledger
 from pipeline.db.engine import Database
@@ -25,6 +26,7 @@ _SHOWN = 50
 def undo(settings: Settings, run: int, as_json: bool) -> None:
     """Bring the layer of RUN back to what it was before that load; in seconds, in one piece."""
     done = versions.undo(Database(settings), options.schemas(settings), run)
+    keep_fresh(settings, {done.layer}, first=False)
     if as_json:
         options.emit(asdict(done))
         return

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from pipeline.cli import options
+from pipeline.cli.derive import keep_fresh
 from pipeline.cli.options import as_json
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
@@ -37,6 +38,9 @@ _FILES = click.Path(path_type=Path)
 @click.option(
     "--all", "folder", type=_FILES, help="Load every file of this folder that a feed matches."
 )
+@click.option(
+    "--derive/--no-derive", "derived", default=True, help="Keep the facts fresh that this touches."
+)
 @as_json
 @click.pass_obj
 def load(
@@ -44,6 +48,7 @@ def load(
     feed: str | None,
     paths: tuple[Path, ...],
     folder: Path | None,
+    derived: bool,
     as_json: bool,
 ) -> None:
     """Load FILES of a FEED: read, map, clean, check, stage, merge; wholly or not at all."""
@@ -68,6 +73,9 @@ def load(
             outcomes.append(outcome)
             if not as_json:
                 bar.print(outcome)
+    changed = {one.layer for one in outcomes if one.status == "done"}
+    if changed and derived:
+        keep_fresh(settings, changed, first=folder is not None)
     _end(outcomes, as_json=as_json, refused=refused)
 
 

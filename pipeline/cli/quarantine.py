@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli import options
+from pipeline.cli.derive import keep_fresh
 from pipeline.cli.options import as_json
 from pipeline.db.engine import Database
 from pipeline.report import export
@@ -52,6 +53,7 @@ def resubmit(settings: Settings, number: int, file: Path, as_json: bool) -> None
     done = returned.resubmit(
         Database(settings), options.schemas(settings), number, file, progress=lambda *_: None
     )
+    keep_fresh(settings, {done.outcome.layer}, first=False)
     if as_json:
         counts = [
             {"code": code, "field": field, "rows": rows}

@@ -13,6 +13,7 @@ from pipeline import paths
 from pipeline.cli import options
 from pipeline.contracts.audience import Audiences
 from pipeline.contracts.city import City
+from pipeline.contracts.fact import FactContract
 from pipeline.contracts.feed import Feed
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.raster import RasterContract
@@ -27,6 +28,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "feed": Feed,
     "city": City,
     "raster": RasterContract,
+    "fact": FactContract,
     "audiences": Audiences,
 }
 _CLI_HEAD = "# Commands\n\nMade by `makan schema generate` from the commands' own help.\n"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline.contracts.fact import FactContract
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
+from pipeline.derive import facts
 from pipeline.findings import Catalog
 
 _HEAD = """\
@@ -18,10 +20,36 @@ audience sees which class stands in `schemas/audiences.toml`; P3 is shown to nob
 """
 
 
+_FACTS_HEAD = """\
+# Facts
+
+What the database works out itself (`schemas/facts/*.toml`), in the schema `facts`; `makan facts`
+tells how fresh each is. Subjects and objects are rows of layers by their `id`.
+"""
+
+
+def _fact(fact: FactContract) -> Iterator[str]:
+    yield f"## facts.{fact.id}: {fact.title.en} | {fact.title.fa}\n"
+    yield f"{fact.description.en}  \n{fact.description.fa}\n"
+    yield f"{fact.kind} of `{fact.subject}` with `{fact.object}`.\n"
+    yield "| column | type | unit | must | meaning | معنی |"
+    yield "|---|---|---|---|---|---|"
+    for one in facts.COLUMNS[fact.kind]:
+        must = "yes" if one.needed else ""
+        cells = (f"`{one.name}`", one.type, one.unit or "", must, one.title.en, one.title.fa)
+        yield f"| {' | '.join(cells)} |"
+    for rung in fact.rungs:
+        kind = f" (`{rung.quality}`)" if rung.quality else ""
+        yield f"\nRung `{rung.method}`{kind}, {rung.score:g}: {rung.title.en} | {rung.title.fa}"
+    yield ""
+
+
 def markdown(schemas: Schemas) -> str:
     """The whole dictionary as Markdown, layers in load order."""
     pieces = [_HEAD]
     pieces += ["\n".join(_layer(schemas, schemas.layers[name])) for name in schemas.load_order]
+    pieces.append(_FACTS_HEAD)
+    pieces += ["\n".join(_fact(fact)) for fact in schemas.facts.values()]
     return "\n".join(pieces)
 
 

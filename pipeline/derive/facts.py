@@ -13,9 +13,11 @@ from psycopg import sql
 from pipeline.contracts.base import Text
 from pipeline.contracts.fact import FactContract, FactKind
 from pipeline.contracts.registry import Schemas
-from pipeline.derive.columns import RUN
+from pipeline.derive.columns import ID, RUN
 
 FACTS = "facts"
+# A row's id lasts until the fact is worked out again for its subject: enough for paging and tiles.
+_ID = "{} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
 SUBJECT, OBJECT, GROUP, PART = "subject_id", "object_id", "in_group", "part"
 #: How a row of an overlay counts: in an object, in none, or in several (then it is negative, so
 #: that the areas of a subject add up to its area and the shares to 1).
@@ -77,7 +79,7 @@ COLUMNS: dict[FactKind, tuple[Stored, ...]] = {
 
 def digest(schemas: Schemas, fact: FactContract) -> str:
     """SHA-256 of everything that decides what the fact's rows are."""
-    text = fact.model_dump_json() + repr(COLUMNS[fact.kind]) + str(schemas.city.srid)
+    text = fact.model_dump_json() + _ID + repr(COLUMNS[fact.kind]) + str(schemas.city.srid)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -92,6 +94,7 @@ def table(fact: FactContract) -> sql.Composed:
         )
         for one in COLUMNS[fact.kind]
     ]
+    columns.insert(0, sql.SQL(_ID).format(sql.Identifier(ID)))
     made: list[sql.Composable] = [
         sql.SQL("CREATE TABLE {} ({});").format(name, sql.SQL(", ").join(columns)),
         sql.SQL("COMMENT ON TABLE {} IS {};").format(name, _comment(fact.title)),

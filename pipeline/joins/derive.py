@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from pipeline import __version__
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
@@ -61,10 +63,12 @@ def derive(
     *,
     layers: Iterable[str] | None = None,
     anew: bool = False,
+    first: bool = True,
     progress: Progress | None = None,
 ) -> list[Derived]:
     """Works out the facts that ``layers`` touch (None: every fact), each only as far as loads since
-    have touched it; ``anew``: all of it. Facts that are fresh are left alone.
+    have touched it; ``anew``: all of it. Facts that are fresh are left alone; unless ``first``, so
+    are those that were never worked out.
 
     Raises MakanError; then nothing has changed but that the facts are marked stale with the reason.
     """
@@ -77,7 +81,7 @@ def derive(
         with database.connect("loader") as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             job = _Job(connection, schemas, anew, progress or (lambda _: None))
-            return job.run(wanted)
+            return job.run(wanted, first=first)
     except BaseException as error:
         _mark(database, wanted, error)
         raise
@@ -102,7 +106,8 @@ class _Job:
     anew: bool
     progress: Progress
 
-    def run(self, wanted: list[FactContract]) -> list[Derived]:
+    def run(self, wanted: list[FactContract], *, first: bool) -> list[Derived]:
+        """Works out what is touched of ``wanted``; one line of the ledger tells of all."""
         named = queries.load("facts")
         # The snapshot begins here: whoever waited would see the layers as they were before.
         row = self.connection.execute(named["try_lock"]).fetchone()
@@ -114,12 +119,19 @@ class _Job:
             str(layer): LayerState(int(str(run)), int(str(undone)))
             for layer, run, undone in self.connection.execute(named["layer_states"]).fetchall()
         }
+        rows = self.connection.execute(named["never"]).fetchall()
+        never = set() if first else {str(row[0]) for row in rows}
         work = Work(self.connection, self.schemas, {})
-        found = []
-        for fact in wanted:
-            done = self._one(fact, now, work)
-            if done:
-                found.append(done)
+        chosen = [fact for fact in wanted if fact.id not in never]
+        found = [done for fact in chosen if (done := self._one(fact, now, work))]
+        if found:
+            values = {
+                "rows": sum(one.rows for one in found),
+                "code": __version__,
+                "facts": ", ".join(one.fact for one in found),
+                "who": getpass.getuser(),
+            }
+            self.connection.execute(named["ledger"], values)
         return found
 
     def _one(self, fact: FactContract, now: dict[str, LayerState], work: Work) -> Derived | None:

@@ -40,6 +40,8 @@ class Work:
         return self._match(fact, ids)
 
     def _overlay(self, fact: FactContract, ids: Ints | None) -> Columns:
+        if not self._reader(fact).any():
+            return _empty(7)
         subjects, objects = self._subjects(fact, ids), self._objects(fact, ids)
         if fact.corridor:
             metres = self.schemas.city.metres_per_unit
@@ -67,8 +69,7 @@ class Work:
     def _groups(self, fact: FactContract, objects: Side) -> tuple[list[str | None], Ints]:
         """The names of all groups of the layer, and the group of each object."""
         if fact.group is None:
-            there = len(objects) or self._reader(fact).any()
-            return ([None] if there else []), np.zeros(len(objects), dtype=np.int64)
+            return [None], np.zeros(len(objects), dtype=np.int64)
         names = self._reader(fact).groups(fact.group)
         place = {name: at for at, name in enumerate(names)}
         said = objects.columns[fact.group].to_pylist()

@@ -34,6 +34,19 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('makan derive', 0))
 -- How far every layer is.
 SELECT layer, run_id, undone FROM ops.layer_state
 
+-- name: never
+-- Facts that were never worked out.
+SELECT id FROM ops.fact WHERE derived IS NULL
+
+-- name: ledger
+-- A derivation is a run: servers see by it that what is shown of facts has changed.
+INSERT INTO ops.run (
+    kind, layer, status, file, file_sha256, file_bytes, contract_sha256, code_version, who, finished,
+    arrived, inserted, message
+) VALUES (
+    'derive', 'facts', 'done', '', '', 0, '', %(code)s, %(who)s, clock_timestamp(), %(rows)s, %(rows)s, %(facts)s
+)
+
 -- name: inputs
 -- How far each layer was known when the fact was worked out.
 SELECT layer, run_id, undone FROM ops.fact_input WHERE fact = %(fact)s

@@ -22,10 +22,11 @@ def feed() -> None:
 @click.option("--layer", required=True, help="The layer the file is for.")
 @click.option("--id", "name", help="The feed's id; made of the file's name otherwise.")
 @click.option("--sheet", help="The layer or sheet inside the file; the first otherwise.")
+@click.option("--member", help="The file inside an archive that holds several (a pattern).")
 @click.option("--write", is_flag=True, help="Write it to schemas/feeds/<city>/ as well.")
 @click.pass_obj
 def draft_command(
-    settings: Settings, path: Path, layer: str, name: str | None, sheet: str | None, write: bool
+    settings: Settings, /, path: Path, layer: str, write: bool, **named: str | None
 ) -> None:
     """Look at FILE and print a feed as TOML: read it, finish it, then run `makan check`.
 
@@ -33,7 +34,7 @@ def draft_command(
     comments; what is not sure is commented out.
     """
     schemas = options.schemas(settings)
-    drafted = draft(path, layer, schemas, name=name, sheet=sheet)
+    drafted = draft(path, layer, schemas, **named)
     options.out(drafted.toml.rstrip("\n"))
     if write:
         written = _write(drafted, schemas.root / "feeds" / schemas.city.id)

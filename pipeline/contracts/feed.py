@@ -20,19 +20,30 @@ class Points(Frozen):
 
 
 class Where(Frozen):
-    """Takes only rows whose ``column`` is one of ``values`` (the rest is counted as skipped)."""
+    """Takes only rows whose ``column`` is one of ``values``, or has no value (the rest is counted
+    as skipped)."""
 
     column: str
-    values: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    empty: bool = False
+
+    @model_validator(mode="after")
+    def _one_test(self) -> Self:
+        if bool(self.values) == self.empty:
+            raise ValueError("give either values or empty = true")
+        return self
 
 
 class Source(Frozen):
     """What the file is. ``crs`` and ``encoding`` are declarations: a file that says otherwise
-    stops the load. ``sheet`` is the layer or sheet inside the file, if it has several."""
+    stops the load. ``sheet`` is the layer or sheet inside the file, ``member`` the file inside the
+    archive (a pattern), ``geometry`` the geometry column, each where there are several."""
 
     match: tuple[str, ...]
     driver: str
+    member: str | None = None
     sheet: str | None = None
+    geometry: str | None = None
     encoding: str | None = None
     crs: str | None = None
     points: Points | None = None

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyogrio
 from pyproj import CRS
 
 from pipeline import geo
@@ -22,7 +21,8 @@ from pipeline.stages.agree import meant_crs
 from pipeline.stages.batch import Context
 from pipeline.stages.load import context_for
 from pipeline.stages.passing import passing
-from pipeline.stages.read import OPTIONS, Source, explained
+from pipeline.stages.read import Source
+from pipeline.stages.readers import open_dataset
 
 # The columns that an export adds to the source's own.
 LINE, REASONS, FA, EN = "makan_line", "makan_reasons", "makan_fa", "makan_en"
@@ -77,13 +77,13 @@ def returning(context: Context, path: Path) -> Context:
             where=path.name,
             todo="Give the GPKG or XLSX that `makan quarantine` has written, corrected.",
         )
-    with container.opened(path) as arrival, explained(arrival.label, set()):
-        sheets = [str(row[0]) for row in pyogrio.list_layers(arrival.place)]
+    with container.opened(path) as arrival:
+        dataset = open_dataset(arrival)
+        sheets = dataset.sheets
         sheet = SHEET if SHEET in sheets else None
-        options = OPTIONS.get(DRIVERS[path.suffix.lower()], {})
         said = None
         if len(sheets) == 1 or sheet:
-            said = pyogrio.read_info(arrival.place, layer=sheet or sheets[0], **options)["crs"]
+            said = dataset.layer(sheet or sheets[0], None).crs
     crs = None if meant_crs(said) else context.feed.source.crs
     return replace(context, feed=_returned(context.feed, path, sheet=sheet, crs=crs))
 

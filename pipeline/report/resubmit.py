@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyogrio
 from psycopg import sql
 
 from pipeline import text
@@ -33,7 +32,9 @@ from pipeline.stages.judge import Judged
 from pipeline.stages.load import Outcome
 from pipeline.stages.map import as_text
 from pipeline.stages.passing import Progress, passing
-from pipeline.stages.read import OPTIONS, explained
+from pipeline.stages.readers import open_dataset
+
+_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -213,8 +214,10 @@ def _with_geometry(connection: Connection, found: Origin, path: Path, home: Path
 
 
 def _sheet(path: Path, sheet: str | None) -> pa.Table:
-    with container.opened(path) as arrival, explained(arrival.label, set()):
-        return pyogrio.read_arrow(arrival.place, layer=sheet, **OPTIONS["XLSX"])[1]
+    with container.opened(path) as arrival:
+        dataset = open_dataset(arrival)
+        layer = dataset.layer(sheet or dataset.sheets[0], None)
+        return pa.concat_tables(list(layer.tables(_ROWS)))
 
 
 def _lines_of(table: pa.Table, where: str) -> list[int]:

@@ -6,9 +6,6 @@ only the sender knows which.
 
 from __future__ import annotations
 
-from typing import Any
-
-import pyogrio
 from pyproj import CRS
 from pyproj.exceptions import ProjError
 
@@ -16,99 +13,133 @@ from pipeline import geo
 from pipeline.contracts.city import City
 from pipeline.contracts.feed import Feed
 from pipeline.errors import ArrivalError
-from pipeline.stages import container
 from pipeline.stages.batch import Found
-from pipeline.stages.read import OPTIONS, Source, explained
+from pipeline.stages.container import Opened
+from pipeline.stages.encoding import is_utf8, python_name
+from pipeline.stages.read import Source
+from pipeline.stages.readers import open_dataset
+from pipeline.stages.readers.base import Layer
 
-# What is decoded: Shapefile and DBF by GDAL, CSV by the container. All else says UTF-8 itself.
-_SHAPEFILE = "ESRI Shapefile"
-_DECODED = (_SHAPEFILE, "CSV")
+# Formats that leave the encoding of their text open. All else says it itself.
+_OPEN = ("ESRI Shapefile", "CSV", "DXF", "MDB")
+_DIMENSIONS = {"Point": 0, "Line": 1, "Curve": 1, "Polygon": 2, "Surface": 2}
 
 
-def open_source(
-    arrival: container.Opened, feed: Feed, city: City, *, wants_geometry: bool
-) -> Source:
+def open_source(arrival: Opened, feed: Feed, city: City, *, wants: str | None) -> Source:
     """What ``arrival`` holds, compared with what ``feed`` declares; raises ArrivalError.
 
-    Nothing of a row is read yet. The counts come from a reader other than the stream's.
+    ``wants`` is the type of the layer's geometry, if it has one. Nothing of a row is read yet. The
+    counts come from a reader other than the stream's.
     """
     found, label = Found(), arrival.label
-    heard: set[str] = set()
-    encoding = _agree_on_encoding(arrival, feed)
-    with explained(label, heard):
-        layers = pyogrio.list_layers(arrival.place)
-    sheet = _choose_sheet([str(row[0]) for row in layers], feed, label)
-    with explained(label, heard):
-        info = pyogrio.read_info(
-            arrival.place,
-            layer=sheet,
-            encoding=encoding,
-            force_feature_count=True,
-            **OPTIONS.get(feed.source.driver, {}),
-        )
-    if info["driver"] != feed.source.driver:
+    dataset = open_dataset(arrival)
+    sheet = _choose_sheet(dataset.sheets, feed, label)
+    if dataset.driver != feed.source.driver:
         raise ArrivalError(
-            f"is a file of {info['driver']}, the feed {feed.id} takes {feed.source.driver}",
+            f"is a file of {dataset.driver}, the feed {feed.id} takes {feed.source.driver}",
             where=label,
             todo="Choose another feed, or ask for the declared format.",
         )
-    return Source(
-        feed=feed,
-        label=label,
-        place=arrival.place,
-        sheet=sheet,
-        encoding=encoding,
-        crs=_crs_of(info, feed, city, found, label) if wants_geometry else None,
-        names=[str(name) for name in info["fields"]],
-        features=int(info["features"]),
-        declared=encoding is not None or info["encoding"] == "UTF-8",
-        found=found,
-        heard=heard,
-    )
+    layer = dataset.layer(sheet, _agree_on_encoding(arrival, feed, found))
+    geometry = choose_geometry(layer, feed.source.geometry, wants)
+    crs = _crs_of(layer, feed, city, found) if wants else None
+    return Source(feed=feed, layer=layer, crs=crs, geometry=geometry, found=found)
 
 
-def _crs_of(info: dict[str, Any], feed: Feed, city: City, found: Found, label: str) -> CRS:
-    if not feed.source.points and info["geometry_type"] is None:
-        raise ArrivalError("has no geometry", where=label, todo="Ask for the layer, not its table.")
-    crs = _agree_on_crs(info["crs"], feed, found, label)
+def choose_geometry(layer: Layer, named: str | None, wants: str | None) -> str | None:
+    """The geometry column that is the row's shape, None where there is none; raises ArrivalError.
+
+    Of several it is the one that is ``named``, or else the only one of the dimension that the
+    layer ``wants``.
+    """
+    have = layer.geometries
+    if named is not None and named not in have:
+        raise ArrivalError(
+            f"has no geometry {named}; it has {', '.join(have) or 'none'}",
+            where=layer.label,
+            todo="Correct geometry in the feed's [source].",
+        )
+    if named is not None or len(have) <= 1:
+        return named or next(iter(have), None)
+    fits = [name for name, kind in have.items() if wants and _dimension(kind) == _dimension(wants)]
+    if wants is not None and len(fits) != 1:
+        listed = ", ".join(f"{name} ({kind})" for name, kind in have.items())
+        raise ArrivalError(
+            f"has several geometries: {listed}",
+            where=layer.label,
+            todo='Name one as geometry = "…" in the feed\'s [source].',
+        )
+    return fits[0] if fits else None
+
+
+def _dimension(kind: str) -> int | None:
+    return next((size for part, size in _DIMENSIONS.items() if part in kind), None)
+
+
+def _crs_of(layer: Layer, feed: Feed, city: City, found: Found) -> CRS:
+    if not feed.source.points and not layer.geometries:
+        raise ArrivalError(
+            "has no geometry", where=layer.label, todo="Ask for the layer, not its table."
+        )
+    crs = _agree_on_crs(layer.crs, feed, found, layer.label)
     try:
         geo.transformer(crs, city.crs)
     except ProjError:
         raise ArrivalError(
             f"there is no way from its CRS {_crs_name(crs)} to the city's {_crs_name(city.crs)}",
-            where=label,
+            where=layer.label,
             todo="Ask the sender for the CRS, and declare it as crs in the feed's [source].",
         ) from None
     return crs
 
 
-def _agree_on_encoding(arrival: container.Opened, feed: Feed) -> str | None:
-    """The encoding that GDAL is told, None where it knows by itself."""
-    declared = feed.source.encoding
-    if declared is None:
+def _agree_on_encoding(arrival: Opened, feed: Feed, found: Found) -> str | None:
+    """The encoding that the reader is told, None where it knows by itself.
+
+    Declared by the feed, said by the file, or else detected; what is detected is a finding, and
+    stops where it is not sure.
+    """
+    declared, told = feed.source.encoding, arrival.told
+    if declared is not None:
+        _refuse_declaration(declared, feed, arrival)
+        return declared
+    if told.trial is None:
         return None
-    name = container.python_name(declared)
+    samples = " | ".join(told.trial.samples)
+    if not told.trial.sure:
+        raise ArrivalError(
+            f"does not say how its text is encoded; as {told.trial.encoding} it reads: {samples}",
+            where=arrival.label,
+            todo="Ask the sender, and declare encoding in the feed's [source], such as CP1256.",
+        )
+    found.whole("encoding.detected", value=told.trial.encoding, detail=samples)
+    return told.trial.encoding
+
+
+def _refuse_declaration(declared: str, feed: Feed, arrival: Opened) -> None:
+    name = python_name(declared)
     if name is None:
         raise ArrivalError(
             f"the feed {feed.id} declares the unknown encoding {declared}",
             where=arrival.label,
             todo="Use a name such as UTF-8, CP1256 or ISO-8859-6.",
         )
-    if feed.source.driver not in _DECODED and not container.is_utf8(declared):
+    if feed.source.driver not in _OPEN and not is_utf8(declared):
         raise ArrivalError(
             f"the feed {feed.id} declares the encoding {declared} for {feed.source.driver}",
             where=arrival.label,
-            todo="An encoding can be declared for Shapefile, DBF and CSV; take it out.",
+            todo="It can be declared for Shapefile, DBF, CSV, DXF and MDB; take it out.",
         )
-    if feed.source.driver != _SHAPEFILE:
-        return None
-    if arrival.said and container.python_name(arrival.said) not in (name, None):
-        raise ArrivalError(
-            f"says its text is {arrival.said} (.cpg), the feed {feed.id} declares {declared}",
-            where=arrival.label,
-            todo="Ask the sender which is true; correct the feed or the .cpg.",
-        )
-    return declared
+    said = arrival.told.said
+    # A drawing's code page is what the program had at hand; a .cpg is meant.
+    same = not said or python_name(said) in (name, None) or (is_utf8(said) and is_utf8(declared))
+    if same or feed.source.driver == "DXF":
+        return
+    raise ArrivalError(
+        f"says its text is {said}, the feed {feed.id} declares {declared}",
+        where=arrival.label,
+        todo="Ask the sender which is true; correct the feed or the file (.cpg).",
+    )
 
 
 def _choose_sheet(sheets: list[str], feed: Feed, label: str) -> str:

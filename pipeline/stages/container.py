@@ -1,162 +1,134 @@
-"""Container: from a path that a person gives to something GDAL may safely open.
+"""Container: from a path that a person gives to a file that a reader may safely open.
 
-Archives are read in place, never unpacked; formats that call other files or hosts are refused;
-GML is read from a copy, because GDAL writes beside it, and CSV in another encoding from a UTF-8
-copy, because GDAL does not decode it.
+The layer of an archive is unpacked into a folder of ours; formats that call other files or hosts,
+and those that nobody can read, are refused; what a reader would write beside its file, it writes
+there as well. A table in another encoding is read from a UTF-8 copy, because GDAL does not decode.
 """
 
 from __future__ import annotations
 
-import codecs
 import io
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
 
-from pipeline.errors import ArrivalError
+from pipeline.errors import ArrivalError, ResourceError
+from pipeline.stages import archive
+from pipeline.stages.encoding import is_utf8, python_name
+from pipeline.stages.telling import TABLES, Told, told_by
 
+_DRAWING = "Save it as DXF R2000 or R2013."
+_IMAGE = "It is an image: save it as GeoTIFF or JPEG 2000, and give it to `makan raster load`."
+_PROJECT = "It is a map document without data: ask for the layers, as GeoPackage."
 _ADVICE = {
-    ".dwg": "Save it as DXF R2000 or R2013.",
-    ".ecw": "Save it as GeoTIFF or JPEG 2000.",
-    ".sid": "Save it as GeoTIFF or JPEG 2000.",
-    ".mxd": "It is a map document without data: ask for the layers.",
-    ".qgz": "It is a project without data: ask for the layers.",
+    ".dwg": _DRAWING,
+    ".dwf": _DRAWING,
+    ".dwt": _DRAWING,
+    ".ecw": _IMAGE,
+    ".sid": _IMAGE,
+    ".jp2": "It is an image: give it to `makan raster load`.",
+    ".tif": "It is an image: give it to `makan raster load`.",
+    ".las": "It is a point cloud: ask for the terrain as GeoTIFF.",
+    ".laz": "It is a point cloud: ask for the terrain as GeoTIFF.",
+    ".mxd": _PROJECT,
+    ".aprx": _PROJECT,
+    ".lyr": _PROJECT,
+    ".lyrx": _PROJECT,
+    ".qgs": _PROJECT,
+    ".qgz": _PROJECT,
+    ".mpk": "Ask for the layers, as GeoPackage or zipped Shapefile.",
+    ".kmz": "Save it as KML.",
     ".rar": "Send it as zip.",
     ".7z": "Send it as zip.",
+    ".gz": "Send it as zip.",
+    ".bz2": "Send it as zip.",
     ".vrt": "Send the files it points to.",
-    ".mdb": "Send it as GeoPackage or CSV.",
-    ".parquet": "Send it as GeoPackage.",
+    ".xls": "Save it as XLSX.",
+    ".xlsb": "Save it as XLSX.",
+    ".xlsm": "Save it as XLSX, without macros.",
+    ".pdf": "It is a picture of data: ask for the data, as GeoPackage or XLSX.",
+    ".doc": "Ask for the table as XLSX or CSV.",
+    ".docx": "Ask for the table as XLSX or CSV.",
+    ".sde": "It is a connection to a database: ask for the layers, as GeoPackage.",
+    ".ldb": "It is a lock of Access: send the .mdb or .accdb.",
 }
-_FORBIDDEN = (b"<OGRVRTDataSource", b"<VRTDataset", b"<OGRWFSDataSource", b"<GDAL_WMS")
-_INSIDE = (
-    ".shp",
-    ".gpkg",
-    ".geojson",
-    ".json",
-    ".topojson",
-    ".csv",
-    ".dxf",
-    ".dgn",
-    ".gml",
-    ".kml",
-    ".fgb",
-    ".xlsx",
-)
-TABLES = (".csv", ".tsv", ".txt")
-_MAX_MEMBERS = 10_000
-_MAX_BYTES = 64 * 2**30
+_FORBIDDEN = (
+    b"<OGRVRTDataSource", b"<VRTDataset", b"<OGRWFSDataSource", b"<GDAL_WMS", b"<!ENTITY",
+    b"<GDALTileIndexDataset",
+)  # fmt: skip
+_OLE, _DWG, _RAR, _SEVEN = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"AC10", b"Rar!", b"7z\xbc\xaf\x27"
 _BLOCK = 2**20
 
 
 @dataclass(frozen=True)
 class Opened:
-    """``place`` is what GDAL opens, ``label`` what people read, ``said`` the encoding that the
-    file itself declares (a Shapefile's .cpg)."""
+    """``place`` is the file to read, ``label`` what people call it, ``folder`` where a reader may
+    write; ``told`` is what the file says of the encoding of its text, or shows of it."""
 
-    place: str
+    place: Path
     label: str
-    said: str | None = None
+    folder: Path
+    told: Told = field(default_factory=Told)
 
 
 @contextmanager
-def opened(path: Path, encoding: str | None = None) -> Iterator[Opened]:
+def opened(path: Path, encoding: str | None = None, member: str | None = None) -> Iterator[Opened]:
     """``path`` made safe to open; raises ArrivalError with advice for what is not taken.
 
-    ``encoding`` is what the feed declares for it.
+    ``encoding`` is what the feed declares for it, ``member`` names the layer of an archive.
     """
     label = path.name
     if not path.exists():
         raise ArrivalError("no such file", where=str(path), todo="Check the path.")
-    advice = _ADVICE.get(path.suffix.lower())
+    with tempfile.TemporaryDirectory(prefix="makan-") as name:
+        folder = Path(name)
+        place = path.resolve()
+        if archive.is_archive(path):
+            _refuse_unsafe(path, label)
+            inside = folder / "inside"
+            inside.mkdir()
+            place = archive.unpacked(place, inside, member)
+        elif member is not None:
+            raise ArrivalError(
+                "is no archive, but the feed names a member of one",
+                where=label,
+                todo="Take member out of the feed's [source].",
+            )
+        _refuse_untaken(place, label)
+        yield _readable(Opened(place, label, folder, told_by(place)), encoding)
+
+
+def _refuse_untaken(place: Path, label: str) -> None:
+    suffix = place.suffix.lower()
+    advice = _ADVICE.get(suffix)
     if advice:
-        raise ArrivalError(f"{path.suffix} files are not taken", where=label, todo=advice)
-    if path.is_file():
-        _refuse_unsafe(path, label)
-    suffix = path.suffix.lower()
-    with tempfile.TemporaryDirectory(prefix="makan-") as folder:
-        if suffix == ".zip":
-            found = _inside_zip(path, label)
-        elif suffix in (".gml", ".xml"):
-            found = _copied(path, Path(folder))
-        else:
-            found = Opened(str(path.resolve()), label, _cpg(path))
-        foreign = encoding is not None and python_name(encoding) and not is_utf8(encoding)
-        if encoding and foreign and _is_table(found.place):
-            found = _decoded(path, found, Path(folder), encoding)
-        yield found
+        raise ArrivalError(f"{suffix} files are not taken", where=label, todo=advice)
+    if place.is_file():
+        _refuse_unsafe(place, label)
 
 
-def is_utf8(encoding: str) -> bool:
-    """Whether ``encoding`` is a name of UTF-8."""
-    return python_name(encoding) in ("utf-8", "utf-8-sig")
-
-
-def python_name(encoding: str) -> str | None:
-    """One name for each encoding, whichever it is called by; None if it is unknown."""
-    bare = encoding.strip()
-    # ESRI writes 88596 for ISO 8859-6 and 1256 for Windows-1256.
-    esri = f"iso8859-{bare[4:]}" if bare.startswith("8859") else f"cp{bare}"
-    for name in (bare, esri):
-        with suppress(LookupError):
-            return codecs.lookup(name).name
-    return None
-
-
-def _cpg(path: Path) -> str | None:
-    for sidecar in (path.with_suffix(".cpg"), path.with_suffix(".CPG")):
-        with suppress(OSError):
-            return sidecar.read_text(encoding="ascii", errors="replace").strip() or None
-    return None
-
-
-def _copied(path: Path, folder: Path) -> Opened:
-    for part in (path, path.with_suffix(".xsd"), path.with_suffix(".gfs")):
-        with suppress(FileNotFoundError):
-            shutil.copy(part, folder)
-    return Opened(str(folder / path.name), path.name)
-
-
-def _is_table(place: str) -> bool:
-    return Path(place).suffix.lower() in TABLES
-
-
-def _decoded(path: Path, found: Opened, folder: Path, encoding: str) -> Opened:
-    """A UTF-8 copy; text that is not in ``encoding`` stops."""
-    copy = folder / Path(found.place).name
+def _refuse_unsafe(place: Path, label: str) -> None:
     try:
-        with ExitStack() as stack:
-            raw: IO[bytes] = stack.enter_context(path.open("rb"))
-            if path.suffix.lower() == ".zip":
-                archive = stack.enter_context(zipfile.ZipFile(raw))
-                raw = stack.enter_context(archive.open(found.place.split("}/", 1)[1]))
-            source = io.TextIOWrapper(raw, encoding=python_name(encoding), newline="")
-            target = stack.enter_context(copy.open("w", encoding="utf-8", newline=""))
-            while block := source.read(_BLOCK):
-                target.write(block)
-    except UnicodeError:
-        raise ArrivalError(
-            f"its text is not in {encoding}, as the feed declares",
-            where=found.label,
-            todo="Correct encoding in the feed's [source].",
-        ) from None
-    return Opened(str(copy), found.label)
-
-
-def _refuse_unsafe(path: Path, label: str) -> None:
-    try:
-        with path.open("rb") as stream:
+        with place.open("rb") as stream:
             head = stream.read(4096)
     except OSError as error:
         raise ArrivalError(f"cannot be read ({error.strerror})", where=label) from None
     if not head:
         raise ArrivalError("is empty", where=label, todo="Ask for the file again.")
-    if head.startswith(b"AC10") and path.suffix.lower() != ".dxf":
-        raise ArrivalError("DWG files are not taken", where=label, todo=_ADVICE[".dwg"])
+    kinds = ((_DWG, "DWG", ".dwg"), (_RAR, "RAR", ".rar"), (_SEVEN, "7z", ".7z"))
+    for mark, kind, suffix in kinds:
+        if head.startswith(mark) and place.suffix.lower() not in (".dxf", ".csv", ".txt"):
+            raise ArrivalError(f"{kind} files are not taken", where=label, todo=_ADVICE[suffix])
+    if head.startswith(_OLE):
+        drawing = place.suffix.lower() == ".dgn"
+        raise ArrivalError(
+            "is a MicroStation V8 drawing" if drawing else "is an old Office document",
+            where=label,
+            todo=f"{_DRAWING[:-1]}, or DGN V7." if drawing else "Save it as XLSX or CSV.",
+        )
     if any(mark in head for mark in _FORBIDDEN):
         raise ArrivalError(
             "points to other files or hosts instead of holding data",
@@ -165,31 +137,41 @@ def _refuse_unsafe(path: Path, label: str) -> None:
         )
 
 
-def _inside_zip(path: Path, label: str) -> Opened:
+def _readable(found: Opened, encoding: str | None) -> Opened:
+    """A plain table as GDAL takes it: called .csv, and in UTF-8."""
+    if found.place.suffix.lower() not in TABLES:
+        return found
+    told = found.told
+    trial = told.trial.encoding if told.trial and told.trial.sure else None
+    name = encoding or told.said or trial
+    if name and python_name(name) and not is_utf8(name):
+        return _decoded(found, name)
+    if found.place.suffix.lower() == ".txt":
+        renamed = found.folder / f"{found.place.stem}.csv"
+        renamed.symlink_to(found.place)
+        return replace(found, place=renamed)
+    return found
+
+
+def _decoded(found: Opened, encoding: str) -> Opened:
+    """A UTF-8 copy; text that is not in ``encoding`` stops."""
+    tabs = found.place.suffix.lower() == ".tsv"
+    copy = found.folder / f"{found.place.stem}{'.tsv' if tabs else '.csv'}"
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if not m.filename.startswith("__MACOSX/")]
-            _refuse_bomb(members, label)
-            data = [m for m in members if Path(m.filename).suffix.lower() in _INSIDE]
-            cpg = [m for m in members if m.filename.lower().endswith(".cpg")]
-            said = archive.read(cpg[0])[:80].decode("ascii", "replace").strip() if cpg else None
-    except (zipfile.BadZipFile, NotImplementedError):
-        raise ArrivalError("is no zip file", where=label, todo="Ask for the file again.") from None
-    if not data:
-        raise ArrivalError("holds no layer that can be read", where=label)
-    if len(data) > 1:
+        with (
+            found.place.open("rb") as raw,
+            io.TextIOWrapper(raw, encoding=python_name(encoding), newline="") as source,
+            copy.open("w", encoding="utf-8", newline="") as target,
+        ):
+            shutil.copyfileobj(source, target, _BLOCK)
+    except UnicodeError:
         raise ArrivalError(
-            f"holds several layers: {', '.join(m.filename for m in data[:8])}",
-            where=label,
-            todo="Send one zip a layer, or unpack it and load each.",
-        )
-    return Opened(f"/vsizip/{{{path.resolve()}}}/{data[0].filename}", label, said or None)
-
-
-def _refuse_bomb(members: list[zipfile.ZipInfo], label: str) -> None:
-    if len(members) > _MAX_MEMBERS:
-        raise ArrivalError(f"holds {len(members)} files, at most {_MAX_MEMBERS}", where=label)
-    if sum(member.file_size for member in members) > _MAX_BYTES:
-        raise ArrivalError("unpacks to more than 64 GB", where=label, todo="Send it in parts.")
-    if any(member.flag_bits & 1 for member in members):
-        raise ArrivalError("is encrypted", where=label, todo="Send it without a password.")
+            f"its text is not in {encoding}, as the feed or the file declares",
+            where=found.label,
+            todo="Correct encoding in the feed's [source].",
+        ) from None
+    except OSError as error:
+        raise ResourceError(
+            f"cannot be decoded ({error.strerror})", where=found.label, todo="Free disk space."
+        ) from None
+    return replace(found, place=copy)

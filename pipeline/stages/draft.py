@@ -30,11 +30,17 @@ class Drafted:
 
 
 def draft(
-    path: Path, layer: str, schemas: Schemas, *, name: str | None = None, sheet: str | None = None
+    path: Path,
+    layer: str,
+    schemas: Schemas,
+    *,
+    name: str | None = None,
+    sheet: str | None = None,
+    member: str | None = None,
 ) -> Drafted:
     """Reads the first rows of ``path`` and proposes a feed of ``layer``; raises ArrivalError."""
     contract = schemas.layer(layer)
-    seen = look(path, contract, schemas, sheet)
+    seen = look(path, contract, schemas, sheet, member)
     columns = [one for one in seen.columns if one.name not in (seen.axes or ())]
     chosen = suggest(columns, contract, schemas)
     filled = {one.to for one in chosen}
@@ -46,7 +52,7 @@ def draft(
     identifier = name or _identifier(path.stem, layer)
     lines = [
         *_head(identifier, layer, path),
-        *_source(seen, contract),
+        *_source(seen, contract, member),
         *_columns(chosen, missing, columns),
     ]
     return Drafted(identifier, "\n".join(lines) + "\n", missing)
@@ -71,12 +77,14 @@ def _head(identifier: str, layer: str, path: Path) -> Iterator[str]:
     yield f"title = {{ en = {title}, fa = {title} }}"
 
 
-def _source(seen: Seen, layer: LayerContract) -> Iterator[str]:
+def _source(seen: Seen, layer: LayerContract, member: str | None) -> Iterator[str]:
     yield 'delivery = "full" # or "partial": rows that do not arrive stay'
     yield ""
     yield "[source]"
     yield f"match = [{_quoted(glob.escape(seen.path.name))}]"
     yield f"driver = {_quoted(seen.driver)}"
+    if member:
+        yield f"member = {_quoted(member)}"
     if len(seen.sheets) > 1:
         others = ", ".join(_quoted(one) for one in seen.sheets if one != seen.sheet)
         yield f"sheet = {_quoted(seen.sheet)} # there are also {others}"
@@ -92,6 +100,8 @@ def _source(seen: Seen, layer: LayerContract) -> Iterator[str]:
 def _encoding(seen: Seen) -> Iterator[str]:
     if seen.said:
         yield f"# The file says its text is {_quoted(seen.said)}."
+        if seen.driver == "CSV":
+            yield f"encoding = {_quoted(seen.said)}"
     if seen.trial is None:
         return
     mark = "" if seen.trial.sure else "# "
@@ -102,6 +112,12 @@ def _encoding(seen: Seen) -> Iterator[str]:
 
 def _where(seen: Seen, layer: LayerContract) -> Iterator[str]:
     wanted = layer.geometry.type if layer.geometry else ""
+    if len(seen.geometries) > 1 and seen.geometry:
+        others = ", ".join(
+            f"{_quoted(one)} ({kind})" for one, kind in seen.geometries.items()
+            if one != seen.geometry
+        )  # fmt: skip
+        yield f"geometry = {_quoted(seen.geometry)} # there are also {others}"
     if seen.axes:
         yield f"points = {{ x = {_quoted(seen.axes[0])}, y = {_quoted(seen.axes[1])} }}"
     if seen.place is None:

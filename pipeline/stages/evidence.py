@@ -1,8 +1,7 @@
-"""Evidence: what an unknown file shows of its encoding, its CRS and its columns."""
+"""Evidence: what an unknown file shows of its CRS and its columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,63 +14,8 @@ from pipeline import geo, text
 from pipeline.contracts.city import City
 from pipeline.stages.map import as_text
 
-# Letters by how common they are: Persian (with the Arabic forms of old code pages), then accents of
-# European languages. A wrong code page turns common letters into rare ones and signs.
-_PERSIAN = "ایینردهمتوبسشکلگعيكزفقجخپحآطصچضغئثذأژظةؤىءإ\u200c،؛؟"
-_EUROPEAN = "éèàêçôîâûùëïüöäßñáíóúãõÉÀÇÜÖÄşğıİŞĞ°²’"
-_TRIED = ("cp1256", "iso8859-6", "cp1252", "cp1254", "cp437")
-_CLEAR = 0.1
-_SAMPLES = 5
 _FEET = 0.3048
 _MOST = 0.5
-
-
-@dataclass(frozen=True)
-class Trial:
-    """The encoding that makes most sense of some bytes; ``sure`` when no other comes close."""
-
-    encoding: str
-    sure: bool
-    samples: tuple[str, ...]
-
-
-def try_encodings(texts: Iterable[bytes]) -> Trial | None:
-    """The likely encoding of ``texts``, None where all is ASCII.
-
-    UTF-8 proves itself. Windows-1256 decodes almost anything, so letters decide, not success.
-    """
-    foreign = list(dict.fromkeys(one for one in texts if not one.isascii()))[:2000]
-    if not foreign:
-        return None
-    scores = {name: _score(foreign, name) for name in ("utf-8", *_TRIED)}
-    best, second = sorted(scores, key=lambda name: -scores[name])[:2]
-    if scores["utf-8"] > -1.0:
-        best, sure = "utf-8", True
-    else:
-        sure = scores[best] - scores[second] > _CLEAR and scores[best] > 0
-    decoded = [one.decode(best, "replace") for one in foreign[:_SAMPLES]]
-    return Trial(best.upper(), sure, tuple(decoded))
-
-
-def _score(texts: list[bytes], encoding: str) -> float:
-    """The mean worth of the non-ASCII characters, from 1 (common letters) to -1 (not decodable)."""
-    try:
-        letters = "".join(one.decode(encoding) for one in texts)
-    except UnicodeDecodeError:
-        return -1.0
-    found, counts = np.unique(np.array(list(letters)), return_counts=True)
-    worth = np.array([_worth(letter) for letter in found])
-    foreign = np.array([not letter.isascii() for letter in found])
-    if not foreign.any():
-        return -1.0
-    return float(np.average(worth[foreign], weights=counts[foreign]))
-
-
-def _worth(letter: str) -> float:
-    for common in (_PERSIAN, _EUROPEAN):
-        if letter in common:
-            return 1.0 - 0.8 * common.index(letter) / len(common)
-    return -0.9
 
 
 @dataclass(frozen=True)

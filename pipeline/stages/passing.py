@@ -56,7 +56,9 @@ class Pass:
         account = Account(arrived=self.arrived, skipped=self.skipped)
         found = guard(account, self.context, before, self.source.label)
         if self.skipped and self.context.feed.source.where:
-            detail = f"{self.context.feed.source.where.column} is not among those taken"
+            where = self.context.feed.source.where
+            other = "has a value" if where.empty else "is not among those taken"
+            detail = f"{where.column} {other}"
             found.whole("rows.skipped", value=self.skipped, detail=detail)
         found.extend(self.source.warned())
         found.extend(self.shapes.doubled())
@@ -66,9 +68,10 @@ class Pass:
 @contextmanager
 def passing(path: Path, context: Context, batch_rows: int) -> Iterator[tuple[Pass, Found]]:
     """Opens ``path`` for one way through it, with what was found before any row is read."""
-    with container.opened(path, context.feed.source.encoding) as arrival:
-        wants = context.layer.geometry is not None
-        source = open_source(arrival, context.feed, context.city, wants_geometry=wants)
+    declared = context.feed.source
+    with container.opened(path, declared.encoding, declared.member) as arrival:
+        wants = context.layer.geometry.type if context.layer.geometry else None
+        source = open_source(arrival, context.feed, context.city, wants=wants)
         found = source.found
         found.extend(survey(source.names, context, arrival.label))
         yield Pass(source, context, batch_rows, Keys(context.layer)), found

@@ -8,27 +8,28 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyogrio
 import shapely
 
 from pipeline import geo
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.errors import ArrivalError
-from pipeline.stages import container
-from pipeline.stages.agree import meant_crs
-from pipeline.stages.evidence import Place, Profile, Trial, find_crs, profile, try_encodings
-from pipeline.stages.read import OPTIONS, WKB_NAMES, explained
+from pipeline.stages import container, curves
+from pipeline.stages.agree import choose_geometry, meant_crs
+from pipeline.stages.encoding import Trial
+from pipeline.stages.evidence import Place, Profile, find_crs, profile
+from pipeline.stages.readers import open_dataset
+from pipeline.stages.readers.base import Layer
 
 _ROWS = 10_000
-_HEAD = 2**20
 _AXES = (("x", "east", "easting", "lon", "long", "longitude", "طول"),
          ("y", "north", "northing", "lat", "latitude", "عرض"))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was read of the file."""
+    """What was read of the file. ``geometries`` are its geometry columns with what they hold,
+    ``geometry`` the one that seems to be the row's shape."""
 
     path: Path
     driver: str
@@ -40,80 +41,56 @@ class Seen:
     columns: list[Profile]
     place: Place | None
     axes: tuple[str, str] | None
+    geometry: str | None
+    geometries: dict[str, str]
 
 
-def look(path: Path, layer: LayerContract, schemas: Schemas, sheet: str | None) -> Seen:
+def look(
+    path: Path, layer: LayerContract, schemas: Schemas, sheet: str | None, member: str | None
+) -> Seen:
     """Reads the first rows of ``path``, for a feed of ``layer``; raises ArrivalError."""
-    trial = _table_trial(path)
-    heard: set[str] = set()
-    encoding = trial.encoding if trial else None
-    with container.opened(path, encoding) as arrival, explained(arrival.label, heard):
-        sheets = [str(row[0]) for row in pyogrio.list_layers(arrival.place)]
+    with container.opened(path, member=member) as arrival:
+        dataset = open_dataset(arrival)
+        sheets = dataset.sheets
         if not sheets:
             raise ArrivalError("holds no layer", where=arrival.label)
         if sheet is not None and sheet not in sheets:
             raise ArrivalError(
                 f"has no layer {sheet}: {', '.join(sheets[:12])}", where=arrival.label
             )
-        chosen = sheet or sheets[0]
-        driver = pyogrio.read_info(arrival.place, layer=chosen)["driver"]
-        options = OPTIONS.get(driver, {})
-        info = pyogrio.read_info(arrival.place, layer=chosen, force_feature_count=True, **options)
-        table = _first_rows(arrival.place, chosen, options)
-        shapes, plain = _split(table)
-        if info["encoding"] != "UTF-8":
-            trial, plain = _decode(plain)
-        columns = [profile(one, plain.column(one).combine_chunks()) for one in plain.column_names]
-        axes = _axes(columns) if layer.geometry and info["geometry_type"] is None else None
-        place = _place(shapes, axes, columns, info, schemas) if layer.geometry else None
-        said = arrival.said
-    return Seen(
-        path, driver, chosen, sheets, int(info["features"]), trial, said, columns, place, axes
-    )
+        trial, said = arrival.told.trial, arrival.told.said
+        source = dataset.layer(sheet or sheets[0], trial.encoding if trial else None)
+        geometry = _shape_of(source, layer)
+        table = next(iter(source.tables(_ROWS)), None)
+        columns = _profiles(source, geometry, table)
+        axes = _axes(columns) if layer.geometry and not source.geometries else None
+        shapes = _shapes(table, geometry)
+        place = _place(shapes, axes, columns, source.crs, schemas) if layer.geometry else None
+        return Seen(
+            path, dataset.driver, source.sheet, sheets, source.features, trial, said, columns,
+            place, axes, geometry, dict(source.geometries),
+        )  # fmt: skip
 
 
-def _table_trial(path: Path) -> Trial | None:
-    """The encoding of a plain CSV, from its first bytes."""
-    if path.suffix.lower() not in container.TABLES or not path.is_file():
+def _shape_of(source: Layer, layer: LayerContract) -> str | None:
+    """The geometry for ``layer``; the first one where several are as good."""
+    try:
+        return choose_geometry(source, None, layer.geometry.type if layer.geometry else None)
+    except ArrivalError:
+        return next(iter(source.geometries), None)
+
+
+def _profiles(source: Layer, geometry: str | None, table: pa.Table | None) -> list[Profile]:
+    names = [*source.names, *(one for one in source.geometries if one != geometry)]
+    if table is None:
+        return [profile(name, pa.array([], pa.string())) for name in names]
+    return [profile(name, table.column(name).combine_chunks()) for name in names]
+
+
+def _shapes(table: pa.Table | None, geometry: str | None) -> pa.Array | None:
+    if table is None or geometry is None:
         return None
-    with path.open("rb") as stream:
-        lines = stream.read(_HEAD).splitlines()
-    return try_encodings(lines[:-1] or lines)
-
-
-def _first_rows(place: str, sheet: str, options: dict[str, str]) -> pa.Table:
-    with pyogrio.open_arrow(place, layer=sheet, batch_size=_ROWS, use_pyarrow=True, **options) as (
-        _,
-        reader,
-    ):
-        batch = next(reader, None)
-        return pa.Table.from_batches([batch] if batch is not None else [], schema=reader.schema)
-
-
-def _split(table: pa.Table) -> tuple[pa.Array | None, pa.Table]:
-    """The first geometry column (WKB), and the plain ones."""
-    shapes = None
-    for place, field in reversed(list(enumerate(table.schema))):
-        if (field.metadata or {}).get(b"ARROW:extension:name", b"").decode() in WKB_NAMES:
-            shapes = table.column(place).combine_chunks()
-            table = table.remove_column(place)
-    return shapes, table
-
-
-def _decode(table: pa.Table) -> tuple[Trial | None, pa.Table]:
-    """Text of a file that does not say its encoding, in the one that makes most sense."""
-    raw = {
-        name: table.column(name).combine_chunks().cast(pa.binary()).to_pylist()
-        for name in table.column_names
-        if pa.types.is_string(table.schema.field(name).type)
-    }
-    trial = try_encodings(one for column in raw.values() for one in column if one is not None)
-    name = trial.encoding if trial else "UTF-8"
-    for column, values in raw.items():
-        texts = [None if one is None else one.decode(name, "replace") for one in values]
-        place = table.schema.get_field_index(column)
-        table = table.set_column(place, column, pa.array(texts, type=pa.string()))
-    return trial, table
+    return curves.stroked(table.column(geometry).combine_chunks(), curves.SAGITTA_M)
 
 
 def _axes(columns: list[Profile]) -> tuple[str, str] | None:
@@ -131,7 +108,7 @@ def _place(
     shapes: pa.Array | None,
     axes: tuple[str, str] | None,
     columns: list[Profile],
-    info: dict[str, Any],
+    crs: str | None,
     schemas: Schemas,
 ) -> Place | None:
     if axes is not None:
@@ -147,8 +124,7 @@ def _place(
     good = good[~shapely.is_empty(good) & geo.finite(good)]
     if not len(good):
         return None
-    own = meant_crs(info["crs"])
-    return find_crs(good, own, schemas.city)
+    return find_crs(good, meant_crs(crs), schemas.city)
 
 
 def _numbers(values: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:

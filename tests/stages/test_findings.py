@@ -70,7 +70,7 @@ PLANTED: list[tuple[dict[str, Any], set[tuple[str, str | None]]]] = [
 WARNED = {"geometry.repaired", "geometry.sliver", "geometry.duplicate", "rule.broken"}
 # Findings about the whole file have no line; each has its own test below.
 WHOLE = {
-    "column.unmapped", "crs.assumed", "encoding.assumed", "file.warning", "rows.skipped",
+    "column.unmapped", "crs.assumed", "encoding.detected", "file.warning", "rows.skipped",
     "rows.too_many", "rule.refused",
 }  # fmt: skip
 
@@ -225,11 +225,11 @@ def shapefile(bench: Any, encoding: str, *, cpg: str | None) -> Path:
         ("CP1256", "CP1256", None, None),
         ("CP1256", None, "CP1256", None),
         ("CP1256", "1256", "windows-1256", None),
-        ("UTF-8", None, None, "encoding.assumed"),
+        ("UTF-8", None, None, "encoding.detected"),
         ("UTF-8", None, "CP1256", "value.mojibake"),
-        ("CP1256", None, None, "its text is not in the declared"),
-        ("CP1256", None, "UTF-8", "its text is not in the declared"),
-        ("CP1256", "UTF-8", "CP1256", "says its text is UTF-8 (.cpg), the feed planted declares"),
+        ("CP1256", None, None, "encoding.detected"),
+        ("CP1256", None, "UTF-8", "its text is not in the encoding that is declared"),
+        ("CP1256", "UTF-8", "CP1256", "says its text is UTF-8, the feed planted declares CP1256"),
         ("UTF-8", "UTF-8", "Martian", "declares the unknown encoding Martian"),
     ],
 )

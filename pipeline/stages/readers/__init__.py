@@ -1,0 +1,28 @@
+"""Readers: one module for each way in which files are read, behind one interface.
+
+GDAL reads what it reads right. What it misreads or cannot read has a reader of its own, which is
+imported when such a file comes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from pipeline.stages.container import Opened
+from pipeline.stages.readers.base import Dataset
+
+# By ending; every other file is GDAL's.
+_MODULES = {
+    ".dxf": "dxf:DxfDataset",
+    ".gml": "gml:GmlDataset",
+    ".xml": "gml:GmlDataset",
+}
+
+
+def open_dataset(arrival: Opened) -> Dataset:
+    """The dataset in ``arrival``; raises ArrivalError where it cannot be opened."""
+    place = _MODULES.get(Path(arrival.place).suffix.lower(), "gdal:GdalDataset")
+    module, _, name = place.partition(":")
+    found: Dataset = getattr(import_module(f"{__name__}.{module}"), name)(arrival)
+    return found

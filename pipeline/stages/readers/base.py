@@ -1,0 +1,107 @@
+"""What every reader gives: a dataset of layers, each a stream of Arrow tables."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from pipeline.errors import ArrivalError
+
+# RuntimeError and ValueError are what pyogrio's and Arrow's own errors are.
+READ_ERRORS = (RuntimeError, ValueError, pa.ArrowException, OSError)
+_WKB_NAMES = ("geoarrow.wkb", "ogc.wkb")
+_WKB_MARK = {"ARROW:extension:name": "geoarrow.wkb"}
+_LONGEST = 200
+_SOURCE_PLACE = re.compile(r"/\S+\.(?:cpp|c|h)\b,?(?: \d+)?:? ?")
+_NOT_DECODED = re.compile(r"(?i)utf.{0,40}invalid|invalid.{0,40}utf")
+
+
+@dataclass
+class Layer(ABC):
+    """One layer of a dataset, nothing of its rows read yet.
+
+    ``names`` are its plain columns in their order; ``geometries`` its geometry columns with what
+    they hold (a type's name, ``Unknown`` where that is not told), none for a plain table.
+    ``features`` are the rows (or other units, see ``seen``) as another reader than the stream's
+    counts them. ``crs`` is what the file says of it, ``heard`` what the reader warns of.
+    """
+
+    label: str
+    sheet: str
+    names: list[str]
+    geometries: Mapping[str, str]
+    features: int
+    crs: str | None = None
+    utf8: bool = True
+    heard: set[str] = field(default_factory=set)
+    seen: int = 0
+
+    @abstractmethod
+    def tables(self, rows: int) -> Iterator[pa.Table]:
+        """All rows, about ``rows`` at a time, in the file's order; geometry as WKB columns.
+
+        At the end ``seen`` must have come to ``features``, or the file is damaged.
+        """
+
+
+class Dataset(Protocol):
+    """One file (or folder) that a reader can open."""
+
+    @property
+    def driver(self) -> str:
+        """The format, by GDAL's name for it."""
+
+    @property
+    def sheets(self) -> list[str]:
+        """The names of its layers."""
+
+    def layer(self, sheet: str, encoding: str | None) -> Layer:
+        """The layer ``sheet``; ``encoding`` is that of its texts where the file does not say it."""
+
+
+def wkb_field(name: str) -> pa.Field:
+    """The schema's entry for a geometry column."""
+    return pa.field(name, pa.binary(), metadata=_WKB_MARK)
+
+
+def is_wkb(column: pa.Field) -> bool:
+    """Whether a column is a geometry."""
+    return (column.metadata or {}).get(b"ARROW:extension:name", b"").decode() in _WKB_NAMES
+
+
+@contextmanager
+def explained(label: str, heard: set[str]) -> Iterator[None]:
+    """Turns a reader's errors into one line, and adds its warnings to ``heard``."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except READ_ERRORS as error:
+            if isinstance(error, UnicodeError) or _NOT_DECODED.search(str(error)):
+                raise ArrivalError(
+                    "its text is not in the encoding that is declared or was detected",
+                    where=label,
+                    todo="Declare the right encoding in the feed's [source], such as CP1256.",
+                ) from None
+            said = brief(error, label)
+            raise ArrivalError(
+                f"cannot be read: {said}", where=label, todo="Ask for it again."
+            ) from None
+    heard.update(brief(str(item.message), label) for item in warned)
+
+
+def brief(error: object, label: str) -> str:
+    """What a library says, on one line, without the folders of this machine or of its own."""
+    said = _SOURCE_PLACE.sub("", " ".join(str(error).split()))
+    for part in said.replace("'", " ").replace('"', " ").replace(";", " ").split():
+        if "/" in part and part.rstrip(".,:").endswith(label.rsplit("/", 1)[-1]):
+            said = said.replace(part.rstrip(".,:"), label)
+    said = said.rstrip(" .;,:")
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"

@@ -1,0 +1,170 @@
+"""GDAL, through pyogrio's Arrow stream: what it reads right is read by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyogrio
+
+from pipeline.errors import ArrivalError
+from pipeline.stages.container import Opened
+from pipeline.stages.readers.base import Layer, explained, is_wkb, wkb_field
+
+# A feed names columns, so that a first line is always their names, whatever it looks like.
+_OPTIONS: dict[str, dict[str, str]] = {
+    "CSV": {"HEADERS": "YES"},
+    "XLSX": {"HEADERS": "FORCE"},
+    "ODS": {"HEADERS": "FORCE"},
+}
+# Dates stay as they are written (a Jalali date is none for GDAL), and nothing is fetched.
+pyogrio.set_gdal_config_options({
+    "OGR_GEOJSON_DATE_AS_STRING": "YES",
+    "GML_DOWNLOAD_SCHEMA": "NO",
+    "CPL_CURL_ENABLE": "NO",
+    "GDAL_HTTP_MAX_RETRY": "0",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
+})  # fmt: skip
+# A GeoPackage's geometry begins with magic, version, flags, SRS id and a box of 0 to 8 doubles.
+_BOX_DOUBLES = np.array([0, 4, 6, 6, 8, 0, 0, 0])
+
+
+class GdalDataset:
+    """A file that GDAL opens."""
+
+    def __init__(self, arrival: Opened) -> None:
+        """Nothing is opened before it is asked for."""
+        self.place = str(arrival.place)
+        self.label = arrival.label
+        self.heard: set[str] = set()
+
+    @cached_property
+    def sheets(self) -> list[str]:
+        """Its layers, in GDAL's order."""
+        with explained(self.label, self.heard):
+            return [str(row[0]) for row in pyogrio.list_layers(self.place)]
+
+    @cached_property
+    def driver(self) -> str:
+        """GDAL's name for its format."""
+        with explained(self.label, self.heard):
+            return str(pyogrio.read_info(self.place, layer=self._first())["driver"])
+
+    def _first(self) -> str:
+        if not self.sheets:
+            raise ArrivalError("holds no layer", where=self.label, todo="Ask for the file again.")
+        return self.sheets[0]
+
+    def layer(self, sheet: str, encoding: str | None) -> Layer:
+        """The layer ``sheet``, counted by another reader than the stream's."""
+        options = _OPTIONS.get(self.driver, {})
+        # Nothing else is decoded by GDAL.
+        encoding = encoding if self.driver == "ESRI Shapefile" else None
+        with explained(self.label, self.heard):
+            info = pyogrio.read_info(
+                self.place, layer=sheet, encoding=encoding, force_feature_count=True, **options
+            )
+        return GdalLayer(
+            label=self.label,
+            sheet=sheet,
+            names=[str(name) for name in info["fields"]],
+            geometries=self._geometries(info),
+            features=int(info["features"]),
+            crs=info["crs"],
+            utf8=info["encoding"] == "UTF-8",
+            heard=self.heard,
+            place=self.place,
+            encoding=encoding,
+            options=options,
+            driver=self.driver,
+        )
+
+    def _geometries(self, info: dict[str, Any]) -> dict[str, str]:
+        if info["geometry_type"] is None:
+            return {}
+        return {str(info["geometry_name"] or "geometry"): str(info["geometry_type"])}
+
+
+@dataclass
+class GdalLayer(Layer):
+    """One layer as GDAL streams it."""
+
+    place: str = ""
+    encoding: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    driver: str = ""
+
+    def tables(self, rows: int) -> Iterator[pa.Table]:
+        """The stream, with geometry as WKB; the batches are checked, for damaged files break
+        Arrow's rules."""
+        with ExitStack() as stack:
+            reader, packed = self._open(stack, rows)
+            while (batch := self._next(reader)) is not None:
+                self.seen += batch.num_rows
+                yield self._shaped(pa.Table.from_batches([batch]), packed)
+
+    def _open(self, stack: ExitStack, rows: int) -> tuple[Iterator[pa.RecordBatch], str | None]:
+        """The stream, and the geometry column that comes as the GeoPackage has it, if one does."""
+        told: dict[str, Any] = {"batch_size": rows, "use_pyarrow": True, **self.options}
+        with explained(self.label, self.heard):
+            try:
+                stream = pyogrio.open_arrow(
+                    self.place, layer=self.sheet, encoding=self.encoding, **told
+                )
+                return stack.enter_context(stream)[1], None
+            except NotImplementedError:
+                # pyogrio streams no layer that says it holds curves.
+                curved = next(iter(self.geometries), None)
+                if self.driver != "GPKG" or curved is None:
+                    raise ArrivalError(
+                        "holds curves", where=self.label, todo="Ask for it as GeoPackage."
+                    ) from None
+            stream = pyogrio.open_arrow(self.place, sql=self._unpacked_by_sql(curved), **told)
+            return stack.enter_context(stream)[1], curved
+
+    def _next(self, reader: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+        with explained(self.label, self.heard):
+            batch = next(reader, None)
+            if batch is not None:
+                batch.validate(full=True)
+            return batch
+
+    def _unpacked_by_sql(self, geometry: str) -> str:
+        """The layer with its geometry as the bytes that stand in the GeoPackage."""
+        names = [_quoted(name) for name in self.names]
+        blob = f"CAST({_quoted(geometry)} AS BLOB) AS {_quoted(geometry)}"
+        return f"SELECT {', '.join([*names, blob])} FROM {_quoted(self.sheet)}"  # noqa: S608
+
+    def _shaped(self, table: pa.Table, packed: str | None) -> pa.Table:
+        if packed is not None:
+            place = table.schema.get_field_index(packed)
+            wkb = _without_header(table.column(place).combine_chunks())
+            return table.set_column(place, wkb_field(packed), wkb)
+        known = dict.fromkeys(self.geometries)
+        for place, column in enumerate(table.schema):
+            # GDAL gives the feature's geometry another name than its information does.
+            if is_wkb(column) and column.name not in known and len(known) == 1:
+                renamed = column.with_name(next(iter(known)))
+                table = table.set_column(place, renamed, table.column(place))
+        return table
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _without_header(blobs: pa.Array) -> pa.Array:
+    """Geometries of a GeoPackage as WKB; an empty one (a flag of the header) is so by its WKB."""
+    values = [None if one is None else _body(one) for one in blobs.to_pylist()]
+    return pa.array(values, type=pa.binary())
+
+
+def _body(blob: bytes) -> bytes:
+    if blob[:2] != b"GP" or len(blob) < 8:
+        return blob
+    return blob[8 + 8 * int(_BOX_DOUBLES[(blob[3] >> 1) & 7]) :]

@@ -28,6 +28,7 @@ from pipeline.findings import Catalog
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
 from pipeline.stages.load import Outcome
+from pipeline.stages.reference import reachable
 
 _FILES = click.Path(path_type=Path)
 
@@ -85,15 +86,15 @@ def load(
 @as_json
 @click.pass_obj
 def check(settings: Settings, feed: str, paths: tuple[Path, ...], as_json: bool) -> None:
-    """Do all that load does except write: needs no database."""
+    """Do all that load does except write: needs no database, but compares with one that runs."""
     schemas = options.schemas(settings)
     outcomes = []
-    with _progress() as bar:
+    with _progress() as bar, reachable(Database(settings), schemas) as known:
         for path in paths:
             context = loading.context_for(schemas, feed)
             outcome = loading.check(
                 path, context, batch_rows=settings.batch_rows,
-                progress=bar.watch(f"{feed}: {path.name}"),
+                progress=bar.watch(f"{feed}: {path.name}"), known=known,
             )  # fmt: skip
             outcomes.append(outcome)
             if not as_json:

@@ -145,7 +145,16 @@ def _print(facts: dict[str, Any]) -> None:
     paper = _paper()
     name = facts["feed"] or facts["layer"]
     paper.print(f"[bold]run {facts['id']}[/bold] {escape(name)}: {facts['status']}")
-    for title in ("file", "file_sha256", "started", "seconds", "who", "message"):
+    for title in (
+        "file",
+        "file_sha256",
+        "started",
+        "seconds",
+        "who",
+        "message",
+        "crs_operation",
+        "crs_evidence",
+    ):
         if facts[title] is not None:
             paper.print(f"  {title}: {escape(str(facts[title]))}")
     parts = [f"{facts[name]} {name}" for name in _COUNTS[1:-1] if facts[name] or name != "skipped"]

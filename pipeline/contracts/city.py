@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field as Setting
-from pydantic import model_validator
+from pydantic import StringConstraints, model_validator
 from pyproj import CRS
 
+from pipeline import operations
 from pipeline.contracts.base import Frozen, Identifier, Text
+
+# Names under which EPSG keeps dozens of operations for as many countries.
+_NO_DATUM = {"EPSG:4230": "say which ED50 it is, such as ED50(ED77), EPSG:4154"}
 
 
 class Extent(Frozen):
@@ -57,6 +61,37 @@ class ParcelCode(Frozen):
     example: str
 
 
+EpsgCode = Annotated[str, StringConstraints(pattern=r"^EPSG:[0-9]{4,6}$")]
+
+
+class Transformation(Frozen):
+    """The one operation by which data of another datum are taken; ``accuracy_m`` is EPSG's.
+
+    ``source`` is the geographic CRS of that datum, for every CRS that is built on it.
+    """
+
+    source: EpsgCode
+    operation: EpsgCode
+    accuracy_m: float
+
+    @model_validator(mode="after")
+    def _datum_is_one(self) -> Self:
+        if self.source in _NO_DATUM:
+            raise ValueError(f"{self.source} is no datum of one place: {_NO_DATUM[self.source]}")
+        return self
+
+
+class Suspect(Frozen):
+    """A CRS that data of the city are known to be in without saying so.
+
+    A geographic one stands for its datum on the city's own projection as well. ``operation`` says
+    by which EPSG operation the mistake is computed, where the datum is not pinned.
+    """
+
+    crs: EpsgCode
+    operation: EpsgCode | None = None
+
+
 class City(Frozen):
     """One city. ``names`` gives published names to columns, such as nosazi to parcel_code."""
 
@@ -74,6 +109,8 @@ class City(Frozen):
     extent: Extent
     heights: Heights
     parcel_code: ParcelCode
+    transformations: tuple[Transformation, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
     names: dict[Identifier, Identifier] = Setting(default_factory=dict)
     codelists: dict[Identifier, Identifier] = Setting(default_factory=dict)
 
@@ -91,6 +128,14 @@ class City(Frozen):
     def crs_uri(self) -> str:
         """The OGC URI of the city's CRS."""
         return f"http://www.opengis.net/def/crs/EPSG/0/{self.srid}"
+
+    def operation(self, source: CRS) -> operations.Operation:
+        """The way of coordinates from ``source`` to the city's CRS.
+
+        Raises NoOperationError where the datum changes and the profile pins no operation for it.
+        """
+        pins = tuple((t.source, t.operation, t.accuracy_m) for t in self.transformations)
+        return operations.find(source, self.crs, pins)
 
     def published(self, column: str) -> str:
         """The name clients see for a database column."""

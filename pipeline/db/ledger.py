@@ -70,6 +70,8 @@ class Run:
     quarantined: int
     removed: int
     message: str | None
+    crs_operation: str | None
+    crs_evidence: str | None
 
     @property
     def account(self) -> Account:
@@ -134,6 +136,14 @@ def finish(
     """Writes how the run ended; the database refuses an account that does not close."""
     values = {"run": run, "status": status, "message": message, **asdict(account or Account())}
     connection.execute(queries.load("ledger")["finish"], values)
+
+
+def coordinates(
+    connection: Connection, run: int, *, operation: str | None = None, evidence: str | None = None
+) -> None:
+    """Keeps how coordinates came into the city's CRS, and what shows that they are right."""
+    values = {"run": run, "operation": operation, "evidence": evidence}
+    connection.execute(queries.load("ledger")["coordinates"], values)
 
 
 def lock(connection: Connection, layer: str) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import shapely
 from psycopg import sql
 
-from pipeline import geo
 from pipeline.contracts.layer import LayerContract
 from pipeline.db import queries
 from pipeline.db.engine import Connection
@@ -99,7 +98,7 @@ def _middles(found: Origin, aside: list[Aside]) -> dict[int, tuple[float, float]
     crs = crs_of(found)
     if crs is None or not aside:
         return {}
-    drawn = geo.reproject(shapes(aside), crs, found.context.city.crs)
+    drawn = found.context.city.operation(crs).apply(shapes(aside))
     boxes = shapely.bounds(drawn)
     middles = np.column_stack([boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)])
     middles[~np.isfinite(middles).all(axis=1)] = np.nan

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import shapely
 
-from pipeline import geo
 from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.errors import MakanError
@@ -79,7 +78,7 @@ def _read(source: Source, found: Origin, lines: list[int]) -> dict[int, Any]:
             continue
         wkb = np.array(raw.wkb.to_pylist(), dtype=object)
         drawn = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
-        moved = geo.reproject(drawn, source.crs, found.context.city.crs)
+        moved = found.context.city.operation(source.crs).apply(drawn)
         shapes |= dict(zip(raw.lines.tolist(), moved, strict=True))
     return shapes
 

@@ -7,12 +7,12 @@ only the sender knows which.
 from __future__ import annotations
 
 from pyproj import CRS
-from pyproj.exceptions import ProjError
 
 from pipeline import geo
 from pipeline.contracts.city import City
 from pipeline.contracts.feed import Feed
 from pipeline.errors import ArrivalError
+from pipeline.operations import NoOperationError, crs_name
 from pipeline.stages.batch import Found
 from pipeline.stages.container import Opened
 from pipeline.stages.encoding import is_utf8, python_name
@@ -83,12 +83,13 @@ def _crs_of(layer: Layer, feed: Feed, city: City, found: Found) -> CRS:
         )
     crs = _agree_on_crs(layer.crs, feed, found, layer.label)
     try:
-        geo.transformer(crs, city.crs)
-    except ProjError:
+        city.operation(crs)
+    except NoOperationError as error:
         raise ArrivalError(
-            f"there is no way from its CRS {_crs_name(crs)} to the city's {_crs_name(city.crs)}",
+            f"{error}; EPSG knows {'; '.join(error.known) or 'none'}",
             where=layer.label,
-            todo="Ask the sender for the CRS, and declare it as crs in the feed's [source].",
+            todo=f"Ask for {crs_name(city.crs)}, or pin an operation as [[transformations]] in "
+            f"schemas/cities/{city.id}.toml.",
         ) from None
     return crs
 
@@ -175,7 +176,7 @@ def _agree_on_crs(said: str | None, feed: Feed, found: Found, label: str) -> CRS
         found.whole("crs.assumed", value=feed.source.crs)
     elif declared is not None and not geo.same_crs(own, declared):
         raise ArrivalError(
-            f"says its CRS is {_crs_name(own)}, the feed {feed.id} declares {_crs_name(declared)}",
+            f"says its CRS is {crs_name(own)}, the feed {feed.id} declares {crs_name(declared)}",
             where=label,
             todo="Ask the sender which is true; correct the feed or the file.",
         )
@@ -192,8 +193,3 @@ def meant_crs(said: str | None) -> CRS | None:
         own.name.casefold().startswith("undefined") or own.type_name == "Engineering CRS"
     )
     return None if nothing else own
-
-
-def _crs_name(crs: CRS) -> str:
-    code = crs.to_epsg()
-    return f"EPSG:{code} ({crs.name})" if code else str(crs.name)

@@ -45,6 +45,12 @@ class Raw:
     columns: pa.Table
     wkb: pa.Array | None
 
+    def take(self, places: Lines) -> Raw:
+        """The rows at ``places``."""
+        chosen = pa.array(places)
+        wkb = None if self.wkb is None else self.wkb.take(chosen)
+        return Raw(self.lines[places], self.columns.take(chosen), wkb)
+
 
 @dataclass(frozen=True)
 class Rows:

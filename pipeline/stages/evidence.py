@@ -12,6 +12,7 @@ from pyproj import CRS
 
 from pipeline import geo, text
 from pipeline.contracts.city import City
+from pipeline.operations import NoOperationError
 from pipeline.stages.map import as_text
 
 _FEET = 0.3048
@@ -33,10 +34,16 @@ def find_crs(drawn: geo.Geometries, own: CRS | None, city: City) -> Place:
     if own is not None:
         code = own.to_epsg()
         name = f"EPSG:{code}" if code else None
+        try:
+            city.operation(own)
+        except NoOperationError as error:
+            pins = "; ".join(error.known)
+            return Place(f"{error}: ask for EPSG:{city.srid}, or pin one of {pins}", name)
         share = _share_inside(points, own, city)
         said = f"the file says {name or own.name}; read so {share:.0%} lies in the city"
         return Place(said, name, sure=share >= _MOST)
-    for name in (f"EPSG:{city.srid}", "EPSG:4326", "EPSG:3857"):
+    others = [suspect.crs for suspect in city.suspects]
+    for name in (f"EPSG:{city.srid}", "EPSG:4326", "EPSG:3857", *others):
         crs = CRS.from_user_input(name)
         share = _share_inside(points, crs, city)
         if share >= _MOST:
@@ -53,7 +60,10 @@ def _middles(drawn: geo.Geometries) -> geo.Geometries:
 
 
 def _share_inside(points: geo.Geometries, crs: CRS, city: City) -> float:
-    moved = geo.reproject(points, crs, city.crs)
+    try:
+        moved = city.operation(crs).apply(points)
+    except NoOperationError:
+        return 0.0
     return float(geo.within(moved, city.extent.bounds).mean())
 
 

@@ -41,9 +41,9 @@ def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
     rows, more = clean_values(rows, context)
     found.extend(more)
     if crs is not None:
-        drawn, more = _drawn(raw, context)
+        arrived, more = drawn(raw, context)
         found.extend(more)
-        shaped, more = Shaper(raw.lines, drawn, context, crs).run()
+        shaped, more = Shaper(raw.lines, arrived, context, crs).run()
         found.extend(_not_twice(more, found))
         rows = replace(rows, geometry=shaped)
     rows = derive_fields(rows, context)
@@ -65,7 +65,8 @@ def error_codes(context: Context) -> frozenset[str]:
     return frozenset(code for code in catalog.codes if catalog.severity(code) == "error")
 
 
-def _drawn(raw: Raw, context: Context) -> tuple[Geometries, Found]:
+def drawn(raw: Raw, context: Context) -> tuple[Geometries, Found]:
+    """The geometries of ``raw`` as they arrived, None where there is none."""
     points = context.feed.source.points
     if points is not None:
         return _from_columns(raw, points)

@@ -63,10 +63,17 @@ def contract_digest(context: Context) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check(path: Path, context: Context, *, batch_rows: int, progress: Progress) -> Outcome:
-    """Everything a load does but write; needs no database."""
+def check(
+    path: Path,
+    context: Context,
+    *,
+    batch_rows: int,
+    progress: Progress,
+    known: Connection | None = None,
+) -> Outcome:
+    """Everything a load does but write; needs no database, but compares with one that is given."""
     begun = time.monotonic()
-    with passing(path, context, batch_rows) as (work, found):
+    with passing(path, context, batch_rows, known) as (work, found):
         bad: set[int] = set()
         work.run(lambda raw, judged: bad.update(raw.lines[~judged.good].tolist()), progress)
         found.extend(work.afterwards(None))
@@ -159,7 +166,7 @@ class Job:
         recorder = Recorder(writer, self.connection, self.context, self.run)
         target = self._target(writer)
         with (
-            passing(path, self.context, batch_rows) as (work, found),
+            passing(path, self.context, batch_rows, self.connection) as (work, found),
             writer.open(),
             target.open() as transaction,
         ):
@@ -171,6 +178,7 @@ class Job:
             work.run(lambda *batch: writer.later(partial(write, *batch)), progress)
             writer.wait()
             found.extend(work.afterwards(self.before))
+            self._tell_coordinates(work)
             target.remove(self._set_doubled_aside(work, recorder))
             recorder.findings(found, work.keys)
             work.counts.update(found.counts())
@@ -179,6 +187,14 @@ class Job:
         return Outcome(
             self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts
         )
+
+    def _tell_coordinates(self, work: Pass) -> None:
+        """The ledger keeps how coordinates came here and what shows that they are right."""
+        if work.source.crs is not None and work.signature is not None:
+            operation = str(self.context.city.operation(work.source.crs))
+            ledger.coordinates(
+                self.connection, self.run, operation=operation, evidence=work.signature.said
+            )
 
     def _target(self, writer: Writer) -> Target:
         query = sql.SQL(queries.load("fill")["is_empty"]).format(

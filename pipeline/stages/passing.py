@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipeline.db.engine import Connection
 from pipeline.db.ledger import Account
 from pipeline.stages import container
 from pipeline.stages.agree import open_source
@@ -15,6 +16,8 @@ from pipeline.stages.batch import Context, Found, Raw
 from pipeline.stages.judge import Judged, judge
 from pipeline.stages.map import survey
 from pipeline.stages.read import Source
+from pipeline.stages.reference import Reference
+from pipeline.stages.signature import Signature
 from pipeline.stages.whole import Keys, Shapes, guard
 
 Progress = Callable[[int, int], None]
@@ -28,6 +31,7 @@ class Pass:
     context: Context
     batch_rows: int
     keys: Keys
+    signature: Signature | None = None
     shapes: Shapes = field(default_factory=Shapes)
     arrived: int = 0
     skipped: int = 0
@@ -43,6 +47,8 @@ class Pass:
             self.skipped += len(everything.lines) - len(raw.lines)
             if len(raw.lines):
                 judged = judge(raw, self.context, self.source.crs)
+                if self.signature:
+                    self.signature.add(raw, judged.rows, self.source.found)
                 judged = replace(judged, again=self.keys.add(judged.rows))
                 if wanted and not wanted.may_repeat:
                     self.shapes.add(judged)
@@ -53,6 +59,8 @@ class Pass:
 
     def afterwards(self, before: int | None) -> Found:
         """What the whole delivery shows; raises GuardError when it must not be published."""
+        if self.signature:
+            self.signature.judge(self.source.found)
         account = Account(arrived=self.arrived, skipped=self.skipped)
         found = guard(account, self.context, before, self.source.label)
         if self.skipped and self.context.feed.source.where:
@@ -66,12 +74,25 @@ class Pass:
 
 
 @contextmanager
-def passing(path: Path, context: Context, batch_rows: int) -> Iterator[tuple[Pass, Found]]:
-    """Opens ``path`` for one way through it, with what was found before any row is read."""
+def passing(
+    path: Path, context: Context, batch_rows: int, known: Connection | None = None
+) -> Iterator[tuple[Pass, Found]]:
+    """Opens ``path`` for one way through it, with what was found before any row is read.
+
+    ``known`` is the database to compare with, where there is one.
+    """
     declared = context.feed.source
     with container.opened(path, declared.encoding, declared.member) as arrival:
         wants = context.layer.geometry.type if context.layer.geometry else None
         source = open_source(arrival, context.feed, context.city, wants=wants)
         found = source.found
         found.extend(survey(source.names, context, arrival.label))
-        yield Pass(source, context, batch_rows, Keys(context.layer)), found
+        signature = _signature(source, context, known)
+        yield Pass(source, context, batch_rows, Keys(context.layer), signature), found
+
+
+def _signature(source: Source, context: Context, known: Connection | None) -> Signature | None:
+    if source.crs is None:
+        return None
+    reference = Reference.of(known, context.schemas, context.layer) if known else None
+    return Signature(context, source.crs, source.label, reference)

@@ -69,12 +69,13 @@ class Shaper:
 
     def _to_city(self) -> None:
         city = self.context.city
-        self.made = geo.reproject(self.given, self.crs, city.crs)
+        operation = city.operation(self.crs)
+        self.made = operation.apply(self.given)
         self.moved = self.made is not self.given
         outside = self.alive & ~geo.within(self.made, city.extent.bounds)
         if not outside.any():
             return
-        turned = geo.reproject(geo.swapped(self.given[outside]), self.crs, city.crs)
+        turned = operation.apply(geo.swapped(self.given[outside]))
         swapped = np.zeros(len(self.lines), dtype=bool)
         swapped[outside] = geo.within(turned, city.extent.bounds)
         self._drop(swapped, "geometry.swapped")

@@ -28,14 +28,14 @@ ORDER BY id DESC LIMIT 1
 -- The latest runs.
 SELECT id, kind, feed, layer, status, file, file_sha256, started::text,
     extract(epoch FROM finished - started)::float8 AS seconds, who, arrived, skipped, inserted, updated,
-    unchanged, quarantined, removed, message
+    unchanged, quarantined, removed, message, crs_operation, crs_evidence
 FROM ops.run ORDER BY id DESC LIMIT %(limit)s
 
 -- name: one
 -- One run.
 SELECT id, kind, feed, layer, status, file, file_sha256, started::text,
     extract(epoch FROM finished - started)::float8 AS seconds, who, arrived, skipped, inserted, updated,
-    unchanged, quarantined, removed, message
+    unchanged, quarantined, removed, message, crs_operation, crs_evidence
 FROM ops.run WHERE id = %(run)s
 
 -- name: findings_by_code
@@ -62,3 +62,8 @@ WHERE layer = %(layer)s AND status = 'running' AND id <> %(run)s AND kind = 'loa
 -- name: lock
 -- One writer of a layer at a time; held by the session, so that a killed load frees it.
 SELECT pg_try_advisory_lock(hashtextextended('makan load ' || %(layer)s, 0))
+
+-- name: coordinates
+-- By which operation coordinates came into the city's CRS, and what shows that they are where they should be.
+UPDATE ops.run SET crs_operation = coalesce(%(operation)s, crs_operation), crs_evidence = coalesce(%(evidence)s, crs_evidence)
+WHERE id = %(run)s

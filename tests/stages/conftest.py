@@ -137,7 +137,7 @@ class Bench:
         """``makan check`` of ``path``."""
         return loading.check(
             path, self.context(feed, more.pop("schemas", None)),
-            batch_rows=more.pop("batch_rows", 3), progress=silent,
+            batch_rows=more.pop("batch_rows", 3), progress=silent, known=more.pop("known", None),
         )  # fmt: skip
 
     def load(

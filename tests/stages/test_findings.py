@@ -70,7 +70,8 @@ PLANTED: list[tuple[dict[str, Any], set[tuple[str, str | None]]]] = [
 WARNED = {"geometry.repaired", "geometry.sliver", "geometry.duplicate", "rule.broken"}
 # Findings about the whole file have no line; each has its own test below.
 WHOLE = {
-    "column.unmapped", "crs.assumed", "encoding.detected", "file.warning", "rows.skipped",
+    "column.unmapped", "crs.assumed", "crs.offset", "encoding.detected", "file.warning",
+    "rows.skipped",
     "rows.too_many", "rule.refused",
 }  # fmt: skip
 

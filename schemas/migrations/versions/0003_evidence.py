@@ -1,0 +1,11 @@
+"""What shows that coordinates are right, what was written before it was cleaned, folded names."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0003_evidence.sql")

@@ -204,6 +204,8 @@ def _told(outcome: Outcome) -> str:
             f" + {account.quarantined} quarantined{removed}  ({outcome.seconds:.1f} s)"
         ),
     ]
+    if outcome.crs_evidence:
+        lines.append(f"  coordinates: {outcome.crs_evidence}")
     catalog = Catalog.load()
     for (code, field), rows in sorted(outcome.counts.items(), key=lambda item: -item[1]):
         lines.append(f"  {rows:>7} {catalog.severity(code):<7} {code} {field or ''}".rstrip())

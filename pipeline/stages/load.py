@@ -49,6 +49,7 @@ class Outcome:
     run: int | None = None
     seconds: float = 0.0
     message: str | None = None
+    crs_evidence: str | None = None
 
 
 def context_for(schemas: Schemas, feed: str) -> Context:
@@ -85,7 +86,7 @@ def check(
     account = Account(work.arrived, work.skipped, inserted=good, quarantined=len(bad))
     return Outcome(
         context.feed.id, context.layer.id, str(path), "checked", account, work.counts,
-        seconds=time.monotonic() - begun,
+        seconds=time.monotonic() - begun, crs_evidence=work.evidence,
     )  # fmt: skip
 
 
@@ -185,15 +186,16 @@ class Job:
             account = self._account(work, target.finish(self._quarantined_keys()), recorder)
             ledger.finish(transaction, self.run, "done", account)
         return Outcome(
-            self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts
-        )
+            self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts,
+            crs_evidence=work.evidence,
+        )  # fmt: skip
 
     def _tell_coordinates(self, work: Pass) -> None:
         """The ledger keeps how coordinates came here and what shows that they are right."""
-        if work.source.crs is not None and work.signature is not None:
+        if work.source.crs is not None:
             operation = str(self.context.city.operation(work.source.crs))
             ledger.coordinates(
-                self.connection, self.run, operation=operation, evidence=work.signature.said
+                self.connection, self.run, operation=operation, evidence=work.evidence
             )
 
     def _target(self, writer: Writer) -> Target:

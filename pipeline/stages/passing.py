@@ -57,6 +57,11 @@ class Pass:
                 take(raw, judged)
             progress(self.arrived, self.source.features)
 
+    @property
+    def evidence(self) -> str | None:
+        """What shows that the coordinates are where they should be; known at the end."""
+        return self.signature.said if self.signature else None
+
     def afterwards(self, before: int | None) -> Found:
         """What the whole delivery shows; raises GuardError when it must not be published."""
         if self.signature:

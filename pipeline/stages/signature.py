@@ -82,8 +82,6 @@ class Signature:
             self._in_named_areas(numbers, read, keys)
         if not self.compared:
             self._in_areas_around(numbers, read)
-        if not self.compared and "crs.assumed" in found.code:
-            found.whole("crs.unproven", value=self.context.feed.source.crs)
 
     def _names(self) -> list[str]:
         names = list(self.context.layer.key)

@@ -46,9 +46,9 @@ GROUP BY code, severity, field ORDER BY severity, count(*) DESC, code
 -- name: finding_samples
 -- The first findings of each kind.
 SELECT code, layer, key, line, field, value, detail FROM (
-    SELECT *, row_number() OVER (PARTITION BY code, field ORDER BY line, id) AS place
+    SELECT *, row_number() OVER (PARTITION BY code, field ORDER BY line, id) AS nth
     FROM ops.finding WHERE run_id = %(run)s
-) found WHERE place <= %(samples)s ORDER BY code, line
+) found WHERE nth <= %(samples)s ORDER BY code, line
 
 -- name: quarantined
 -- The rows a run set aside.

@@ -289,14 +289,6 @@ def test_some_rows_beside_the_city_are_rows_in_quarantine(bench: Any) -> None:
     assert outcome.counts["geometry.outside", None] == 10
 
 
-def test_a_crs_that_rests_on_a_declaration_alone_is_told(bench: Any, database: Database) -> None:
-    path = bench.text("points.csv", "no,E,N\n1,488000,3833000\n")
-    source = {"driver": "CSV", "crs": "EPSG:32639", "points": {"x": "E", "y": "N"}}
-    feed = bench.feed("poi", columns=bench.filled("poi", {"poi_id": "no"}), source=source)
-    assert bench.load(database, path, feed).counts["crs.unproven", None] == 1
-    assert ("crs.unproven", None) not in bench.check(path, feed).counts
-
-
 def test_check_compares_where_a_database_runs_and_is_silent_where_none_does(
     bench: Any, database: Database, tmp_path: Path
 ) -> None:

@@ -44,7 +44,7 @@ class Reference:
     def _area_layers(self) -> Iterator[LayerContract]:
         for layer in map(self.schemas.layer, reversed(self.schemas.load_order)):
             areas = layer.geometry is not None and layer.geometry.type.endswith("Polygon")
-            if areas and layer.id != self.layer.id:
+            if areas and layer.source == "feed" and layer.id != self.layer.id:
                 yield layer
 
     def named(self) -> list[LayerContract]:
@@ -52,7 +52,7 @@ class Reference:
         mine = {field.name: field.type for field in self.layer.fields}
         return [
             layer for layer in self._area_layers()
-            if all(mine.get(name) == layer.field(name).type for name in layer.key)
+            if all(mine.get(name) == layer.field(name).type in _KEY_TYPES for name in layer.key)
         ]  # fmt: skip
 
     def around(self) -> list[LayerContract]:

@@ -166,13 +166,18 @@ class Published:
     id: int
     file_sha256: str
     contract_sha256: str
+    code_version: str
     meant: int
     overtaken: bool
 
     def is_same(self, found: Arrival, contract: str) -> bool:
         """Whether loading ``found`` would change nothing."""
-        same = (self.file_sha256, self.contract_sha256) == (found.sha256, contract)
-        return same and not self.overtaken
+        return self.file_sha256 == found.sha256 and self.stands(contract)
+
+    def stands(self, contract: str) -> bool:
+        """Whether what is published is still what this delivery brought, and would bring today."""
+        today = (contract, __version__)
+        return (self.contract_sha256, self.code_version) == today and not self.overtaken
 
 
 def published(connection: Connection, *, layer: str, feed: str | None) -> Published | None:

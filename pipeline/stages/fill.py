@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 import pyarrow as pa
 from psycopg import sql
 
@@ -32,6 +31,7 @@ class Fill:
         self.run = run
         self.target = sql.Identifier(DATA, context.layer.id)
         self.values = {"layer": context.layer.id}
+        self.filled = 0
 
     @contextmanager
     def open(self) -> Iterator[Connection]:
@@ -41,29 +41,26 @@ class Fill:
             yield self.transaction
 
     def add(self, judged: Judged) -> None:
-        """Copies the good rows of a batch, of those that share a key the first."""
+        """Copies the good rows of a batch."""
         rows = good_rows(judged)
         run = pa.repeat(pa.scalar(self.run, pa.int64()), rows.num_rows)
         with refused():
-            copy_table(self.transaction, self.target, rows.append_column(RUN, run))
+            self.filled += copy_table(self.transaction, self.target, rows.append_column(RUN, run))
 
     def remove(self, lines: Lines) -> None:
         """Takes rows out again that a look at the whole delivery has condemned."""
         if len(lines):
-            self._run("leave_out", {"lines": lines.tolist()})
+            self.filled -= self._run("leave_out", {"lines": lines.tolist()})
 
-    def finish(self, kept: list[str]) -> Merged:
+    def finish(self, kept: list[str], gone: list[str] | None) -> Merged:
         """Indexes and statistics; every row that is there is new, and none had to be kept."""
-        del kept
+        del kept, gone
         with refused():
             self._run("after_bulk")
-        row = self._run("count").fetchone()
-        return Merged(int(str(row[0])) if row else 0, 0, 0, 0)
+        return Merged(self.filled, 0, 0, 0)
 
-    def _run(
-        self, name: str, more: dict[str, object] | None = None
-    ) -> psycopg.Cursor[tuple[object, ...]]:
+    def _run(self, name: str, more: dict[str, object] | None = None) -> int:
         query = sql.SQL(queries.load("fill")[name]).format(
             target=self.target, line=sql.Identifier(LINE)
         )
-        return self.transaction.execute(query, {**self.values, **(more or {})})
+        return self.transaction.execute(query, {**self.values, **(more or {})}).rowcount

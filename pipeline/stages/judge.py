@@ -24,15 +24,13 @@ from pipeline.stages.shape import Shaper, from_wkb
 class Judged:
     """A batch with its verdict: ``good`` rows are loaded, the others quarantined.
 
-    ``wkb`` are the rows' geometries in the city's CRS, None where there is none. ``again`` are
-    rows whose key came before: they are set aside when all have been read, and never staged.
+    ``wkb`` are the rows' geometries in the city's CRS, None where there is none.
     """
 
     rows: Rows
     good: Mask
     found: Found
     wkb: Geometries | None = None
-    again: Mask | None = None
 
 
 def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:

@@ -7,24 +7,27 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger, queries
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
-from pipeline.db.ledger import Account
+from pipeline.db.ledger import Account, Published
 from pipeline.derive.columns import DATA
 from pipeline.errors import GuardError, MakanError
 from pipeline.findings import Catalog
+from pipeline.stages import delivery
 from pipeline.stages.batch import Context, Lines, Raw
+from pipeline.stages.delivery import Former, Record
 from pipeline.stages.fill import Fill
 from pipeline.stages.judge import Judged
 from pipeline.stages.merge import Merge
@@ -123,7 +126,7 @@ def load(
             )
         else:
             with _told_in_ledger(connection, run):
-                job = Job(database, connection, context, run, before.meant if before else None)
+                job = Job(database, connection, context, run, before)
                 outcome = job.run_file(path, batch_rows, progress)
     return replace(outcome, run=run, seconds=time.monotonic() - begun)
 
@@ -159,15 +162,16 @@ class Job:
     connection: Connection
     context: Context
     run: int
-    before: int | None
+    before: Published | None
 
     def run_file(self, path: Path, batch_rows: int, progress: Progress) -> Outcome:
         """Judges and hands on every row, then the whole; the account closes or nothing changes."""
-        writer = Writer(self.database)
+        writer, record = Writer(self.database), Record(self.context)
         recorder = Recorder(writer, self.connection, self.context, self.run)
+        former = self._former()
         target = self._target(writer)
         with (
-            passing(path, self.context, batch_rows, self.connection) as (work, found),
+            passing(path, self.context, batch_rows, self.connection, former) as (work, found),
             writer.open(),
             target.open() as transaction,
         ):
@@ -175,15 +179,21 @@ class Job:
             def write(raw: Raw, judged: Judged) -> None:
                 target.add(judged)
                 recorder.batch(raw, judged)
+                record.add(raw, judged.found)
 
             work.run(lambda *batch: writer.later(partial(write, *batch)), progress)
             writer.wait()
-            found.extend(work.afterwards(self.before))
+            found.extend(work.afterwards(self.before.meant if self.before else None))
             self._tell_coordinates(work)
-            target.remove(self._set_doubled_aside(work, recorder))
+            doubled = self._set_doubled_aside(work, recorder)
+            target.remove(doubled)
             recorder.findings(found, work.keys)
             work.counts.update(found.counts())
-            account = self._account(work, target.finish(self._quarantined_keys()), recorder)
+            writer.later(partial(self._keep, writer, record, work, np.append(doubled, work.twins)))
+            gone = None if former is None else former.gone(work.keys)
+            account = self._account(work, target.finish(self._quarantined_keys(), gone), recorder)
+            writer.wait()
+            delivery.forget_earlier(transaction, self.run)
             ledger.finish(transaction, self.run, "done", account)
         return Outcome(
             self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts,
@@ -197,6 +207,19 @@ class Job:
             ledger.coordinates(
                 self.connection, self.run, operation=operation, evidence=work.evidence
             )
+
+    def _former(self) -> Former | None:
+        """The delivery before, if what is published is still what it brought."""
+        if self.before is None or not self.before.stands(contract_digest(self.context)):
+            return None
+        return delivery.former(self.connection, self.before.id, self.context)
+
+    def _keep(self, writer: Writer, record: Record, work: Pass, unclean: Lines) -> None:
+        """What the next delivery is compared with; it counts only if this run ends well."""
+        rows = record.table(work.keys, work.shapes, unclean)
+        if work.former is not None:
+            rows = pa.concat_tables([work.former.taken_over(), rows])
+        delivery.keep(writer.connection, self.run, rows)
 
     def _target(self, writer: Writer) -> Target:
         query = sql.SQL(queries.load("fill")["is_empty"]).format(
@@ -232,8 +255,11 @@ class Job:
         account = Account(
             arrived=work.arrived,
             skipped=work.skipped,
+            inserted=merged.inserted,
+            updated=merged.updated,
+            unchanged=merged.unchanged + work.as_before,
             quarantined=recorder.quarantined,
-            **asdict(merged),
+            removed=merged.removed,
         )
         if not account.closes or merged.unchanged < 0:
             raise GuardError(

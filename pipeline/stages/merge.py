@@ -14,7 +14,15 @@ from pipeline.stages.batch import Context, Lines
 from pipeline.stages.judge import Judged
 from pipeline.stages.stage import Staging
 from pipeline.stages.target import Merged
+from pipeline.stages.whole import BETWEEN
 from pipeline.stages.write import Writer, refused
+
+
+def _joined(key: tuple[str, ...], between: str) -> sql.Composed:
+    """The key as one text, its parts with ``between`` between them."""
+    parts = [sql.SQL("{}::text").format(sql.Identifier("t", name)) for name in key]
+    listed = sql.SQL(", ").join(parts)
+    return sql.SQL("concat_ws({}, {})").format(sql.Literal(between), listed)
 
 
 def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
@@ -33,10 +41,13 @@ def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
             sql.SQL("{} = {}").format(sql.Identifier("t", name), sql.Identifier("s", name))
             for name in key
         ),
-        "key_text": sql.SQL(" || ' ' || ").join(
-            sql.SQL("{}::text").format(sql.Identifier("t", name)) for name in key
-        ),
+        "key_text": _joined(key, " "),
+        "key_exact": _joined(key, BETWEEN),
     }
+
+
+# Fewer changed rows than these change no plan of the database; its own upkeep sees to them.
+_MANY = 10_000
 
 
 class Merge:
@@ -62,7 +73,7 @@ class Merge:
             yield self.transaction
 
     def add(self, judged: Judged) -> None:
-        """Stages the good rows of a batch, of those that share a key the first."""
+        """Stages the good rows of a batch."""
         self.staging.add(judged)
 
     def remove(self, lines: Lines) -> None:
@@ -70,24 +81,27 @@ class Merge:
         if len(lines):
             self.staging.remove(self.connection, lines)
 
-    def finish(self, kept: list[str]) -> Merged:
+    def finish(self, kept: list[str], gone: list[str] | None) -> Merged:
         """Makes the layer what the delivery says; the caller adds the ledger and ends the block.
 
-        ``kept`` are keys of quarantined rows: their published predecessors stay.
+        ``kept`` are keys of quarantined rows: their published predecessors stay. ``gone`` are the
+        keys that a full delivery no longer brings, None where only a look at all rows can tell.
         """
         staged = self.staging.count(self.connection)
-        self.values |= {"feed": self.context.feed.id, "kept": kept}
+        self.values |= {"feed": self.context.feed.id, "kept": kept, "gone": gone}
         with refused():
-            inserted, updated, removed = self._update()
+            inserted, updated, removed = self._update(gone)
         return Merged(inserted, updated, staged - inserted - updated, removed)
 
-    def _update(self) -> tuple[int, int, int]:
+    def _update(self, gone: list[str] | None) -> tuple[int, int, int]:
         """The order matters: a removed row may free what a new one needs."""
         self._run("analyze_stage")
-        updated = self._run("update")
-        removed = self._run("remove") if self.context.feed.delivery == "full" else 0
+        updated, removed = self._run("update"), 0
+        if self.context.feed.delivery == "full" and (gone is None or gone):
+            removed = self._run("remove" if gone is None else "remove_gone")
         inserted = self._run("insert")
-        self._run("analyze")
+        if inserted + updated + removed > _MANY:
+            self._run("analyze")
         return inserted, updated, removed
 
     def _run(self, name: str) -> int:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from pipeline.db.engine import Connection
 from pipeline.db.ledger import Account
 from pipeline.stages import container
 from pipeline.stages.agree import open_source
-from pipeline.stages.batch import Context, Found, Raw
+from pipeline.stages.batch import Context, Found, Lines, Raw
+from pipeline.stages.delivery import Former, row_digests, wanted_columns
 from pipeline.stages.judge import Judged, judge
 from pipeline.stages.map import survey
-from pipeline.stages.read import Source
+from pipeline.stages.read import Source, taken
 from pipeline.stages.reference import Reference
 from pipeline.stages.signature import Signature
 from pipeline.stages.whole import Keys, Shapes, guard
@@ -32,6 +35,7 @@ class Pass:
     batch_rows: int
     keys: Keys
     signature: Signature | None = None
+    former: Former | None = None
     shapes: Shapes = field(default_factory=Shapes)
     arrived: int = 0
     skipped: int = 0
@@ -39,23 +43,54 @@ class Pass:
     counts: Counter[tuple[str, str | None]] = field(default_factory=Counter)
 
     def run(self, take: Callable[[Raw, Judged], None], progress: Progress) -> None:
-        """Streams the whole file; memory holds one batch, the keys and one hash a geometry."""
-        wanted = self.context.layer.geometry
+        """Streams the whole file; memory holds a batch or two, the keys and a hash a geometry."""
+        doubtful = [np.zeros(0, dtype=np.int64)]
         for everything in self.source.batches(self.batch_rows):
             raw = self.source.meant(everything)
             self.arrived += len(everything.lines)
             self.skipped += len(everything.lines) - len(raw.lines)
-            if len(raw.lines):
-                judged = judge(raw, self.context, self.source.crs)
-                if self.signature:
-                    self.signature.add(raw, judged.rows, self.source.found)
-                judged = replace(judged, again=self.keys.add(judged.rows))
-                if wanted and not wanted.may_repeat:
-                    self.shapes.add(judged)
-                self.quarantined += int((~judged.good).sum())
-                self.counts.update(judged.found.counts())
-                take(raw, judged)
+            if self.former is not None:
+                raw, doubts = self._news(raw, self.former)
+                doubtful.append(doubts)
+            self._judge(raw, take)
             progress(self.arrived, self.source.features)
+        if self.former is not None:
+            self._look_again(self.former, np.concatenate(doubtful), take)
+
+    def _judge(self, raw: Raw, take: Callable[[Raw, Judged], None]) -> None:
+        if not len(raw.lines):
+            return
+        wanted = self.context.layer.geometry
+        judged = judge(raw, self.context, self.source.crs)
+        if self.signature:
+            self.signature.add(raw, judged.rows, self.source.found)
+        self.keys.add(judged.rows)
+        if wanted and not wanted.may_repeat:
+            self.shapes.add(judged)
+        self.quarantined += int((~judged.good).sum())
+        self.counts.update(judged.found.counts())
+        take(raw, judged)
+
+    def _news(self, raw: Raw, former: Former) -> tuple[Raw, Lines]:
+        """The rows that have not come as they came last time, and earlier ones now in doubt."""
+        digests = row_digests(raw, wanted_columns(self.context))
+        same, doubtful = former.again(raw.lines, digests)
+        return (raw if not same.any() else taken(raw, ~same)), doubtful
+
+    def _look_again(
+        self, former: Former, doubtful: Lines, take: Callable[[Raw, Judged], None]
+    ) -> None:
+        """Judges rows that came as before, but share something with one that is new."""
+        lines = np.union1d(doubtful, former.in_doubt(self.keys, self.shapes))
+        former.give_back(lines)
+        if len(lines):
+            for raw in self.source.rows_of(lines, self.batch_rows):
+                self._judge(raw, take)
+
+    @property
+    def as_before(self) -> int:
+        """How many rows came as they came last time."""
+        return 0 if self.former is None else len(self.former.taken)
 
     @property
     def evidence(self) -> str | None:
@@ -74,17 +109,23 @@ class Pass:
             detail = f"{where.column} {other}"
             found.whole("rows.skipped", value=self.skipped, detail=detail)
         found.extend(self.source.warned())
-        found.extend(self.shapes.doubled())
+        doubled, self.twins = self.shapes.doubled()
+        found.extend(doubled)
         return found
 
 
 @contextmanager
 def passing(
-    path: Path, context: Context, batch_rows: int, known: Connection | None = None
+    path: Path,
+    context: Context,
+    batch_rows: int,
+    known: Connection | None = None,
+    former: Former | None = None,
 ) -> Iterator[tuple[Pass, Found]]:
     """Opens ``path`` for one way through it, with what was found before any row is read.
 
-    ``known`` is the database to compare with, where there is one.
+    ``known`` is the database to compare with, where there is one. Rows that are as they were in
+    the ``former`` delivery are not judged again.
     """
     declared = context.feed.source
     with container.opened(path, declared.encoding, declared.member) as arrival:
@@ -93,7 +134,7 @@ def passing(
         found = source.found
         found.extend(survey(source.names, context, arrival.label))
         signature = _signature(source, context, known)
-        yield Pass(source, context, batch_rows, Keys(context.layer), signature), found
+        yield Pass(source, context, batch_rows, Keys(context.layer), signature, former), found
 
 
 def _signature(source: Source, context: Context, known: Connection | None) -> Signature | None:

@@ -71,7 +71,7 @@ class Source:
         for raw in self.batches(rows):
             chosen = np.isin(raw.lines, lines)
             if chosen.any():
-                yield _take(raw, chosen)
+                yield taken(raw, chosen)
 
     def _raw(self, table: pa.Table, first: int) -> Raw:
         lines = np.arange(first, first + table.num_rows, dtype=np.int64)
@@ -93,10 +93,11 @@ class Source:
             chosen = pc.fill_null(pc.equal(values, ""), fill_value=True)
         else:
             chosen = pc.is_in(values, pa.array(where.values))
-        return _take(raw, np.asarray(chosen.to_numpy(zero_copy_only=False), dtype=bool))
+        return taken(raw, np.asarray(chosen.to_numpy(zero_copy_only=False), dtype=bool))
 
 
-def _take(raw: Raw, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Raw:
+def taken(raw: Raw, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Raw:
+    """The chosen rows of a batch."""
     mask = pa.array(chosen)
     return Raw(
         raw.lines[chosen],

@@ -20,8 +20,8 @@ STAGE = "stage"
 
 
 def good_rows(judged: Judged) -> pa.Table:
-    """The good rows of a batch as the layer's table takes them; the first of those with one key."""
-    good = judged.good if judged.again is None else judged.good & ~judged.again
+    """The good rows of a batch as the layer's table takes them."""
+    good = judged.good
     rows, every = judged.rows, bool(good.all())
     chosen = pa.array(good)
     columns = {n: values if every else values.filter(chosen) for n, values in rows.columns.items()}

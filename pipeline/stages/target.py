@@ -28,13 +28,14 @@ class Target(Protocol):
         """Its transaction: commits at the end of the block, or leaves everything as it was."""
 
     def add(self, judged: Judged) -> None:
-        """Takes the good rows of a batch, of those that share a key the first."""
+        """Takes the good rows of a batch."""
 
     def remove(self, lines: Lines) -> None:
         """Takes rows out again that a look at the whole delivery has condemned."""
 
-    def finish(self, kept: list[str]) -> Merged:
+    def finish(self, kept: list[str], gone: list[str] | None) -> Merged:
         """Makes the layer what the delivery says; the caller adds the ledger and ends it.
 
-        ``kept`` are keys of quarantined rows: their published predecessors stay.
+        ``kept`` are keys of quarantined rows: their published predecessors stay. ``gone`` are the
+        keys that a full delivery no longer brings, None where only a look at all rows can tell.
         """

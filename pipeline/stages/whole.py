@@ -2,92 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
+from xxhash import xxh3_64_intdigest
 
 from pipeline.contracts.layer import LayerContract
 from pipeline.db.ledger import Account
 from pipeline.errors import GuardError
-from pipeline.stages.batch import Context, Found, Lines, Mask, Rows
+from pipeline.stages.batch import Context, Found, Lines, Rows
 from pipeline.stages.judge import Judged
 
 # Between the parts of a key: no text holds it, so that "a b" and "c" is not "a" and "b c".
-_BETWEEN = "\x1f"
+BETWEEN = "\x1f"
 
-Hashes = np.ndarray[tuple[int], np.dtype[np.int64]]
+Digests = npt.NDArray[np.uint64]
+
+
+def digests(values: Iterable[bytes], count: int) -> Digests:
+    """A 64-bit hash (xxh3) of each value; the same in every process."""
+    return np.fromiter(map(xxh3_64_intdigest, values), dtype=np.uint64, count=count)
+
+
+def text_digests(values: pa.Array) -> Digests:
+    """A 64-bit hash of each text or binary value, none of which is null."""
+    return digests(values.cast(pa.binary()).to_pylist(), len(values))
 
 
 @dataclass
 class Keys:
-    """The keys and unique fields of all rows so far, as columns."""
+    """The keys and unique fields of all rows so far, as columns, and a 64-bit hash of each.
+
+    If two keys ever had the same hash, they would only be looked at more closely.
+    """
 
     layer: LayerContract
     lines: list[Lines] = field(default_factory=list)
     columns: dict[tuple[str, ...], list[pa.Array]] = field(default_factory=dict)
-    seen: dict[tuple[str, ...], Hashes] = field(default_factory=dict)
-    repeated: bool = False
+    hashes: dict[tuple[str, ...], list[Digests]] = field(default_factory=dict)
 
-    def add(self, rows: Rows) -> Mask:
-        """Remembers the keys of one batch; True for rows whose key came before."""
+    def add(self, rows: Rows) -> None:
+        """Remembers the keys of one batch."""
         self.lines.append(rows.lines)
-        again = np.zeros(len(rows), dtype=bool)
         for names in self._identities():
             parts = [rows.columns[name].cast(pa.string()) for name in names]
-            joined = pc.binary_join_element_wise(*parts, _BETWEEN, null_handling="emit_null")
+            joined = pc.binary_join_element_wise(*parts, BETWEEN, null_handling="emit_null")
             self.columns.setdefault(names, []).append(joined)
-            again |= self._again(names, joined)
-        self.repeated |= bool(again.any())
-        return again
-
-    def _again(self, names: tuple[str, ...], keys: pa.Array) -> Mask:
-        """By 64-bit hashes: if two keys ever had the same, the account would not close."""
-        hashes = np.fromiter(map(hash, keys.to_pylist()), dtype=np.int64, count=len(keys))
-        fresh, first = np.unique(hashes, return_index=True)
-        before = self.seen.get(names, np.zeros(0, dtype=np.int64))
-        known = np.zeros(len(fresh), dtype=bool)
-        if len(before):
-            known = before[np.minimum(np.searchsorted(before, fresh), len(before) - 1)] == fresh
-        again = np.ones(len(keys), dtype=bool)
-        again[first] = known
-        # A stable sort of two sorted halves is a merge.
-        self.seen[names] = np.sort(np.append(before, fresh[~known]), kind="stable")
-        return again & np.asarray(keys.is_valid())
+            self.hashes.setdefault(names, []).append(text_digests(joined.drop_null()))
 
     def _identities(self) -> list[tuple[str, ...]]:
         unique = [(f.name,) for f in self.layer.fields if f.unique and (f.name,) != self.layer.key]
         return [self.layer.key, *unique]
 
+    def every(self) -> tuple[Lines, pa.Array]:
+        """The lines of all rows, and their keys."""
+        if not self.lines:
+            return np.zeros(0, dtype=np.int64), pa.array([], pa.string())
+        keys = pa.chunked_array(self.columns[self.layer.key]).combine_chunks()
+        return np.concatenate(self.lines), keys
+
     def doubled(self) -> Found:
         """Every row whose key another row has too: key.duplicate, with the lines that share it."""
         found = Found()
-        if not self.repeated:
-            return found
-        lines = np.concatenate(self.lines)
         for names, pieces in self.columns.items():
-            keys = pa.chunked_array(pieces).combine_chunks()
+            hashes = np.sort(np.concatenate(self.hashes[names]))
+            if not (hashes[1:] == hashes[:-1]).any():
+                continue
+            keys, lines = pa.chunked_array(pieces).combine_chunks(), np.concatenate(self.lines)
             for key, where in _shared(keys).items():
-                shared = lines[where]
+                shared = np.sort(lines[where])
                 found.mark(
                     "key.duplicate",
                     shared,
                     field_name=" ".join(names),
-                    values=[key.replace(_BETWEEN, " ")] * len(shared),
+                    values=[key.replace(BETWEEN, " ")] * len(shared),
                     details=f"rows {', '.join(map(str, shared[:8]))}{' …' * (len(shared) > 8)}",
                 )
         return found
 
     def of(self, lines: Lines) -> dict[int, str | None]:
         """The key of each of ``lines``, as people read it."""
-        if not self.lines:
-            return {}
-        every = np.concatenate(self.lines)
+        every, keys = self.every()
         chosen = np.isin(every, lines)
-        keys = pa.chunked_array(self.columns[self.layer.key]).combine_chunks()
-        found = pc.replace_substring(keys.filter(pa.array(chosen)), _BETWEEN, " ").to_pylist()
+        found = pc.replace_substring(keys.filter(pa.array(chosen)), BETWEEN, " ").to_pylist()
         return dict(zip(every[chosen].tolist(), found, strict=True))
 
 
@@ -96,7 +98,7 @@ class Shapes:
     """One 64-bit hash for each good row's geometry, to find the same shape drawn twice."""
 
     lines: list[Lines] = field(default_factory=list)
-    hashes: list[Hashes] = field(default_factory=list)
+    hashes: list[Digests] = field(default_factory=list)
 
     def add(self, judged: Judged) -> None:
         """Remembers the geometries of one batch's good rows."""
@@ -104,24 +106,31 @@ class Shapes:
             return
         drawn = judged.good & ~shapely.is_missing(judged.rows.geometry)
         self.lines.append(judged.rows.lines[drawn])
-        found = map(hash, judged.wkb[drawn])
-        self.hashes.append(np.fromiter(found, dtype=np.int64, count=int(drawn.sum())))
+        self.hashes.append(digests(judged.wkb[drawn], int(drawn.sum())))
 
-    def doubled(self) -> Found:
-        """geometry.duplicate for every row after the first that has the same geometry."""
+    def every(self) -> tuple[Lines, Digests]:
+        """The lines of all rows that have a shape, in the file's order, and its hash."""
+        lines = np.concatenate([*self.lines, np.zeros(0, dtype=np.int64)])
+        order = np.argsort(lines, kind="stable")
+        hashes = np.concatenate([*self.hashes, np.zeros(0, dtype=np.uint64)])
+        return lines[order], hashes[order]
+
+    def doubled(self) -> tuple[Found, Lines]:
+        """geometry.duplicate for every row after the first that has the same geometry, and the
+        lines of all that share theirs."""
         found = Found()
-        if not self.lines:
-            return found
-        lines, hashes = np.concatenate(self.lines), np.concatenate(self.hashes)
-        _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+        lines, hashes = self.every()
+        _, first, inverse, times = np.unique(
+            hashes, return_index=True, return_inverse=True, return_counts=True
+        )
         original = first[inverse]
         again = original != np.arange(len(lines))
         details = [f"row {line}" for line in lines[original[again]]]
         found.mark("geometry.duplicate", lines[again], details=details)
-        return found
+        return found, lines[times[inverse] > 1]
 
 
-def _shared(keys: pa.Array) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _shared(keys: pa.Array) -> dict[str, npt.NDArray[np.intp]]:
     """Positions of the rows that share each doubled key, in the file's order."""
     coded = keys.dictionary_encode()
     codes = np.asarray(coded.indices.fill_null(-1))

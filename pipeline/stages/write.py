@@ -16,19 +16,24 @@ from pipeline.db.engine import Connection, Database
 from pipeline.errors import GuardError
 
 
-def copy_table(connection: Connection, target: sql.Identifier, table: pa.Table) -> None:
-    """Appends ``table`` to ``target``, whose columns it names, in the connection's transaction."""
+def copy_table(connection: Connection, target: sql.Identifier, table: pa.Table) -> int:
+    """Appends ``table`` to ``target``, whose columns it names, in the connection's transaction.
+
+    Returns how many rows the server took, as it says.
+    """
     if not table.num_rows:
-        return
+        return 0
     encoder = ArrowToPostgresBinaryEncoder(table.schema)
     query = sql.SQL(queries.load("stage")["copy"]).format(
         target=target, columns=sql.SQL(", ").join(map(sql.Identifier, table.column_names))
     )
-    with connection.cursor() as cursor, cursor.copy(query) as copy:
-        copy.write(encoder.write_header())
-        for batch in table.to_batches():
-            copy.write(encoder.write_batch(batch))
-        copy.write(encoder.finish())
+    with connection.cursor() as cursor:
+        with cursor.copy(query) as copy:
+            copy.write(encoder.write_header())
+            for batch in table.to_batches():
+                copy.write(encoder.write_batch(batch))
+            copy.write(encoder.finish())
+        return cursor.rowcount
 
 
 @contextmanager
@@ -57,14 +62,14 @@ class Writer:
     def open(self) -> Iterator[Writer]:
         """Connects; at the end no write is under way any more."""
         with (
-            self.database.connect("loader", autocommit=True) as self._connection,
+            self.database.connect("loader", autocommit=True) as self.connection,
             ThreadPoolExecutor(1, thread_name_prefix="makan-write") as self._thread,
         ):
             yield self
 
     def copy(self, schema: str, name: str, table: pa.Table) -> None:
         """Appends ``table`` to ``schema.name`` and commits."""
-        copy_table(self._connection, sql.Identifier(schema, name), table)
+        copy_table(self.connection, sql.Identifier(schema, name), table)
 
     def later(self, work: Callable[[], None]) -> None:
         """Has ``work`` done in the background, after what was asked for before is done.

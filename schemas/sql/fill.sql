@@ -13,7 +13,3 @@ SELECT ops.after_bulk(%(layer)s)
 -- name: leave_out
 -- Takes filled rows out again that a look at the whole delivery has condemned.
 DELETE FROM {target} WHERE {line} = ANY(%(lines)s)
-
--- name: count
--- How many rows there are now: counted by the database, not by us.
-SELECT count(*) FROM {target}

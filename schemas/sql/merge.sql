@@ -34,6 +34,16 @@ WITH gone AS (
 INSERT INTO {history} (id, {columns}, run_id, source_line, ended_by)
 SELECT id, {columns}, run_id, source_line, %(run)s FROM gone
 
+-- name: remove_gone
+-- The same, where it is known which keys the delivery no longer brings.
+WITH gone AS (
+    DELETE FROM {target} t USING ops.run r
+    WHERE r.id = t.run_id AND r.feed = %(feed)s AND ({key_exact}) = ANY(%(gone)s)
+    RETURNING t.*
+)
+INSERT INTO {history} (id, {columns}, run_id, source_line, ended_by)
+SELECT id, {columns}, run_id, source_line, %(run)s FROM gone
+
 -- name: analyze
 -- Statistics after a merge.
 SELECT ops.analyze_layer(%(layer)s)

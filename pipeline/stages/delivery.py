@@ -1,0 +1,202 @@
+"""Delivery: what is kept of a feed's latest file, so that the next one is judged where it differs.
+
+A row that arrives as it arrived last time, under the same contract and from the same code, and that
+had no finding then, is what it was: it need not be judged, staged or compared again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.db import queries
+from pipeline.db.engine import Connection
+from pipeline.stages.batch import Context, Found, Lines, Mask, Raw
+from pipeline.stages.map import as_text
+from pipeline.stages.whole import Digests, Keys, Shapes, text_digests
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(29)
+_NOTHING = np.uint64(0xC2B2AE3D27D4EB4F)
+_WRITE = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+def row_digests(raw: Raw, names: list[str]) -> Digests:
+    """A 64-bit hash of each row's geometry and of its columns ``names``, as they arrived."""
+    made = np.zeros(len(raw.lines), dtype=np.uint64)
+    for name in names:
+        made = _mixed(made, _column(raw.columns.column(name).combine_chunks()))
+    if raw.wkb is not None:
+        made = _mixed(made, text_digests(raw.wkb.fill_null(b"")))
+    return made
+
+
+def _mixed(one: Digests, other: Digests) -> Digests:
+    with np.errstate(over="ignore"):
+        mixed = (one ^ other) * _MIX
+    mixed ^= mixed >> _SHIFT
+    return mixed
+
+
+def _column(values: pa.Array) -> Digests:
+    kind = values.type
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        wide = pa.float64() if pa.types.is_floating(kind) else pa.int64()
+        plain = values.cast(wide).fill_null(0)
+        found = np.asarray(plain.to_numpy(zero_copy_only=False)).view(np.uint64)
+    else:
+        coded = as_text(values).dictionary_encode()
+        known = text_digests(coded.dictionary)
+        places = np.asarray(coded.indices.fill_null(0))
+        found = known[places] if len(known) else np.zeros(len(values), dtype=np.uint64)
+    return np.where(np.asarray(values.is_null()), _NOTHING, found) if values.null_count else found
+
+
+class Record:
+    """What is kept of the rows of this run, collected while they are judged."""
+
+    def __init__(self, context: Context) -> None:
+        """Nothing has arrived yet."""
+        self.names = wanted_columns(context)
+        self.digests: list[Digests] = []
+        self.unclean: list[Lines] = []
+
+    def add(self, raw: Raw, found: Found) -> None:
+        """Remembers a judged batch."""
+        self.digests.append(row_digests(raw, self.names))
+        self.unclean.append(np.unique(np.array(found.line, dtype=np.int64)))
+
+    def table(self, keys: Keys, shapes: Shapes, unclean: Lines) -> pa.Table:
+        """One line a row that has a key: digest, key, hash of the shape, and whether it is clean.
+
+        ``unclean`` are lines that the whole delivery has condemned or told something of.
+        """
+        lines, key = keys.every()
+        made = pa.table({
+            "digest": np.concatenate([*self.digests, np.zeros(0, dtype=np.uint64)]),
+            "key": key,
+            "shape": _shapes_of(shapes, lines),
+            "clean": ~np.isin(lines, np.concatenate([*self.unclean, unclean])),
+        })  # fmt: skip
+        return made.filter(made["key"].is_valid())
+
+
+def _shapes_of(shapes: Shapes, lines: Lines) -> Digests:
+    """The hash of each line's shape, 0 where it has none."""
+    drawn, hashes = shapes.every()
+    found = np.zeros(len(lines), dtype=np.uint64)
+    if len(drawn):
+        at = np.minimum(np.searchsorted(drawn, lines), len(drawn) - 1)
+        found = np.where(drawn[at] == lines, hashes[at], found)
+    return found
+
+
+@dataclass
+class Former:
+    """The rows of the delivery before, and which of them have come again."""
+
+    rows: pa.Table
+    known: Digests
+    places: npt.NDArray[np.intp]
+    line: Lines
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> Former:
+        """From a record, none of whose rows has come again yet."""
+        digests = rows["digest"].to_numpy()
+        clean = np.flatnonzero(rows["clean"].to_numpy(zero_copy_only=False))
+        order = clean[np.argsort(digests[clean], kind="stable")]
+        return cls(rows, digests[order], order, np.zeros(len(rows), dtype=np.int64))
+
+    def again(self, lines: Lines, digests: Digests) -> tuple[Mask, Lines]:
+        """Which rows have come as before, and earlier lines that are not to be trusted after all.
+
+        Rows that come twice are judged, both of them.
+        """
+        if not len(self.known):
+            return np.zeros(len(lines), dtype=bool), lines[:0]
+        at = np.minimum(np.searchsorted(self.known, digests), len(self.known) - 1)
+        same = self.known[at] == digests
+        places = self.places[at]
+        _, inverse, times = np.unique(places, return_inverse=True, return_counts=True)
+        twice = same & ((times[inverse] > 1) | (self.line[places] != 0))
+        earlier = np.unique(self.line[places[twice]])
+        fresh = same & ~twice
+        self.line[places[fresh]] = lines[fresh]
+        self.line[places[twice]] = 0
+        return fresh, earlier[earlier > 0]
+
+    def in_doubt(self, keys: Keys, shapes: Shapes) -> Lines:
+        """Lines of rows as before that share their key or their shape with a row that is new."""
+        if not len(self.taken):
+            return self.line[:0]
+        _, key = keys.every()
+        rows = self.taken_over()
+        clash = pc.is_in(rows["key"], value_set=key.drop_null()).to_numpy()
+        clash = clash | np.isin(rows["shape"].to_numpy(), shapes.every()[1])
+        found: Lines = self.line[self.taken[clash]]
+        return found
+
+    def give_back(self, lines: Lines) -> None:
+        """Those rows are judged after all."""
+        self.line[np.isin(self.line, lines)] = 0
+
+    @property
+    def taken(self) -> npt.NDArray[np.intp]:
+        """Places of the rows that have come again as they were."""
+        return np.flatnonzero(self.line)
+
+    def taken_over(self) -> pa.Table:
+        """Their part of the record."""
+        return self.rows.take(pa.array(self.taken))
+
+    def gone(self, keys: Keys) -> list[str]:
+        """Keys of the delivery before that have not come again, in this form or another."""
+        missing = self.rows.filter(pa.array(self.line == 0))["key"]
+        _, arrived = keys.every()
+        lost = pc.invert(pc.is_in(missing, value_set=arrived.drop_null()))
+        return [str(key) for key in missing.filter(lost).to_pylist()]
+
+
+def wanted_columns(context: Context) -> list[str]:
+    """Source columns that a feed consumes, in a fixed order."""
+    feed = context.feed
+    names = [source for column in feed.columns for source in column.sources]
+    if feed.source.points:
+        names += [feed.source.points.x, feed.source.points.y]
+    return list(dict.fromkeys(names))
+
+
+def keep(connection: Connection, run: int, rows: pa.Table) -> None:
+    """Stores the record of ``run``."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema, options=_WRITE) as stream:
+        stream.write_table(rows)
+    values = {"run": run, "rows": sink.getvalue().to_pybytes()}
+    connection.execute(queries.load("delivery")["keep"], values)
+
+
+def forget_earlier(connection: Connection, run: int) -> None:
+    """Only the latest delivery of a feed is compared with."""
+    connection.execute(queries.load("delivery")["forget"], {"run": run})
+
+
+def former(connection: Connection, run: int, context: Context) -> Former | None:
+    """The record of the delivery that ``run`` brought, if there is one that can be trusted.
+
+    Where a field beside the key must be unique, only a look at every row can tell.
+    """
+    key = context.layer.key
+    if any(field.unique and key != (field.name,) for field in context.layer.fields):
+        return None
+    query = queries.load("delivery")["former"]
+    row = connection.execute(query, {"run": run}, binary=True).fetchone()
+    if row is None:
+        return None
+    stored = pa.py_buffer(cast("bytes", row[0]))
+    return Former.of(pa.ipc.open_stream(stored).read_all())

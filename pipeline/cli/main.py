@@ -23,6 +23,9 @@ COMMANDS = {
     "derive": Entry(f"{_CLI}.derive:derive", "Work out what follows from the layers.", lean=True),
     "diff": Entry(f"{_CLI}.history:diff", "Show what changed between two loads of a layer."),
     "facts": Entry(f"{_CLI}.derive:facts", "List what is derived, and how fresh it is.", lean=True),
+    "fabric": Entry(
+        f"{_CLI}.fabric:fabric", "Check how loaded rows lie among each other.", lean=True
+    ),
     "feed": Entry(f"{_CLI}.feed:feed", "Propose a feed for an unknown file.", lean=True),
     "history": Entry(f"{_CLI}.history:history", "Show every version of one object."),
     "load": Entry(f"{_CLI}.load:load", "Load files of a feed; wholly or not at all.", lean=True),

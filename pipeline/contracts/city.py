@@ -93,7 +93,10 @@ class Suspect(Frozen):
 
 
 class City(Frozen):
-    """One city. ``names`` gives published names to columns, such as nosazi to parcel_code."""
+    """One city. ``names`` gives published names to columns, such as nosazi to parcel_code.
+
+    ``fabric_off``: fabric rules, as layer.rule, that do not hold in this city.
+    """
 
     id: Identifier
     title: Text
@@ -113,6 +116,7 @@ class City(Frozen):
     suspects: tuple[Suspect, ...] = ()
     names: dict[Identifier, Identifier] = Setting(default_factory=dict)
     codelists: dict[Identifier, Identifier] = Setting(default_factory=dict)
+    fabric_off: tuple[str, ...] = ()
 
     @cached_property
     def crs(self) -> CRS:

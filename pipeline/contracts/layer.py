@@ -8,6 +8,7 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from pipeline.contracts.base import CollectionId, Frozen, Identifier, Text
+from pipeline.contracts.fabric import FabricRule
 
 Privacy = Literal["P0", "P1", "P2", "P3"]
 FieldType = Literal["text", "integer", "number", "boolean", "date", "datetime", "parcel_code"]
@@ -154,6 +155,7 @@ class LayerContract(Frozen):
     limits: Limits = Limits()
     fields: tuple[Field, ...]
     rules: tuple[Rule, ...] = ()
+    fabric: tuple[FabricRule, ...] = ()
     style: Style = Style()
 
     def field(self, name: str) -> Field:
@@ -171,6 +173,7 @@ class LayerContract(Frozen):
             raise ValueError(f"fields named twice: {', '.join(sorted(doubled))}")
         used = [*self.key, *self.publish.tile_fields]
         used += [name for rule in self.rules for name in (rule.left, rule.right)]
+        used += [name for rule in self.fabric for name in rule.own_fields]
         used += [n for n in (self.publish.label, self.publish.time, self.style.field) if n]
         unknown = [name for name in used if name not in names]
         if unknown:

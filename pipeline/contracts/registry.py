@@ -111,7 +111,7 @@ class Schemas:
         """SHA-256 over everything that decides how rows of ``layer`` are judged."""
         contract = self.layer(layer)
         lists = [self.codes(field) for field in contract.fields if field.codelist]
-        parts = [contract.model_dump_json(), self.city.model_dump_json()]
+        parts = [contract.model_dump_json(exclude={"fabric"}), self.city.model_dump_json()]
         parts += [repr(found.entries) for found in lists if found]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -148,6 +148,7 @@ def _check_layers(schemas: Schemas) -> None:
         if (layer.source == "view") != schemas.view_file(layer).is_file():
             file = schemas.view_file(layer).relative_to(schemas.root)
             raise ContractError(f"source is {layer.source}, and {file} says otherwise", where=where)
+        _check_fabric(schemas, layer, where)
     try:
         _ = schemas.load_order
     except CycleError as error:
@@ -178,6 +179,23 @@ def _check_facts(schemas: Schemas) -> None:
                 raise ContractError(
                     f"{layer} has no field {', '.join(sorted(names - known))}", where=where
                 )
+
+
+def _check_fabric(schemas: Schemas, layer: LayerContract, where: str) -> None:
+    """Other layers exist, with the fields that rules name; both have geometry."""
+    for rule in layer.fabric:
+        for name in filter(None, (rule.other, rule.without)):
+            if name not in schemas.layers:
+                raise ContractError(f"{rule.id}: no layer {name}", where=where)
+        other = schemas.layers[rule.other] if rule.other else layer
+        names = {field.name for field in other.fields}
+        unknown = [name for name in rule.other_fields if name not in names]
+        if unknown:
+            raise ContractError(
+                f"{rule.id}: {other.id} has no field {', '.join(unknown)}", where=where
+            )
+        if layer.geometry is None or (other.geometry is None and rule.kind != "refers_to"):
+            raise ContractError(f"{rule.id}: a layer without geometry", where=where)
 
 
 def _check_feeds(schemas: Schemas) -> None:

@@ -102,7 +102,7 @@ def start(
     connection: Connection,
     found: Arrival,
     *,
-    kind: Literal["load", "raster"],
+    kind: Literal["load", "raster", "fabric"],
     layer: str,
     contract: str,
     feed: str | None = None,

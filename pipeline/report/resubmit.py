@@ -19,6 +19,7 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger, queries
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA
+from pipeline.derive.keys import key_text
 from pipeline.errors import ArrivalError, GuardError, SettingsError
 from pipeline.report import origin as origins
 from pipeline.report.aside import Aside, shapes
@@ -27,7 +28,6 @@ from pipeline.report.origin import LINE, Origin, crs_of, returning
 from pipeline.stages import container
 from pipeline.stages import load as loading
 from pipeline.stages.batch import Context, Raw
-from pipeline.stages.history import key_text
 from pipeline.stages.judge import Judged
 from pipeline.stages.load import Outcome
 from pipeline.stages.map import as_text

@@ -12,6 +12,7 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger, queries
 from pipeline.db.engine import Connection, Database
 from pipeline.derive import tables
+from pipeline.derive.keys import key_text
 from pipeline.errors import GuardError
 
 
@@ -41,15 +42,6 @@ class Change:
 def _columns(layer: LayerContract) -> list[str]:
     names = [field.name for field in layer.fields]
     return [*names, tables.GEOMETRY] if layer.geometry else names
-
-
-def key_text(layer: LayerContract, alias: str | None = None) -> sql.Composed:
-    """SQL for the key as one text, parts joined by a space, as findings and quarantine write it."""
-    parts = [
-        sql.SQL("{}::text").format(sql.Identifier(alias, name) if alias else sql.Identifier(name))
-        for name in layer.key
-    ]
-    return sql.SQL(" || ' ' || ").join(parts)
 
 
 def _parts(layer: LayerContract) -> dict[str, sql.Composable]:

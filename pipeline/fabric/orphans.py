@@ -1,0 +1,42 @@
+"""Orphans: rows that name a row of another layer that is not there. A question for the database."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from psycopg import sql
+
+from pipeline.contracts.fabric import FabricRule
+from pipeline.contracts.layer import LayerContract
+from pipeline.db import queries
+from pipeline.derive.keys import key_text
+from pipeline.fabric.faults import Faults
+from pipeline.fabric.part import Shapes
+from pipeline.fabric.source import Source, table
+
+
+def orphans(source: Source, layer: LayerContract, rule: FabricRule) -> Faults:
+    """All rows of ``layer`` whose link leads nowhere; rows that give no link are none."""
+    pairs = [(sql.Identifier("t", a), sql.Identifier("o", b)) for a, b in rule.link.items()]
+    both = sql.SQL(" AND ")
+    chosen = [
+        sql.SQL("{} = ANY({})").format(sql.Identifier("t", name), sql.Literal(list(values)))
+        for name, values in rule.where.items()
+    ]
+    query = sql.SQL(queries.load("fabric")["orphans"]).format(
+        key=key_text(layer, "t"),
+        named=sql.SQL(" || ' ' || ").join(sql.SQL("{}::text").format(a) for a, _ in pairs),
+        table=table(layer.id),
+        given=both.join(sql.SQL("{} IS NOT NULL").format(a) for a, _ in pairs),
+        chosen=both.join(chosen) if chosen else sql.SQL("true"),
+        other=table(rule.other or layer.id),
+        match=both.join(sql.SQL("{} = {}").format(a, b) for a, b in pairs),
+    )
+    rows = source.connection.execute(query).fetchall()
+    raw = np.array([row[2] for row in rows], dtype=object)
+    shapes: Shapes = np.asarray(shapely.from_wkb(raw), dtype=object)
+    found = Faults()
+    keys = [str(row[0]) for row in rows]
+    named = [str(row[1]) for row in rows]
+    found.add("fabric.orphan", keys, shapes, values=named, details=[rule.other or ""] * len(rows))
+    return found

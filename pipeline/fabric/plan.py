@@ -1,0 +1,109 @@
+"""Plan: which rules are to be checked over which rows, and what each needs to be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from pipeline.contracts.fabric import FabricRule
+from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.registry import Schemas
+from pipeline.db import queries
+from pipeline.fabric.source import Reader, Source, history, table
+from pipeline.fabric.tiles import Asked
+
+# How far a line may lie from its axis (m): half of the widest road a contract takes.
+_WIDEST_M = 100.0
+_CLOSE_M = 0.1
+
+
+@dataclass
+class Work:
+    """One layer's check: its rules that can be checked, and why others cannot.
+
+    ``since``: the run after which changes are looked at, None for all rows.
+    """
+
+    layer: LayerContract
+    rules: list[FabricRule] = field(default_factory=list)
+    unchecked: dict[str, str] = field(default_factory=dict)
+    since: int | None = None
+
+    @property
+    def involved(self) -> list[str]:
+        """All layers whose rows have a say."""
+        named = [rule.other for rule in self.layer.fabric if rule.other]
+        return list(dict.fromkeys([self.layer.id, *named]))
+
+    @property
+    def tiled(self) -> list[FabricRule]:
+        """The rules that look at shapes, tile by tile."""
+        return [rule for rule in self.rules if rule.kind != "refers_to"]
+
+    @property
+    def reach(self) -> float:
+        """How far (m) from a row what it is judged by can lie."""
+        return max((reach(rule) for rule in self.rules), default=0.0)
+
+
+def reach(rule: FabricRule) -> float:
+    """How far (m) from its box a row's neighbours matter."""
+    if rule.kind == "parallel":
+        return _WIDEST_M
+    return rule.tolerance + _CLOSE_M if rule.measure == "m" else _CLOSE_M
+
+
+def plan(source: Source, layers: tuple[str, ...]) -> list[Work]:
+    """The work on ``layers`` and on those that are judged by them; on all if none is named."""
+    schemas = source.schemas
+    made = []
+    for name in schemas.load_order:
+        layer = schemas.layers[name]
+        others = {rule.other for rule in layer.fabric}
+        wanted = not layers or name in layers or others & set(layers)
+        if layer.fabric and wanted:
+            made.append(_work(source, layer))
+    return made
+
+
+def _work(source: Source, layer: LayerContract) -> Work:
+    work = Work(layer)
+    for rule in layer.fabric:
+        reason = _hindrance(source, layer, rule)
+        if reason is None:
+            work.rules.append(rule)
+        else:
+            work.unchecked[rule.id] = reason
+    return work
+
+
+def _hindrance(source: Source, layer: LayerContract, rule: FabricRule) -> str | None:
+    if f"{layer.id}.{rule.id}" in source.schemas.city.fabric_off:
+        return "does not hold in this city"
+    if not source.has_rows(layer.id):
+        return f"{layer.id} has no rows"
+    if rule.other and not source.has_rows(rule.other):
+        return f"{rule.other} has no rows"
+    if rule.without and source.has_rows(rule.without):
+        return f"{rule.without} has rows"
+    return None
+
+
+def asked(work: Work, reader: Reader, schemas: Schemas) -> Asked:
+    """The rows to be checked: all, or those in or near a place where something has changed."""
+    named = queries.load("fabric")
+    own = table(work.layer.id)
+    if work.since is None:
+        return reader.asked(work.layer.id, sql.SQL(named["asked"]).format(table=own))
+    since = sql.Literal(work.since)
+    changes = [
+        sql.SQL(named["changes"]).format(table=table(name), history=history(name), since=since)
+        for name in work.involved
+    ]
+    query = sql.SQL(named["touched"]).format(
+        table=own,
+        changes=sql.SQL(" UNION ALL ").join(changes),
+        reach=sql.Literal(work.reach / schemas.city.metres_per_unit),
+    )
+    return reader.asked(work.layer.id, query)

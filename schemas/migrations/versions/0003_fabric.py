@@ -1,0 +1,11 @@
+"""Checks of the fabric are runs too."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0003_fabric.sql")

@@ -78,5 +78,5 @@ def _print(done: list[Checked], schemas: Schemas) -> None:
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=160)).print(table)
     seconds = max((one.seconds for one in done), default=0.0)
-    rows = sum(one.rows for one in done)
-    options.out(f"{rows:,} rows looked at in {seconds:.1f} s")
+    looked = sum(one.rows for one in done)
+    options.out(f"{looked:,} rows looked at in {seconds:.1f} s")

@@ -16,10 +16,18 @@ from pipeline.sample import city
 @click.option("--parcels", default=2000, show_default=True, help="How many parcels, 50 or more.")
 @click.option("--seed", default=1, show_default=True, help="Another number, another city.")
 @click.option("--dirt", default=0.0, show_default=True, help="Share of rows with a planted fault.")
+@click.option("--torn", default=0, show_default=True, help="Faults of each kind in the fabric.")
 @click.option("--imagery/--no-imagery", default=True, help="Paint the orthophoto too.")
 @options.as_json
 def sample(
-    out: Path, *, parcels: int, seed: int, dirt: float, imagery: bool = True, as_json: bool = False
+    out: Path,
+    *,
+    parcels: int,
+    seed: int,
+    dirt: float,
+    torn: int = 0,
+    imagery: bool = True,
+    as_json: bool = False,
 ) -> None:
     """Write a believable city into OUT, with a list of every planted fault (truth.json)."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -30,7 +38,7 @@ def sample(
             bar.update(task, description=step, completed=done, total=total)
 
         summary = city.write(
-            out, parcels=parcels, seed=seed, dirt=dirt, progress=tell, imagery=imagery
+            out, parcels=parcels, seed=seed, dirt=dirt, torn=torn, progress=tell, imagery=imagery
         )
     if as_json:
         options.emit(summary)

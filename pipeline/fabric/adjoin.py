@@ -198,15 +198,22 @@ def _offset(rule: FabricRule, part: Part, axes: Part, asked: Ints, axis: Ints) -
 
 
 def _deviation(lines: Shapes, axes: Shapes, wanted: Floats) -> Floats:
-    """The largest deviation from ``wanted`` of each line's vertices and middles, with its sign."""
+    """The largest deviation from ``wanted`` of each line's vertices and middles, with its sign.
+
+    Only beside straight pieces of the axis: round its bends a mitred edge is farther away.
+    """
     points, owner = shapely.get_coordinates(lines, return_index=True)
     joined = owner[1:] == owner[:-1]
     middles = ((points[1:] + points[:-1]) / 2)[joined]
     points, owner = np.vstack([points, middles]), np.append(owner, owner[1:][joined])
     probes = shapely.points(points)
-    along = shapely.line_locate_point(axes[owner], probes)
-    beside_it = (along > 0) & (along < shapely.length(axes)[owner])
-    off = np.where(beside_it, shapely.distance(probes, axes[owner]) - wanted[owner], 0.0)
+    foot = shapely.line_interpolate_point(
+        axes[owner], shapely.line_locate_point(axes[owner], probes)
+    )
+    vertices, whose = shapely.get_coordinates(axes, return_index=True)
+    bends = shapely.multipoints(vertices, indices=whose)
+    straight = shapely.distance(foot, bends[owner]) > 1e-6
+    off = np.where(straight, shapely.distance(probes, axes[owner]) - wanted[owner], 0.0)
     made = np.zeros(len(lines))
     order = np.argsort(np.abs(off), kind="stable")
     made[owner[order]] = off[order]

@@ -154,7 +154,13 @@ def _begins(code: pa.Array, expected: pa.Array, separator: str) -> pa.Array:
 
 
 def _reversed(code: str | None, separator: str) -> str | None:
-    return None if code is None else separator.join(code.split(separator)[::-1])
+    """The parts in the other order; last ones that were filled up with 0 are none."""
+    if code is None:
+        return None
+    parts = code.split(separator)
+    while len(parts) > 1 and parts[-1] == "0":
+        parts.pop()
+    return separator.join([*parts[::-1], ""])
 
 
 def _true(values: pa.Array) -> Mask:

@@ -57,7 +57,7 @@ def areal(shapes: Shapes) -> Shapes:
         return shapes
     made = shapes.copy()
     made[mixed] = [
-        shapely.multipolygons([p for p in shapely.get_parts(one) if p.geom_type == "Polygon"])
+        shapely.MultiPolygon([p for p in shapely.get_parts(one) if p.geom_type == "Polygon"])
         for one in shapes[mixed]
     ]
     return made

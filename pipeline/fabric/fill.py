@@ -34,7 +34,7 @@ def filled_by(rule: FabricRule, part: Part, others: Part, metres: float) -> Faul
 def _evidently_full(part: Part, others: Part) -> Mask:
     """Containers whose covered rows have the same area together and match along all edges.
 
-    Rows that match all their neighbours do not overlap, so that equal sums leave no gap.
+    Rows that match all their neighbours do not overlap each other: equal sums leave no gap.
     """
     container, row = others.covered(part)
     matched = shapely.is_empty(others.unmatched)

@@ -17,8 +17,8 @@ from pipeline.fabric.part import Ints, Mask, Part, Shapes, unions
 def no_overlap(rule: FabricRule, part: Part, metres: float) -> Faults:
     """Pairs of rows that share more area than the tolerance; the lower id owns the finding."""
     found = Faults()
-    one, two = _suspects(part.only(part.having(rule.where)), rule)
     part = part.only(part.having(rule.where))
+    one, two = _suspects(part, rule)
     shared = areal(np.asarray(shapely.intersection(part.shapes[one], part.shapes[two])))
     areas = shapely.area(shared)
     bad = areas * metres**2 > rule.tolerance
@@ -35,12 +35,15 @@ def no_overlap(rule: FabricRule, part: Part, metres: float) -> Faults:
 
 
 def _suspects(part: Part, rule: FabricRule) -> tuple[Ints, Ints]:
-    """Places of pairs that may overlap, the owner (an own row) first."""
+    """Places of pairs that may overlap, the owner (an own row) first.
+
+    Of two rows that overlap at least one has an edge that does not match, not always both.
+    """
     places = np.flatnonzero(~shapely.is_empty(part.unmatched))
-    near = part.shapes[places]
-    one, two = shapely.STRtree(near).query(near, predicate="intersects")
-    one, two = places[one], places[two]
-    chosen = (one < two) & part.own[one]
+    one, two = part.tree.query(part.shapes[places], predicate="intersects")
+    pairs = np.sort(np.column_stack([places[one], two]), axis=1)
+    one, two = np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0).T
+    chosen = part.own[one]
     if rule.per:
         group = part.joined(rule.per).dictionary_encode().indices.fill_null(-1)
         number = np.asarray(group)

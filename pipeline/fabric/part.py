@@ -51,7 +51,7 @@ class Part:
     def unmatched(self) -> Shapes:
         """The edges of each row that do not match those of its neighbours (lines, mostly empty).
 
-        Where they are empty the row neither overlaps another one nor is overlapped.
+        Of two rows that overlap at least one has such edges.
         """
         return np.asarray(shapely.coverage_invalid_edges(self.shapes))
 

@@ -19,6 +19,7 @@ from pipeline.sample import (
     places,
     planning,
     sheet,
+    tears,
     terrain,
     town,
     works,
@@ -82,14 +83,16 @@ def write(
     parcels: int,
     seed: int,
     dirt: float,
+    torn: int = 0,
     progress: Progress | None = None,
     imagery: bool = True,
 ) -> dict[str, Any]:
     """Writes the city of ``parcels`` plots into the folder ``out``, overwriting its files.
 
-    ``dirt`` is the share of rows (0..1) in which a fault is planted; ``truth.json`` and
-    ``truth.csv`` list them. Without ``imagery`` no orthophoto is painted. The same arguments always
-    give the same city. Returns counts of rows by file and of faults by finding code.
+    ``dirt`` is the share of rows (0..1) in which a fault is planted, ``torn`` how many faults of
+    each kind are planted in the fabric; ``truth.json`` and ``truth.csv`` list them. Without
+    ``imagery`` no orthophoto is painted. The same arguments always give the same city. Returns
+    counts of rows by file and of faults by finding code.
     """
     if not 0.0 <= dirt <= 1.0:
         raise SettingsError(f"--dirt {dirt} is not a share", todo="Give a number from 0 to 1.")
@@ -102,7 +105,7 @@ def write(
     rows: dict[str, int] = {}
     planted: list[Planted] = []
     for done, (name, count, faults) in enumerate(
-        _written(built, schemas, out, seed, dirt), start=1
+        _written(built, schemas, out, seed, (dirt, torn)), start=1
     ):
         rows[name] = count
         planted += faults
@@ -116,6 +119,7 @@ def write(
         "parcels": parcels,
         "seed": seed,
         "dirt": dirt,
+        "torn": torn,
         "rows": rows,
         "faults": dict(sorted(Counter(fault.code for fault in planted).items())),
     }
@@ -133,13 +137,15 @@ def _prepare(out: Path) -> None:
 
 
 def _written(
-    built: Town, schemas: Schemas, out: Path, seed: int, share: float
+    built: Town, schemas: Schemas, out: Path, seed: int, spoilt: tuple[float, int]
 ) -> Iterator[tuple[str, int, list[Planted]]]:
     """Writes table after table: its file, rows and planted faults."""
+    share, torn = spoilt
     for make in _tables(built):
         arrival = make()
         rng = generator(seed, f"dirt {arrival.file}")
         faults = planting.plant(arrival, schemas, share, rng)
+        faults += tears.plant(arrival, built, torn)
         arrivals.write(arrival, out)
         yield arrival.file, len(arrival.frame), faults
 

@@ -76,7 +76,8 @@ class Geometry(Frozen):
 class Rule(Frozen):
     """A check over several fields of one row.
 
-    ``compare``: left op right, where both are given; ``tolerance`` (share of right) widens it.
+    ``compare``: left op right, where both are given; ``tolerance`` (share of right) widens it, by
+    ``slack`` (in the unit of the fields) at least.
     ``requires``: where left is given, right must be given too.
     """
 
@@ -86,6 +87,7 @@ class Rule(Frozen):
     right: Identifier
     op: Literal["<", "<=", "=", ">=", ">"] = "="
     tolerance: float = 0.0
+    slack: float = 0.0
     severity: Severity = "warning"
     title: Text
 

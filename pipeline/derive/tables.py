@@ -28,6 +28,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     func,
+    literal,
     literal_column,
     or_,
 )
@@ -108,7 +109,7 @@ def compare(
     rule: Rule, left: ColumnElement[float], right: ColumnElement[float]
 ) -> ColumnElement[bool]:
     """The condition a rule's row must meet, over any two column-like expressions."""
-    slack = rule.tolerance * func.abs(right) if rule.tolerance else None
+    slack = _slack(rule, right)
     if slack is None:  # dates are compared too, and they know no tolerance
         return left.op(rule.op)(right)
     conditions = {
@@ -119,6 +120,13 @@ def compare(
         ">": left > right - slack,
     }
     return conditions[rule.op]
+
+
+def _slack(rule: Rule, right: ColumnElement[float]) -> ColumnElement[float] | None:
+    share: ColumnElement[float] = rule.tolerance * func.abs(right)
+    if rule.slack:
+        return func.greatest(share, literal(rule.slack)) if rule.tolerance else literal(rule.slack)
+    return share if rule.tolerance else None
 
 
 def _rule_check(table: Table, rule: Rule) -> CheckConstraint:

@@ -211,7 +211,7 @@ def _deviation(lines: Shapes, axes: Shapes, wanted: Floats) -> Floats:
         axes[owner], shapely.line_locate_point(axes[owner], probes)
     )
     vertices, whose = shapely.get_coordinates(axes, return_index=True)
-    bends = shapely.multipoints(vertices, indices=whose)
+    bends: Shapes = np.asarray(shapely.multipoints(vertices, indices=whose), dtype=object)
     straight = shapely.distance(foot, bends[owner]) > 1e-6
     off = np.where(straight, shapely.distance(probes, axes[owner]) - wanted[owner], 0.0)
     made = np.zeros(len(lines))

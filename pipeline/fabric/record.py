@@ -126,13 +126,15 @@ def _put(
         return
     run, layer, rule, severity = head
     shapes = np.array(faults.shape, dtype=object)
-    marked = shapely.set_srid(shapely.force_2d(shapes), srid)
-    texts = shapely.to_wkb(marked, hex=True, include_srid=True)
+    texts, points = (
+        shapely.to_wkb(shapely.set_srid(made, srid), hex=True, include_srid=True)
+        for made in (shapes, shapely.point_on_surface(shapes))
+    )
     with connection.cursor() as cursor, cursor.copy(queries.load("fabric")["put"]) as copy:
-        for code, key, value, detail, text in zip(
-            faults.code, faults.key, faults.value, faults.detail, texts, strict=True
+        for code, key, value, *rest in zip(
+            faults.code, faults.key, faults.value, faults.detail, texts, points, strict=True
         ):
-            copy.write_row((run, code, severity, layer, key, rule, value, detail, text))
+            copy.write_row((run, code, severity, layer, key, rule, value, *rest))
 
 
 def plain(stood: Stood) -> dict[str, object]:

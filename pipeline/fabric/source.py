@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-import adbc_driver_postgresql
 import numpy as np
 import pyarrow as pa
 import shapely
-from adbc_driver_manager import AdbcConnection, AdbcStatement, Error
 from psycopg import IsolationLevel, sql
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
-from pipeline.db.engine import Connection, Database, unreachable
+from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA, HISTORY
 from pipeline.derive.keys import key_text
 from pipeline.fabric.part import Ints, Part
 from pipeline.fabric.tiles import Asked
 
 _CORNERS = ("x0", "y0", "x1", "y1")
+_TYPES = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "datetime": pa.timestamp("us", tz="UTC"),
+}
 
 
 @dataclass
@@ -36,17 +42,11 @@ class Source:
     @contextmanager
     def reader(self) -> Iterator[Reader]:
         """A connection of a thread's own into the same snapshot."""
-        with ExitStack() as stack:
-            try:
-                opened = adbc_driver_postgresql.connect(self.database.uri("loader"))
-                opened = stack.enter_context(opened)
-                connection = stack.enter_context(AdbcConnection(opened))
-                reader = Reader(connection, self.schemas)
-                reader.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                reader.run(f"SET TRANSACTION SNAPSHOT '{self.name}'")
-            except Error as error:
-                raise unreachable(error, private=self.database.is_private) from None
-            yield reader
+        with self.database.connect("loader") as connection:
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            query = sql.SQL(queries.load("fabric")["same_snapshot"])
+            connection.execute(query.format(name=sql.Literal(self.name)))
+            yield Reader(connection, self.schemas)
 
     def has_rows(self, layer: str) -> bool:
         """Whether the layer holds anything."""
@@ -57,29 +57,20 @@ class Source:
 
 @dataclass
 class Reader:
-    """Reads rows by Arrow."""
+    """Reads rows into columns."""
 
-    connection: AdbcConnection
+    connection: Connection
     schemas: Schemas
 
-    def run(self, statement: str) -> None:
-        """Executes a statement without an answer."""
-        with AdbcStatement(self.connection) as opened:
-            opened.set_sql_query(statement)
-            opened.execute_update()
-
-    def table(self, query: sql.Composed) -> pa.Table:
-        """The answer of a query."""
-        with AdbcStatement(self.connection) as opened:
-            opened.set_sql_query(query.as_string(None))
-            stream, _ = opened.execute_query()
-            return pa.RecordBatchReader._import_from_c(stream.address).read_all().combine_chunks()
+    def columns(self, query: sql.Composed, count: int) -> list[list[Any]]:
+        """The answer of a query, column by column; ``count`` of them."""
+        rows = self.connection.cursor(binary=True).execute(query).fetchall()
+        return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count)]
 
     def asked(self, layer: str, query: sql.Composed) -> Asked:
         """Ids and boxes of rows to be checked."""
-        found = self.table(query)
-        boxes = [found[name].to_numpy() for name in _CORNERS]
-        return Asked(layer, found["id"].to_numpy(), np.column_stack(boxes).astype(np.float64))
+        ids, *boxes = self.columns(query, 5)
+        return Asked(layer, np.array(ids, np.int64), np.array(boxes, np.float64).T)
 
     def part(
         self,
@@ -98,17 +89,17 @@ class Reader:
             srid=sql.Literal(self.schemas.city.srid),
             **dict(zip(_CORNERS, map(sql.Literal, box), strict=True)),
         )
-        found = self.table(query)
-        ids = found["id"].to_numpy()
-        columns: Mapping[str, pa.Array] = {name: _whole(found[name]) for name in fields}
-        raw = _whole(found["geom"]).to_numpy(zero_copy_only=False)
-        shapes = np.asarray(shapely.from_wkb(raw))
-        return Part(ids, _whole(found["key"]), columns, shapes, np.isin(ids, own))
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    made = column.combine_chunks()
-    return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+        found, keys, *columns, raw = self.columns(query, 3 + len(fields))
+        ids = np.array(found, np.int64)
+        wkb = np.empty(len(raw), dtype=object)
+        wkb[:] = raw
+        kinds = [_TYPES.get(contract.field(name).type, pa.string()) for name in fields]
+        made = {
+            name: pa.array(values, kind)
+            for name, values, kind in zip(fields, columns, kinds, strict=True)
+        }
+        shapes = np.asarray(shapely.from_wkb(wkb), dtype=object)
+        return Part(ids, pa.array(keys, pa.string()), made, shapes, np.isin(ids, own))
 
 
 @contextmanager

@@ -109,11 +109,11 @@ def broken(rows: Rows, rule: Rule) -> Mask:
     left, right = rows.columns[rule.left], rows.columns[rule.right]
     if rule.kind == "requires":
         return _true(pc.and_(left.is_valid(), right.is_null()))
-    if left.type != right.type or rule.tolerance:
+    if left.type != right.type or rule.tolerance or rule.slack:
         left, right = (values.cast(pa.float64(), safe=False) for values in (left, right))
-    if not rule.tolerance:
+    if not rule.tolerance and not rule.slack:
         return _true(pc.invert(_OPERATORS[rule.op](left, right)))
-    slack = pc.multiply(pc.abs(right), rule.tolerance)
+    slack = pc.max_element_wise(pc.multiply(pc.abs(right), rule.tolerance), rule.slack)
     if rule.op == "=":
         return _true(pc.greater(pc.abs(pc.subtract(left, right)), slack))
     limit = pc.add(right, slack) if rule.op.startswith("<") else pc.subtract(right, slack)

@@ -2,6 +2,10 @@
 -- What this transaction sees, for others to see the same.
 SELECT pg_export_snapshot()
 
+-- name: same_snapshot
+-- Sees what the transaction of that name sees.
+SET TRANSACTION SNAPSHOT {name}
+
 -- name: has_rows
 -- Whether a layer holds anything.
 SELECT EXISTS (SELECT 1 FROM {table})
@@ -26,7 +30,7 @@ SELECT ST_Envelope(geom) FROM {history} WHERE ended_by > {since} AND geom IS NOT
 
 -- name: part
 -- The rows of a layer that meet a box, with the key as people read it.
-SELECT id, {key} AS key, {columns} geom::bytea AS geom FROM {table}
+SELECT id, {key} AS key, {columns} ST_AsBinary(geom) AS geom FROM {table}
 WHERE geom && ST_MakeEnvelope({x0}, {y0}, {x1}, {y1}, {srid}) ORDER BY id
 
 -- name: standing
@@ -46,7 +50,7 @@ WHERE kind = 'fabric' AND layer = %(layer)s AND status = 'done' ORDER BY id DESC
 
 -- name: orphans
 -- Rows that name a row of another layer that is not there.
-SELECT {key} AS key, {named} AS named, t.geom::bytea AS geom FROM {table} AS t
+SELECT {key} AS key, {named} AS named, ST_AsBinary(t.geom) AS geom FROM {table} AS t
 WHERE {given} AND {chosen} AND NOT EXISTS (SELECT 1 FROM {other} AS o WHERE {match})
 
 -- name: replace_all
@@ -73,7 +77,7 @@ SELECT {key} FROM {table} WHERE id = ANY(%(ids)s)
 
 -- name: put
 -- Findings of a check, by COPY.
-COPY ops.finding (run_id, code, severity, layer, key, field, value, detail, geom) FROM STDIN
+COPY ops.finding (run_id, code, severity, layer, key, field, value, detail, geom, place) FROM STDIN
 
 -- name: counted
 -- What stands after a check, by rule and code.

@@ -275,3 +275,16 @@ def test_paris_has_one_overlap(real_data):
         for a, b, shape in zip(found.key, found.value, found.shape, strict=True)
     ]
     assert sum(share > 0.01 for share in shared) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule_text", "message"),
+    [
+        ({"kind": "covered_by"}, "covered_by needs other"),
+        ({"kind": "no_overlap", "unit": "m"}, "no_overlap is in m2"),
+        ({"kind": "parallel", "other": "x"}, "parallel needs per, side, offsets"),
+    ],
+)
+def test_a_rule_has_what_its_kind_needs(rule_text, message):
+    with pytest.raises(ValueError, match=message):
+        rule(**rule_text)

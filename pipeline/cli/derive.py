@@ -9,7 +9,6 @@ import click
 from pipeline.cli import options
 from pipeline.cli.options import as_json
 from pipeline.db.engine import Database
-from pipeline.errors import MakanError
 from pipeline.joins import derive as joins
 from pipeline.joins.derive import Derived
 from pipeline.settings import Settings
@@ -54,23 +53,6 @@ def facts(settings: Settings, as_json: bool) -> None:
         when = f"derived {one.derived[:19]}" if one.derived else ""
         trouble = f"; {one.trouble}" if one.trouble else ""
         options.out(f"{one.fact:<22} {one.state:<6} {rows} {when}{trouble}".rstrip())
-
-
-def keep_fresh(settings: Settings, layers: set[str], *, first: bool) -> None:
-    """After a change of ``layers``: what was loaded stands, whatever becomes of the facts.
-
-    Facts that were never worked out wait for ``makan derive``, unless ``first``.
-    """
-    console = options.console()
-    try:
-        found = joins.derive(
-            Database(settings), options.schemas(settings), layers=layers, first=first
-        )
-    except MakanError as error:
-        console.print(f"facts are stale: {error}", markup=False, soft_wrap=True)
-        return
-    for one in found:
-        console.print(told(one), markup=False, soft_wrap=True)
 
 
 def told(one: Derived) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from pipeline.cli import options
-from pipeline.cli.derive import keep_fresh
+from pipeline.cli.fresh import keep_fresh
 from pipeline.cli.options import as_json
 from pipeline.db import ledger
 from pipeline.db.engine import Database

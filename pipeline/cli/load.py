@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from pipeline.cli import options
-from pipeline.cli.derive import keep_fresh
+from pipeline.cli.fresh import keep_fresh
 from pipeline.cli.options import as_json
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli import options
-from pipeline.cli.derive import keep_fresh
+from pipeline.cli.fresh import keep_fresh
 from pipeline.cli.options import as_json
 from pipeline.db.engine import Database
 from pipeline.report import export

@@ -99,18 +99,19 @@ def stroked(wkb: pa.Array, sagitta: float) -> pa.Array:
     return pa.array(values, type=pa.binary())
 
 
+_SUSPECT = np.array([_COLLECTION, _CIRCULAR, _COMPOUND, _CURVED_POLYGON, 11, 12])
+_HEAD = np.dtype([("order", "u1"), ("code", "<u4")])
+
+
 def _is_curved(wkb: pa.Array) -> npt.NDArray[np.bool_]:
-    """By the type's lowest byte, which ISO's thousands for Z and M leave to be found."""
-    head = pc.binary_slice(pc.fill_null(wkb, b""), 0, 5).to_pylist()
-    return np.array([len(one) == 5 and _type(one) in _SUSPECT for one in head], dtype=bool)
-
-
-_SUSPECT = frozenset({_COLLECTION, _CIRCULAR, _COMPOUND, _CURVED_POLYGON, 11, 12})
-
-
-def _type(head: bytes) -> int:
-    code: int = struct.unpack(">I" if head[0] == 0 else "<I", head[1:5])[0]
-    return (code & 0x0FFF_FFFF) % 1000
+    """By the type in the first five bytes, which ISO's thousands for Z and M leave to be found."""
+    heads = pc.binary_slice(wkb, 0, _HEAD.itemsize)
+    whole = np.asarray(pc.fill_null(pc.equal(pc.binary_length(heads), 5), fill_value=False))
+    read = np.frombuffer(b"".join(heads.filter(pa.array(whole)).to_pylist()), dtype=_HEAD)
+    codes = np.where(read["order"] == 0, read["code"].byteswap(), read["code"])
+    found = np.zeros(len(wkb), dtype=bool)
+    found[whole] = np.isin((codes & 0x0FFF_FFFF) % 1000, _SUSPECT)
+    return found
 
 
 class _Reader:

@@ -34,6 +34,10 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('makan derive', 0))
 -- How far every layer is.
 SELECT layer, run_id, undone FROM ops.layer_state
 
+-- name: any_derived
+-- Whether any fact was ever worked out.
+SELECT EXISTS (SELECT 1 FROM ops.fact WHERE derived IS NOT NULL)
+
 -- name: never
 -- Facts that were never worked out.
 SELECT id FROM ops.fact WHERE derived IS NULL

@@ -122,24 +122,28 @@ class Former:
             return np.zeros(len(lines), dtype=bool), lines[:0]
         at = np.minimum(np.searchsorted(self.known, digests), len(self.known) - 1)
         same = self.known[at] == digests
-        places = self.places[at]
-        _, inverse, times = np.unique(places, return_inverse=True, return_counts=True)
-        twice = same & ((times[inverse] > 1) | (self.line[places] != 0))
-        earlier = np.unique(self.line[places[twice]])
-        fresh = same & ~twice
-        self.line[places[fresh]] = lines[fresh]
-        self.line[places[twice]] = 0
-        return fresh, earlier[earlier > 0]
+        places, mine = self.places[at[same]], lines[same]
+        earlier = self.line[places]
+        self.line[places] = mine
+        # Of rows that come twice in this batch the last has overwritten the others' lines.
+        double = np.unique(places[(earlier != 0) | (self.line[places] != mine)])
+        if len(double):
+            twice = np.isin(places, double)
+            self.line[double] = 0
+            same[np.flatnonzero(same)[twice]] = False
+            earlier = earlier[twice]
+        else:
+            earlier = earlier[:0]
+        return same, np.unique(earlier[earlier > 0])
 
     def in_doubt(self, keys: Keys, shapes: Shapes) -> Lines:
         """Lines of rows as before that share their key or their shape with a row that is new."""
         if not len(self.taken):
             return self.line[:0]
         _, key = keys.every()
-        rows = self.taken_over()
-        clash = pc.is_in(rows["key"], value_set=key.drop_null()).to_numpy()
-        clash = clash | np.isin(rows["shape"].to_numpy(), shapes.every()[1])
-        found: Lines = self.line[self.taken[clash]]
+        clash = pc.is_in(self.rows["key"], value_set=key.drop_null()).to_numpy()
+        clash = clash | np.isin(self.rows["shape"].to_numpy(), shapes.every()[1])
+        found: Lines = self.line[clash & (self.line != 0)]
         return found
 
     def give_back(self, lines: Lines) -> None:

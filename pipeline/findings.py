@@ -20,13 +20,17 @@ Severity = Literal["error", "warning", "info"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of finding; ``error`` quarantines the row, ``quality`` is its ISO 19157 element."""
+    """One kind of finding; ``error`` quarantines the row, ``quality`` is its ISO 19157 element.
+
+    ``quotes``: its value or detail may be text of the file that no contract classes.
+    """
 
     code: str
     severity: Severity
     quality: str
     en: str
     fa: str
+    quotes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,3 +163,18 @@ def _of_dimension(geometry: shapely.Geometry, wanted: str) -> shapely.Geometry:
         return geometry
     dimension = _DIMENSION[wanted.removeprefix("Multi")]
     return shapely.union_all(parts[shapely.get_dimensions(parts) == dimension])
+
+
+def places(geometries: Geometries, bounds: tuple[float, float, float, float]) -> Geometries:
+    """A point on each geometry that lies within ``bounds`` (same CRS); None for the others.
+
+    On an area or line that is valid the point lies on it; of one that is not it is the middle.
+    """
+    found = np.full(len(geometries), None, dtype=object)
+    west, south, east, north = shapely.bounds(geometries).T
+    inside = (west >= bounds[0]) & (south >= bounds[1]) & (east <= bounds[2]) & (north <= bounds[3])
+    valid = inside & shapely.is_valid(geometries)
+    found[valid] = shapely.point_on_surface(geometries[valid])
+    rest = inside & ~valid
+    found[rest] = shapely.centroid(shapely.envelope(geometries[rest]))
+    return found

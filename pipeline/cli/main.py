@@ -31,6 +31,7 @@ COMMANDS = {
     "load": Entry(f"{_CLI}.load:load", "Load files of a feed; wholly or not at all.", lean=True),
     "publish": Entry(f"{_CLI}.publish:publish", "Render the server's configuration."),
     "quarantine": Entry(f"{_CLI}.quarantine:quarantine", "Write what a run set aside, to correct."),
+    "quality": Entry(f"{_CLI}.quality:quality", "Tell how good the published data are.", lean=True),
     "raster": Entry(f"{_CLI}.raster:raster", "Check and load orthophotos and elevation models."),
     "report": Entry(
         f"{_CLI}.runs:report", "Tell what a run took in, found and set aside.", lean=True

@@ -27,6 +27,12 @@ def console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def paper() -> Console:
+    """Standard output for tables; into a file or pipe nothing is cut off."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=240)
+
+
 def emit(value: Any) -> None:
     """Writes one JSON document to standard output."""
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")

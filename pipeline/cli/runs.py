@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -45,7 +44,7 @@ def runs(settings: Settings, limit: int, as_json: bool) -> None:
     for one in found:
         counts = [str(getattr(one, name)) for name in _COUNTS] + [str(left.get(one.id, 0))]
         table.add_row(*(escape(cell) for cell in _cells(one)), *counts)
-    _paper().print(table)
+    options.paper().print(table)
 
 
 def _open(connection: Connection, numbers: list[int]) -> dict[int, int]:
@@ -142,7 +141,7 @@ def _finding(sample: tuple[Any, ...], catalog: Catalog, lang: str) -> dict[str, 
 
 
 def _print(facts: dict[str, Any]) -> None:
-    paper = _paper()
+    paper = options.paper()
     name = facts["feed"] or facts["layer"]
     paper.print(f"[bold]run {facts['id']}[/bold] {escape(name)}: {facts['status']}")
     for title in (
@@ -193,9 +192,3 @@ def _quarantine_table(rows: list[dict[str, Any]]) -> Table:
         cells = (str(one["line"]), one["key"] or "", ", ".join(one["reasons"]), raw)
         table.add_row(*(escape(cell) for cell in cells))
     return table
-
-
-def _paper() -> Console:
-    """Standard output; into a file or pipe nothing is cut off."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=240)

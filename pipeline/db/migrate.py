@@ -19,7 +19,7 @@ from pipeline.db import queries
 from pipeline.db.city import check_city as check_city
 from pipeline.db.cluster import SUPERUSER, Cluster, roles
 from pipeline.db.engine import Connection, Database, unreachable
-from pipeline.derive import facts, tables, views
+from pipeline.derive import facts, quality, tables, views
 from pipeline.derive.ddl import DIALECT
 from pipeline.errors import ContractError, DatabaseError
 
@@ -220,6 +220,9 @@ def derived_statements(schemas: Schemas) -> list[str]:
     """All statements that make the city's checks and the views, in order."""
     layers = [schemas.layers[name] for name in schemas.load_order]
     statements = list(_city_checks(schemas))
+    statements += [
+        made.as_string(None) for made in quality.statements(schemas, queries.load("quality"))
+    ]
     statements += [
         views.own_view(schemas, layer).as_string(None) for layer in layers if layer.source == "view"
     ]

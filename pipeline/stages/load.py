@@ -18,7 +18,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from pipeline.contracts.registry import Schemas
-from pipeline.db import ledger, queries
+from pipeline.db import ledger, quality, queries
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account, Published
@@ -29,7 +29,7 @@ from pipeline.stages import delivery
 from pipeline.stages.batch import Context, Lines, Raw
 from pipeline.stages.delivery import Former, Record
 from pipeline.stages.fill import Fill
-from pipeline.stages.judge import Judged
+from pipeline.stages.judge import Judged, judge
 from pipeline.stages.merge import Merge
 from pipeline.stages.passing import Pass, passing
 from pipeline.stages.passing import Progress as Progress
@@ -175,6 +175,7 @@ class Job:
             writer.open(),
             target.open() as transaction,
         ):
+            recorder.crs = work.source.crs
 
             def write(raw: Raw, judged: Judged) -> None:
                 target.add(judged)
@@ -195,6 +196,7 @@ class Job:
             writer.wait()
             delivery.forget_earlier(transaction, self.run)
             ledger.finish(transaction, self.run, "done", account)
+            quality.measure(transaction, self.run, self.context.layer)
         return Outcome(
             self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts,
             crs_evidence=work.evidence,
@@ -247,7 +249,8 @@ class Job:
         keys = work.keys.of(fresh)
         reasons = {int(line): ["key.duplicate"] for line in fresh}
         for raw in work.source.rows_of(fresh, work.batch_rows):
-            recorder.quarantine(raw, reasons, keys)
+            drawn = judge(raw, self.context, work.source.crs).wkb
+            recorder.quarantine(raw, reasons, keys, drawn)
         return fresh
 
     def _account(self, work: Pass, merged: Merged, recorder: Recorder) -> Account:

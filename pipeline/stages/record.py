@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import orjson
 import pyarrow as pa
+import shapely
+from pyproj import CRS
 
+from pipeline import geo
 from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.stages.batch import Context, Found, Geometries, Lines, Raw
-from pipeline.stages.judge import Judged, error_codes
+from pipeline.stages.judge import Judged, as_wkb, error_codes
 from pipeline.stages.whole import Keys
 from pipeline.stages.write import Writer
 
@@ -18,12 +21,14 @@ class Recorder:
     """Writes what one run found; the rows belong to the run whether it ends well or not."""
 
     def __init__(self, writer: Writer, connection: Connection, context: Context, run: int) -> None:
-        """``connection`` is the loader's, in autocommit."""
+        """``connection`` is the loader's, in autocommit. ``crs``, that of the file, is told later:
+        by it rows are placed whose geometry could not be used."""
         self.writer = writer
         self.connection = connection
         self.context = context
         self.run = run
         self.quarantined = 0
+        self.crs: CRS | None = None
 
     def batch(self, raw: Raw, judged: Judged) -> None:
         """The findings of a batch, and its bad rows with their raw values."""
@@ -36,7 +41,8 @@ class Recorder:
         bad = ~judged.good
         if bad.any():
             reasons = _reasons(judged.found, error_codes(self.context))
-            self.quarantine(_only(raw, bad), reasons, known)
+            shapes = None if judged.wkb is None else judged.wkb[bad]
+            self.quarantine(_only(raw, bad), reasons, known, shapes)
 
     def findings(self, found: Found, keys: Keys) -> None:
         """What the whole delivery shows."""
@@ -60,24 +66,45 @@ class Recorder:
         }
         if shapes is not None:
             columns["geom"] = pa.array(shapes, type=pa.binary())
+            columns["place"] = pa.array(self._places(shapes), type=pa.binary())
         self.writer.copy("ops", "finding", pa.table(columns))
 
     def quarantine(
-        self, raw: Raw, reasons: dict[int, list[str]], keys: dict[int, str | None]
+        self,
+        raw: Raw,
+        reasons: dict[int, list[str]],
+        keys: dict[int, str | None],
+        drawn: Geometries | None,
     ) -> None:
-        """Sets the rows of ``raw`` aside: raw values as JSON, raw geometry as WKB."""
+        """Sets the rows of ``raw`` aside: raw values as JSON, raw geometry as WKB.
+
+        ``drawn`` are their geometries in the city's CRS, as WKB, as far as they could be read.
+        """
         values = raw.columns.to_pylist()
         shapes = raw.wkb.to_pylist() if raw.wkb is not None else [None] * len(values)
+        places = [None] * len(values) if drawn is None else self._places(drawn, raw).tolist()
         layer = self.context.layer.id
         with (
             self.connection.cursor() as cursor,
             cursor.copy(queries.load("stage")["quarantine"]) as copy,
         ):
-            copy.set_types(["int8", "text", "int8", "text", "text[]", "text", "bytea"])
-            for line, row, shape in zip(raw.lines.tolist(), values, shapes, strict=True):
+            copy.set_types(["int8", "text", "int8", "text", "text[]", "text", "bytea", "text"])
+            every = zip(raw.lines.tolist(), values, shapes, places, strict=True)
+            for line, row, shape, place in every:
                 told = (keys.get(line), reasons[line], as_json(row))
-                copy.write_row((self.run, layer, line, *told, shape))
+                copy.write_row((self.run, layer, line, *told, shape, place and place.hex()))
         self.quarantined += len(values)
+
+    def _places(self, drawn: Geometries, raw: Raw | None = None) -> Geometries:
+        """Where faulty geometries are, as WKB points; None where they are not in the city."""
+        city = self.context.city
+        shapes = np.asarray(shapely.from_wkb(drawn), dtype=object)
+        lost = shapely.is_missing(shapes)
+        if raw is not None and raw.wkb is not None and self.crs is not None and lost.any():
+            wkb = raw.wkb.filter(pa.array(lost)).to_numpy(zero_copy_only=False)
+            arrived = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
+            shapes[lost] = geo.reproject(arrived, self.crs, city.crs)
+        return as_wkb(geo.places(shapes, city.extent.bounds))
 
     def one_more_reason(self, reason: str, lines: Lines) -> None:
         """Adds ``reason`` to rows of ``lines`` that are in quarantine already."""

@@ -26,7 +26,7 @@ WHERE run_id = %(run)s AND line = ANY(%(lines)s)
 
 -- name: quarantine
 -- Rows set aside, by COPY.
-COPY ops.quarantine (run_id, layer, line, key, reasons, raw, raw_geometry) FROM STDIN
+COPY ops.quarantine (run_id, layer, line, key, reasons, raw, raw_geometry, place) FROM STDIN
 
 -- name: in_quarantine
 -- Which of these lines are in quarantine already.

@@ -56,7 +56,7 @@ def test_migrations_make_what_the_contracts_say(city: str, request: pytest.Fixtu
     engine.dispose()
     with migrated.connect("owner") as connection:
         for statement in migration.derived_statements(schemas):
-            if " ADD CONSTRAINT " in statement or statement.startswith('CREATE VIEW "derived"'):
+            if " ADD CONSTRAINT " in statement or 'VIEW "derived"' in statement:
                 connection.execute(statement.encode())
     assert _dump(migrated) == by_migration
 

@@ -53,4 +53,4 @@ CREATE TABLE ops.quality_result (
     passed boolean NOT NULL
 );
 COMMENT ON TABLE ops.quality_result IS 'Results of ISO 19157 measures, one set a load; written with it and never changed';
-CREATE UNIQUE INDEX ix_quality_result_measure ON ops.quality_result (run_id, measure, field) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX ix_quality_result_measure ON ops.quality_result (run_id, measure, coalesce(field, ''));

@@ -1,0 +1,11 @@
+"""Findings by the row of their file."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0006_quality.sql")

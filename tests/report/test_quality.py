@@ -71,7 +71,7 @@ def test_every_fault_is_told_with_its_place(faulty: tuple[Database, int]) -> Non
             assert row[7] == 32639
             assert shapely.from_wkt(row[6]).within(square(place).buffer(1.5)), row
     (missing,) = [row for row in found if row[1] == "value.missing"]
-    assert missing[4] == "Region code is required and has no value"
+    assert missing[4] == "Region number is required and has no value"
 
 
 def test_quarantine_tells_why_in_both_languages_and_no_raw_value(

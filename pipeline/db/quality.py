@@ -13,7 +13,8 @@ from psycopg.rows import class_row, dict_row
 from pipeline.contracts.layer import LayerContract
 from pipeline.db import ledger, queries
 from pipeline.db.engine import Connection
-from pipeline.derive.columns import GEOMETRY, home, key_text
+from pipeline.derive.columns import GEOMETRY, home
+from pipeline.derive.keys import key_text
 from pipeline.errors import GuardError, SettingsError
 
 

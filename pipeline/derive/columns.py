@@ -5,8 +5,6 @@ Apart from ``tables``, so that who only needs the names does not wait for SQLAlc
 
 from __future__ import annotations
 
-from psycopg import sql
-
 from pipeline.contracts.layer import LayerContract
 
 DATA = "data"
@@ -23,12 +21,3 @@ SYSTEM_COLUMNS = (ID, RUN, LINE)
 def home(layer: LayerContract) -> str:
     """The schema of the layer's own table or view."""
     return DATA if layer.source == "feed" else DERIVED
-
-
-def key_text(layer: LayerContract, alias: str | None = None) -> sql.Composed:
-    """SQL for the key as one text, parts joined by a space, as findings and quarantine write it."""
-    parts = [
-        sql.SQL("{}::text").format(sql.Identifier(alias, name) if alias else sql.Identifier(name))
-        for name in layer.key
-    ]
-    return sql.SQL(" || ' ' || ").join(parts)

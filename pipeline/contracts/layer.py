@@ -25,6 +25,7 @@ class Field(Frozen):
     ``name`` is the database column. Published it is called so too, unless the city profile's
     ``names`` says otherwise. ``min``, ``max`` and ``decimals`` are in ``unit``; ``derive`` fills
     the column from the geometry (m or m2 on the grid of the city's CRS) where none arrives.
+    ``search`` keeps the folded text beside it, in an indexed column of its own.
     """
 
     name: Identifier
@@ -35,6 +36,7 @@ class Field(Frozen):
     required: bool = False
     unique: bool = False
     index: bool = False
+    search: bool = False
     privacy: Privacy = "P1"
     pattern: str | None = None
     min: float | None = None
@@ -52,6 +54,8 @@ class Field(Frozen):
         textual = self.type in ("text", "parcel_code")
         if not textual and (self.pattern or self.codelist or self.max_length):
             raise ValueError("pattern, codelist and max_length are for text fields")
+        if self.search and self.type != "text":
+            raise ValueError("search is for text fields")
         if self.derive and self.type != "number":
             raise ValueError("derive is for number fields")
         return self

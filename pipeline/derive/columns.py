@@ -16,6 +16,8 @@ RUN = "run_id"
 LINE = "source_line"
 ENDED = "ended_by"
 SYSTEM_COLUMNS = (ID, RUN, LINE)
+#: The folded form of a text by which it is searched stands in a column called so.
+KEY_ENDING = "_key"
 
 
 def home(layer: LayerContract) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
+    Computed,
     Date,
     DateTime,
     Double,
@@ -41,6 +42,7 @@ from pipeline.derive.columns import ENDED as ENDED
 from pipeline.derive.columns import GEOMETRY as GEOMETRY
 from pipeline.derive.columns import HISTORY as HISTORY
 from pipeline.derive.columns import ID as ID
+from pipeline.derive.columns import KEY_ENDING as KEY_ENDING
 from pipeline.derive.columns import LINE as LINE
 from pipeline.derive.columns import RUN as RUN
 from pipeline.derive.columns import SYSTEM_COLUMNS as SYSTEM_COLUMNS
@@ -85,6 +87,15 @@ def _columns(layer: LayerContract, srid: int) -> Iterator[Column[Any]]:
     yield Column(RUN, BigInteger, nullable=False, comment="Load that last changed the row")
     if layer.source == "feed":
         yield Column(LINE, BigInteger, nullable=False, comment="Row of that load's file, from 1")
+
+
+def _keys(layer: LayerContract) -> Iterator[Column[Any]]:
+    """The folded texts by which rows are searched; the database makes and keeps them."""
+    for field in layer.fields:
+        if field.search:
+            folded = Computed(f"makan.fold({field.name})", persisted=True)
+            comment = f"Folded for search: {field.title.en} | {field.title.fa}"
+            yield Column(field.name + KEY_ENDING, Text, folded, comment=comment)
 
 
 def _limits(column: Column[Any], field: Field) -> ColumnElement[bool] | None:
@@ -166,6 +177,14 @@ def _indexes(table: Table, layer: LayerContract) -> Iterator[Index]:
     for field in layer.fields:
         if field.index:
             yield Index(f"ix_{layer.id}_{field.name}", table.c[field.name])
+        if field.search:
+            key = field.name + KEY_ENDING
+            yield Index(
+                f"ix_{layer.id}_{key}",
+                table.c[key],
+                postgresql_using="gin",
+                postgresql_ops={key: "gin_trgm_ops"},
+            )
     # Rows of one load lie together: a few kB tell where, and cost nothing to keep.
     yield Index(f"ix_{layer.id}_{RUN}", table.c[RUN], postgresql_using="brin")
 
@@ -176,6 +195,7 @@ def table(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
         layer.id,
         metadata,
         *_columns(layer, srid),
+        *_keys(layer),
         schema=home(layer),
         comment=f"{layer.title.en} | {layer.title.fa}",
     )

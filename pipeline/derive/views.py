@@ -10,7 +10,7 @@ from psycopg import sql
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
-from pipeline.derive.columns import DERIVED, GEOMETRY, ID, home
+from pipeline.derive.columns import DERIVED, GEOMETRY, ID, KEY_ENDING, home
 
 #: The view that says which load each layer of an audience is at; no layer has this name.
 VERSION = "makan_version"
@@ -23,6 +23,15 @@ def published_fields(
 ) -> dict[str, Field]:
     """Fields that ``audience`` sees by the name clients see, in the contract's order."""
     return {schemas.city.published(field.name): field for field in audience.fields(layer)}
+
+
+def search_keys(schemas: Schemas, layer: LayerContract, audience: Audience) -> dict[str, str]:
+    """The columns of folded texts in the view, and those of the table; no collection shows them."""
+    return {
+        name + KEY_ENDING: field.name + KEY_ENDING
+        for name, field in published_fields(schemas, layer, audience).items()
+        if field.search
+    }
 
 
 def own_view(schemas: Schemas, layer: LayerContract) -> sql.Composed:
@@ -44,6 +53,8 @@ def view(schemas: Schemas, layer: LayerContract, audience: Audience) -> sql.Comp
     shown = published_fields(schemas, layer, audience)
     for name, field in shown.items():
         columns.append(sql.SQL("{} AS {}").format(sql.Identifier(field.name), sql.Identifier(name)))
+    for name, column in search_keys(schemas, layer, audience).items():
+        columns.append(sql.SQL("{} AS {}").format(sql.Identifier(column), sql.Identifier(name)))
     if layer.geometry:
         columns.append(sql.Identifier(GEOMETRY))
     relation = sql.Identifier(audience.schema_name, layer.id)

@@ -55,6 +55,7 @@ CREATE SCHEMA IF NOT EXISTS data AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS history AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS facts AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS derived AUTHORIZATION makan_owner;
+CREATE SCHEMA IF NOT EXISTS makan AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS stage AUTHORIZATION makan_loader
 
 -- name: create_audience_schema
@@ -108,7 +109,7 @@ END $$
 
 -- name: grants
 -- The loader writes layers, what is computed of them, and the ledger.
-GRANT USAGE ON SCHEMA data, history, derived, ops TO makan_loader;
+GRANT USAGE ON SCHEMA data, history, derived, ops, makan TO makan_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA data, history, derived, ops TO makan_loader;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA data, derived, ops TO makan_loader;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO makan_loader
@@ -116,4 +117,5 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO makan_loader
 -- name: grant_audience
 -- An audience's role reads the views of its own schema, and nothing else; the loader reads them too.
 GRANT USAGE ON SCHEMA {schema} TO {role}, makan_loader;
+GRANT USAGE ON SCHEMA makan TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}

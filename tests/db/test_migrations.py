@@ -139,6 +139,7 @@ def test_views_show_exactly_what_the_audience_sees(
     seen = {layer.id for layer in schemas.layers.values() if audience.sees(layer)}
     for layer in schemas.layers.values():
         expected = {schemas.city.published(field.name) for field in audience.fields(layer)}
+        expected |= set(views.search_keys(schemas, layer, audience))
         system = {"id", "geom"} if layer.geometry else {"id"}
         assert shown.get(layer.id, set()) == (expected | system if layer.id in seen else set())
     # Beside the layers there is only what tells which load each is at, and the hashes of keys.

@@ -1,0 +1,11 @@
+"""Texts are searched by a folded form that the database keeps."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0007_fold.sql")

@@ -2,10 +2,10 @@
 
 from pipeline.db.migrate import run_sql
 
-revision = "0008"
-down_revision = "0007"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
     """Forward only: a database goes back by its backup, not by guessing."""
-    run_sql("0008_fold.sql")
+    run_sql("0011_fold.sql")

@@ -26,13 +26,23 @@ def feed() -> Feed:
     return next(f for f in registry.load("qom").feeds.values() if f.layer == LAYER)
 
 
+def made(folder: Path, parcels: int) -> tuple[Path, Path]:
+    """The parcels of a sample city and the same with 1 % changed, made once for a size.
+
+    In a process of its own: what that holds would count as the memory of whoever it starts next.
+    """
+    words = [sys.executable, "-m", "benchmarks.deliveries", str(folder), str(parcels)]
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
+    file, other = done.stdout.splitlines()[-2:]
+    return Path(file), Path(other)
+
+
 def sample(folder: Path, parcels: int) -> Path:
-    """The parcels of a sample city, made once for a size; above 300,000 a city many times over."""
+    """The parcels of a sample city; above 300,000 a city many times over."""
     if parcels > BASE:
         return multiplied(folder, parcels)
     place = folder / f"sample-{parcels}"
     if not (place / "truth.csv").exists():
-        # In a process of its own: what the generator holds would count as the loader's memory.
         words = [sys.executable, "-m", "pipeline", "sample", str(place), "--parcels", str(parcels)]
         subprocess.run([*words, "--seed", "1387", "--dirt", "0"], check=True)
     return next(path for pattern in feed().source.match for path in place.rglob(pattern))
@@ -93,3 +103,8 @@ def changed(file: Path, share: float) -> Path:
         )
     part.rename(made)
     return made
+
+
+if __name__ == "__main__":
+    base = sample(Path(sys.argv[1]), int(sys.argv[2]))
+    print(base, changed(base, 0.01), sep="\n")

@@ -21,7 +21,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from benchmarks.deliveries import changed, feed, sample
+from benchmarks.deliveries import feed, made
 from pipeline import testing
 from pipeline.db.cluster import SUPERUSER, Cluster
 
@@ -106,8 +106,7 @@ def median(rounds: list[Round], name: str) -> float:
 
 def measured(cluster: Cluster, template: str, folder: Path, parcels: int, rounds: int) -> float:
     """Prints the rounds of one size and their ratios; returns our rows per second."""
-    file = sample(folder, parcels)
-    other, found = changed(file, 0.01), []
+    (file, other), found = made(folder, parcels), []
     for number in range(rounds):
         found.append(one_round(cluster, template, file, other))
         told = found[-1]

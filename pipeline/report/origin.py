@@ -83,7 +83,7 @@ def returning(context: Context, path: Path) -> Context:
         sheet = SHEET if SHEET in sheets else None
         said = None
         if len(sheets) == 1 or sheet:
-            said = dataset.layer(sheet or sheets[0], None).crs
+            said = dataset.layer(sheet or sheets[0], None).crs_of(None)
     crs = None if meant_crs(said) else context.feed.source.crs
     return replace(context, feed=_returned(context.feed, path, sheet=sheet, crs=crs))
 

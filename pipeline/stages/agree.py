@@ -19,6 +19,7 @@ from pipeline.stages.encoding import is_utf8, python_name
 from pipeline.stages.read import Source
 from pipeline.stages.readers import open_dataset
 from pipeline.stages.readers.base import Layer
+from pipeline.stages.telling import Told
 
 # Formats that leave the encoding of their text open. All else says it itself.
 _OPEN = ("ESRI Shapefile", "CSV", "DXF", "MDB")
@@ -40,9 +41,9 @@ def open_source(arrival: Opened, feed: Feed, city: City, *, wants: str | None) -
             where=label,
             todo="Choose another feed, or ask for the declared format.",
         )
-    layer = dataset.layer(sheet, _agree_on_encoding(arrival, feed, found))
+    layer = dataset.layer(sheet, _agree_on_encoding(dataset.told, feed, found, label))
     geometry = choose_geometry(layer, feed.source.geometry, wants)
-    crs = _crs_of(layer, feed, city, found) if wants else None
+    crs = _crs_of(layer, geometry, feed, city, found) if wants else None
     return Source(feed=feed, layer=layer, crs=crs, geometry=geometry, found=found)
 
 
@@ -76,12 +77,12 @@ def _dimension(kind: str) -> int | None:
     return next((size for part, size in _DIMENSIONS.items() if part in kind), None)
 
 
-def _crs_of(layer: Layer, feed: Feed, city: City, found: Found) -> CRS:
+def _crs_of(layer: Layer, geometry: str | None, feed: Feed, city: City, found: Found) -> CRS:
     if not feed.source.points and not layer.geometries:
         raise ArrivalError(
             "has no geometry", where=layer.label, todo="Ask for the layer, not its table."
         )
-    crs = _agree_on_crs(layer.crs, feed, found, layer.label)
+    crs = _agree_on_crs(layer.crs_of(geometry), feed, found, layer.label)
     try:
         city.operation(crs)
     except NoOperationError as error:
@@ -94,15 +95,15 @@ def _crs_of(layer: Layer, feed: Feed, city: City, found: Found) -> CRS:
     return crs
 
 
-def _agree_on_encoding(arrival: Opened, feed: Feed, found: Found) -> str | None:
+def _agree_on_encoding(told: Told, feed: Feed, found: Found, label: str) -> str | None:
     """The encoding that the reader is told, None where it knows by itself.
 
     Declared by the feed, said by the file, or else detected; what is detected is a finding, and
     stops where it is not sure.
     """
-    declared, told = feed.source.encoding, arrival.told
+    declared = feed.source.encoding
     if declared is not None:
-        _refuse_declaration(declared, feed, arrival)
+        _refuse_declaration(declared, feed, told, label)
         return declared
     if told.trial is None:
         return None
@@ -110,35 +111,35 @@ def _agree_on_encoding(arrival: Opened, feed: Feed, found: Found) -> str | None:
     if not told.trial.sure:
         raise ArrivalError(
             f"does not say how its text is encoded; as {told.trial.encoding} it reads: {samples}",
-            where=arrival.label,
+            where=label,
             todo="Ask the sender, and declare encoding in the feed's [source], such as CP1256.",
         )
     found.whole("encoding.detected", value=told.trial.encoding, detail=samples)
     return told.trial.encoding
 
 
-def _refuse_declaration(declared: str, feed: Feed, arrival: Opened) -> None:
+def _refuse_declaration(declared: str, feed: Feed, told: Told, label: str) -> None:
     name = python_name(declared)
     if name is None:
         raise ArrivalError(
             f"the feed {feed.id} declares the unknown encoding {declared}",
-            where=arrival.label,
+            where=label,
             todo="Use a name such as UTF-8, CP1256 or ISO-8859-6.",
         )
     if feed.source.driver not in _OPEN and not is_utf8(declared):
         raise ArrivalError(
             f"the feed {feed.id} declares the encoding {declared} for {feed.source.driver}",
-            where=arrival.label,
+            where=label,
             todo="It can be declared for Shapefile, DBF, CSV, DXF and MDB; take it out.",
         )
-    said = arrival.told.said
+    said = told.said
     # A drawing's code page is what the program had at hand; a .cpg is meant.
     same = not said or python_name(said) in (name, None) or (is_utf8(said) and is_utf8(declared))
     if same or feed.source.driver == "DXF":
         return
     raise ArrivalError(
         f"says its text is {said}, the feed {feed.id} declares {declared}",
-        where=arrival.label,
+        where=label,
         todo="Ask the sender which is true; correct the feed or the file (.cpg).",
     )
 

@@ -58,14 +58,18 @@ def look(
             raise ArrivalError(
                 f"has no layer {sheet}: {', '.join(sheets[:12])}", where=arrival.label
             )
-        trial, said = arrival.told.trial, arrival.told.said
+        trial, said = dataset.told.trial, dataset.told.said
         source = dataset.layer(sheet or sheets[0], trial.encoding if trial else None)
         geometry = _shape_of(source, layer)
         table = next(iter(source.tables(_ROWS)), None)
         columns = _profiles(source, geometry, table)
         axes = _axes(columns) if layer.geometry and not source.geometries else None
         shapes = _shapes(table, geometry)
-        place = _place(shapes, axes, columns, source.crs, schemas) if layer.geometry else None
+        place = (
+            _place(shapes, axes, columns, source.crs_of(geometry), schemas)
+            if layer.geometry
+            else None
+        )
         return Seen(
             path, dataset.driver, source.sheet, sheets, source.features, trial, said, columns,
             place, axes, geometry, dict(source.geometries),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from pipeline.contracts.layer import Field
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.findings import Catalog
+from pipeline.stages import container, curves
 from pipeline.stages import load as loading
 from pipeline.stages.batch import Context
 from pipeline.stages.load import Outcome
+from pipeline.stages.readers import open_dataset
+from pipeline.stages.readers.base import Layer
 
 SIDE = 20.0
 EAST, NORTH = 488000.0, 3833000.0
@@ -154,6 +158,41 @@ class Bench:
 def bench(tmp_path: Path, schemas: Schemas) -> Bench:
     """Planted files for Qom."""
     return Bench(tmp_path, schemas)
+
+
+class Reading:
+    """Files as the readers give them, before any stage looks at a row."""
+
+    @staticmethod
+    @contextmanager
+    def opened(path: Path, sheet: str | None = None, **how: Any) -> Iterator[Layer]:
+        """The layer of a file, ready to be read."""
+        with container.opened(path, **how) as arrival:
+            dataset = open_dataset(arrival)
+            trial = dataset.told.trial
+            encoding = how.get("encoding") or (trial.encoding if trial else None)
+            yield dataset.layer(sheet or dataset.sheets[0], encoding)
+
+    @staticmethod
+    def rows(path: Path, sheet: str | None = None, **how: Any) -> list[Row]:
+        """All rows, shapes made of their WKB."""
+        with Reading.opened(path, sheet, **how) as layer:
+            found: list[Row] = []
+            for table in layer.tables(100):
+                made = table.to_pylist()
+                for name in layer.geometries:
+                    wkb = curves.stroked(table.column(name).combine_chunks(), curves.SAGITTA_M)
+                    for row, one in zip(made, wkb.to_pylist(), strict=True):
+                        row[name] = shapely.from_wkb(one)
+                found += made
+            assert layer.seen == layer.features
+            return found
+
+
+@pytest.fixture(scope="session")
+def reading() -> type[Reading]:
+    """Opens files and gives their rows."""
+    return Reading
 
 
 @pytest.fixture(scope="session")

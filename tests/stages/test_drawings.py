@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +14,9 @@ import shapely
 from ezdxf.filemanagement import new
 
 from pipeline.errors import ArrivalError
-from pipeline.stages import container
-from pipeline.stages.readers import open_dataset
-from pipeline.stages.readers.base import Layer
 
 PERSIAN = "کوچه یاس ۱۲"
 VERSIONS = ["R12", "R2000", "R2004", "R2007", "R2010", "R2013", "R2018"]
-
-
-@contextmanager
-def opened(path: Path, sheet: str | None = None, **how: Any) -> Iterator[Layer]:
-    """The layer of a file, ready to be read."""
-    with container.opened(path, **how) as arrival:
-        dataset = open_dataset(arrival)
-        trial = arrival.told.trial
-        encoding = how.get("encoding") or (trial.encoding if trial else None)
-        yield dataset.layer(sheet or dataset.sheets[0], encoding)
-
-
-def rows(path: Path, sheet: str | None = None, **how: Any) -> list[dict[str, Any]]:
-    """All rows, shapes made of their WKB."""
-    with opened(path, sheet, **how) as layer:
-        found = [row for table in layer.tables(100) for row in table.to_pylist()]
-        assert layer.seen == layer.features
-        for row in found:
-            for name in layer.geometries:
-                row[name] = shapely.from_wkb(row[name])
-        return found
 
 
 def drawing(folder: Path, version: str = "R2010", **options: Any) -> tuple[Any, Any, Any]:
@@ -59,9 +33,9 @@ def drawing(folder: Path, version: str = "R2010", **options: Any) -> tuple[Any, 
     return made, made.modelspace(), save
 
 
-def test_a_real_base_map_has_its_parcels_as_they_were_drawn(real_data: Path) -> None:
+def test_a_real_base_map_has_its_parcels_as_they_were_drawn(reading: Any, real_data: Path) -> None:
     folder = real_data / "cambridge_ma" / "derived"
-    found = rows(folder / "basemap_east_cambridge_R2010_feet.dxf.zip")
+    found = reading.rows(folder / "basemap_east_cambridge_R2010_feet.dxf.zip")
     kinds = Counter((row["Entity"], row["Layer"]) for row in found)
     assert kinds == {
         ("LWPOLYLINE", "PARCEL"): 806, ("TEXT", "PARCEL_NO"): 806, ("LWPOLYLINE", "CURB"): 590,
@@ -82,7 +56,7 @@ def test_a_real_base_map_has_its_parcels_as_they_were_drawn(real_data: Path) -> 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("binary", [False, True])
 def test_persian_texts_come_out_of_every_version(
-    tmp_path: Path, version: str, *, binary: bool
+    reading: Any, tmp_path: Path, version: str, *, binary: bool
 ) -> None:
     made, space, save = drawing(tmp_path, version)
     made.encoding = "cp1256"
@@ -93,26 +67,28 @@ def test_persian_texts_come_out_of_every_version(
     if version != "R12":
         space.add_mtext(r"{\fArial|b0;سطر ی\Pدوم}", dxfattribs={"insert": (5, 6)})
         expected.append("سطر ی\nدوم")
-    found = rows(save(fmt="bin" if binary else "asc"))
+    found = reading.rows(save(fmt="bin" if binary else "asc"))
     assert [row["Text"] for row in found] == expected
     assert (found[0]["Layer"], found[0]["geometry"].wkt) == ("معابر ی", "POINT (1 2)")
 
 
 @pytest.mark.parametrize("version", ["R2007", "R2018"])
-def test_the_version_decides_and_not_the_code_page(tmp_path: Path, version: str) -> None:
+def test_the_version_decides_and_not_the_code_page(
+    reading: Any, tmp_path: Path, version: str
+) -> None:
     """GDAL 3.12.4 believes ANSI_1252 here, and makes mojibake."""
     _, space, save = drawing(tmp_path, version)
     space.add_text(PERSIAN)
     path = save()
     data = path.read_bytes()
     assert b"ANSI_1252" in data
-    assert rows(path)[0]["Text"] == PERSIAN
+    assert reading.rows(path)[0]["Text"] == PERSIAN
     path.write_bytes(data.replace(b"ANSI_1252", b"ANSI_1256"))
-    assert rows(path)[0]["Text"] == PERSIAN
+    assert reading.rows(path)[0]["Text"] == PERSIAN
 
 
 def test_raw_bytes_of_another_code_page_than_the_drawing_says_are_found_out(
-    tmp_path: Path, bench: Any
+    reading: Any, tmp_path: Path, bench: Any
 ) -> None:
     made, space, save = drawing(tmp_path, "R2000")
     made.encoding = "cp1256"
@@ -120,7 +96,7 @@ def test_raw_bytes_of_another_code_page_than_the_drawing_says_are_found_out(
         space.add_text(name, dxfattribs={"insert": (488000 + place, 3833000)})
     path = save()
     path.write_bytes(path.read_bytes().replace(b"ANSI_1256", b"ANSI_1252"))
-    assert [row["Text"] for row in rows(path)] == ["خيابان امام", "كوچه ياس", "ميدان آزادي"]
+    assert [row["Text"] for row in reading.rows(path)] == ["خيابان امام", "كوچه ياس", "ميدان آزادي"]
     columns = bench.filled("poi", {"poi_id": "Handle", "name_fa": "Text"})
     source = {"driver": "DXF", "crs": "EPSG:32639"}
     outcome = bench.check(path, bench.feed("poi", columns=columns, source=source))
@@ -140,7 +116,7 @@ def test_raw_bytes_of_another_code_page_than_the_drawing_says_are_found_out(
     ("units", "tolerance"), [(0, 0.01), (6, 0.01), (2, 0.01 / 0.3048), (4, 10.0)]
 )
 def test_curves_are_stroked_to_a_centimetre_in_the_drawing_s_units(
-    tmp_path: Path, units: int, tolerance: float
+    reading: Any, tmp_path: Path, units: int, tolerance: float
 ) -> None:
     _, space, save = drawing(tmp_path, units=units)
     radius = 500.0
@@ -148,7 +124,7 @@ def test_curves_are_stroked_to_a_centimetre_in_the_drawing_s_units(
     space.add_arc((1000, 2000), radius, 350, 100)
     space.add_lwpolyline([(500, 2000, 1), (1500, 2000, 1)], format="xyb", close=True)
     space.add_ellipse((1000, 2000), major_axis=(radius, 0), ratio=1.0)
-    found = [row["geometry"] for row in rows(save())]
+    found = [row["geometry"] for row in reading.rows(save())]
     for shape in found:
         points = shapely.get_coordinates(shape) - (1000, 2000)
         assert np.hypot(*points.T) == pytest.approx(radius, abs=1e-6)
@@ -159,7 +135,7 @@ def test_curves_are_stroked_to_a_centimetre_in_the_drawing_s_units(
     assert len(shapely.get_coordinates(found[0])) < 4 * np.pi / np.sqrt(8 * tolerance / radius) + 9
 
 
-def test_blocks_are_resolved_with_their_attributes(tmp_path: Path) -> None:
+def test_blocks_are_resolved_with_their_attributes(reading: Any, tmp_path: Path) -> None:
     made, space, save = drawing(tmp_path)
     inner = made.blocks.new("INNER")
     inner.add_line((0, 0), (1, 0), dxfattribs={"layer": "0", "color": 0})
@@ -175,7 +151,7 @@ def test_blocks_are_resolved_with_their_attributes(tmp_path: Path) -> None:
     insert.add_attrib("NAME", "یاس", (100, 201))
     space.add_blockref("MISSING", (0, 0))
     path = save()
-    found = rows(path)
+    found = reading.rows(path)
     shown = [(r["Entity"], r["Layer"], r["Block"], r["Text"], r["Colour"]) for r in found]
     assert shown == [
         ("INSERT", "SIGN", "OUTER", "1-12-45-7 یاس", 5),
@@ -188,18 +164,18 @@ def test_blocks_are_resolved_with_their_attributes(tmp_path: Path) -> None:
     assert shapely.get_coordinates(found[2]["geometry"]) == pytest.approx(
         np.array([[100, 220], [100, 222]])
     )
-    with opened(path) as layer:
+    with reading.opened(path) as layer:
         list(layer.tables(10))
         assert layer.heard == {"a block that is not here is inserted: MISSING"}
 
 
-def test_a_block_inside_itself_and_endless_copies_are_refused(tmp_path: Path) -> None:
+def test_a_block_inside_itself_and_endless_copies_are_refused(reading: Any, tmp_path: Path) -> None:
     made, space, save = drawing(tmp_path)
     block = made.blocks.new("LOOP")
     block.add_blockref("LOOP", (1, 1))
     space.add_blockref("LOOP", (0, 0))
     with pytest.raises(ArrivalError, match="nests blocks deeper than 16"):
-        rows(save())
+        reading.rows(save())
     made, space, save = drawing(tmp_path)
     made.blocks.new("DOT").add_point((0, 0))
     space.add_blockref(
@@ -213,10 +189,10 @@ def test_a_block_inside_itself_and_endless_copies_are_refused(tmp_path: Path) ->
         },
     )
     with pytest.raises(ArrivalError, match="inserts a block 900000000 times at once"):
-        rows(save("many.dxf"))
+        reading.rows(save("many.dxf"))
 
 
-def test_every_kind_of_entity_has_a_row(tmp_path: Path) -> None:
+def test_every_kind_of_entity_has_a_row(reading: Any, tmp_path: Path) -> None:
     _, space, save = drawing(tmp_path)
     space.add_point((1, 2, 3))
     space.add_line((0, 0, 5), (1, 1, 7))
@@ -231,7 +207,7 @@ def test_every_kind_of_entity_has_a_row(tmp_path: Path) -> None:
     space.add_xline((0, 0), (1, 0))
     space.add_mline([(0, 0), (10, 0)])
     space.add_lwpolyline([(3, 3)])
-    found = rows(save())
+    found = reading.rows(save())
     shapes = [None if row["geometry"] is None else row["geometry"].geom_type for row in found]
     assert shapes == [
         "Point", "LineString", "LineString", "Polygon", "Polygon", "Polygon", "LineString",
@@ -245,21 +221,21 @@ def test_every_kind_of_entity_has_a_row(tmp_path: Path) -> None:
     assert shapely.has_z(found[1]["geometry"])
 
 
-def test_paper_space_is_left_out_and_a_cut_file_refused(tmp_path: Path) -> None:
+def test_paper_space_is_left_out_and_a_cut_file_refused(reading: Any, tmp_path: Path) -> None:
     made, space, save = drawing(tmp_path)
     made.paperspace().add_text("frame")
     space.add_text("plot")
     path = save()
-    assert [row["Text"] for row in rows(path)] == ["plot"]
+    assert [row["Text"] for row in reading.rows(path)] == ["plot"]
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"plot") + 6])
     with pytest.raises(ArrivalError, match=r"d\.dxf: cannot be read: .*ENDSEC"):
-        rows(path)
+        reading.rows(path)
 
 
-def test_microstation_drawings_of_version_7_are_read(real_data: Path) -> None:
+def test_microstation_drawings_of_version_7_are_read(reading: Any, real_data: Path) -> None:
     path = real_data / "bad_inputs" / "vector" / "gdal_smalltest.dgn"
-    found = rows(path)
+    found = reading.rows(path)
     assert [row["Text"] for row in found if row["Text"]] == ["Demo Text"]
     kinds = [row["geometry"] if "geometry" in row else row[""] for row in found]
     assert sorted(one.geom_type for one in kinds) == [
@@ -270,23 +246,25 @@ def test_microstation_drawings_of_version_7_are_read(real_data: Path) -> None:
     ]
 
 
-def test_those_of_version_8_are_refused(tmp_path: Path) -> None:
+def test_those_of_version_8_are_refused(reading: Any, tmp_path: Path) -> None:
     path = tmp_path / "new.dgn"
     path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600)
     with pytest.raises(
         ArrivalError, match=r"is a MicroStation V8 drawing\. Save it as DXF R2000 or"
     ):
-        rows(path)
+        reading.rows(path)
 
 
-def test_a_french_exchange_sheet_comes_out_of_its_archive(real_data: Path, tmp_path: Path) -> None:
+def test_a_french_exchange_sheet_comes_out_of_its_archive(
+    reading: Any, real_data: Path, tmp_path: Path
+) -> None:
     path = real_data / "edigeo_cornillon" / "edigeo-130290000A01.tar.bz2"
-    with opened(path, "PARCELLE_id") as layer:
+    with reading.opened(path, "PARCELLE_id") as layer:
         assert (layer.features, "Lambert 93" in str(layer.crs)) == (389, True)
         tables = list(layer.tables(100))
     assert sum(table.num_rows for table in tables) == 389
-    labels = rows(path, "PARCELLE_id_LABEL")
+    labels = reading.rows(path, "PARCELLE_id_LABEL")
     assert len(labels) == 389
     copy = tmp_path / "sheet.tgz"
     shutil.copy(path, copy)
-    assert len(rows(copy, "TSURF_id")) == 54
+    assert len(reading.rows(copy, "TSURF_id")) == 54

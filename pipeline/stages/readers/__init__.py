@@ -14,6 +14,10 @@ from pipeline.stages.readers.base import Dataset
 
 # By ending; every other file is GDAL's.
 _MODULES = {
+    ".mdb": "access:AccessDataset",
+    ".accdb": "access:AccessDataset",
+    ".parquet": "parquet:ParquetDataset",
+    ".geoparquet": "parquet:ParquetDataset",
     ".dxf": "dxf:DxfDataset",
     ".gml": "gml:GmlDataset",
     ".xml": "gml:GmlDataset",

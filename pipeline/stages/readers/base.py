@@ -13,6 +13,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from pipeline.errors import ArrivalError
+from pipeline.stages.telling import Told
 
 # RuntimeError and ValueError are what pyogrio's and Arrow's own errors are.
 READ_ERRORS = (RuntimeError, ValueError, pa.ArrowException, OSError)
@@ -43,6 +44,10 @@ class Layer(ABC):
     heard: set[str] = field(default_factory=set)
     seen: int = 0
 
+    def crs_of(self, geometry: str | None) -> str | None:  # noqa: ARG002
+        """What the file says of the CRS of one of its geometries."""
+        return self.crs
+
     @abstractmethod
     def tables(self, rows: int) -> Iterator[pa.Table]:
         """All rows, about ``rows`` at a time, in the file's order; geometry as WKB columns.
@@ -61,6 +66,10 @@ class Dataset(Protocol):
     @property
     def sheets(self) -> list[str]:
         """The names of its layers."""
+
+    @property
+    def told(self) -> Told:
+        """What it says of the encoding of its text, or shows of it."""
 
     def layer(self, sheet: str, encoding: str | None) -> Layer:
         """The layer ``sheet``; ``encoding`` is that of its texts where the file does not say it."""

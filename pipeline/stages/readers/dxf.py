@@ -30,7 +30,7 @@ from pipeline.stages.container import Opened
 from pipeline.stages.encoding import python_name
 from pipeline.stages.readers.base import Layer, brief, wkb_field
 from pipeline.stages.readers.drawing import COLUMNS, Pen, Row
-from pipeline.stages.telling import BINARY_DXF
+from pipeline.stages.telling import BINARY_DXF, Told
 
 logging.getLogger("ezdxf").addHandler(logging.NullHandler())
 logging.getLogger("ezdxf").propagate = False
@@ -75,6 +75,11 @@ class DxfDataset:
     arrival: Opened
     driver: str = "DXF"
     sheets: list[str] = field(default_factory=lambda: [_SHEET])
+
+    @property
+    def told(self) -> Told:
+        """What its header says, where its letters do not say otherwise."""
+        return self.arrival.told
 
     def layer(self, sheet: str, encoding: str | None) -> Layer:
         """Model space; ``encoding`` is what the feed declares or the bytes have shown."""

@@ -41,6 +41,7 @@ class GdalDataset:
         """Nothing is opened before it is asked for."""
         self.place = str(arrival.place)
         self.label = arrival.label
+        self.told = arrival.told
         self.heard: set[str] = set()
 
     @cached_property

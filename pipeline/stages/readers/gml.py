@@ -85,6 +85,8 @@ class GmlDataset(GdalDataset):
         schema = link.with_suffix(".gfs")
         if schema.exists():
             self._describe(schema)
+        else:  # GDAL goes on with what it could read of a file that is cut
+            _Scan(set()).through(link, self.label)
 
     def _describe(self, schema: Path) -> None:
         """Writes GDAL's schema anew."""

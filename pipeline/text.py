@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, lru_cache, partial
 
 import pyarrow as pa
@@ -34,6 +35,12 @@ _DIGITS = tuple(
     (chr(start + digit), str(digit)) for start in (0x06F0, 0x0660) for digit in range(10)
 )
 _DECIMAL, _THOUSANDS = "\u066b", "\u066c"
+# What old code pages have instead: Arabic letters, ASCII digits and marks, a blank for a joiner.
+_STAND_INS = {
+    "\u06cc": "\u064a", "\u06a9": "\u0643", "\u06c0": "\u0647", "\u06be": "\u0647",
+    "\u06d5": "\u0647", "\u200c": " ", "\u202f": " ", "\u00a0": " ", "\u2212": "-", "\u2010": "-",
+    "\u2011": "-", _DECIMAL: ".", _THOUSANDS: ",", **dict(_DIGITS),
+}  # fmt: skip
 _GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 _LOST = r"^[? ]*\?{3,}[? ]*$"
 # What bytes look like in the wrong encoding: Windows-1256 as Latin-1, UTF-8 as Latin-1, UTF-8 as
@@ -119,6 +126,25 @@ def number_text(values: pa.Array) -> pa.Array:
 def looks_mojibake(values: pa.Array) -> pa.BooleanArray:
     """True where a text was read in the wrong encoding, or was lost before it came."""
     return pc.match_substring_regex(values, _LOST if is_plain(values) else _MOJIBAKE)
+
+
+def in_code_page(written: str, code_page: str) -> str:
+    """``written`` with what ``code_page`` lacks in the letters that it has for it.
+
+    Windows-1256 has no Persian yeh and no Persian digits, and GDAL drops without a word what a code
+    page lacks. Raises ValueError for a character that nothing stands for.
+    """
+    return "".join(_held(letter, code_page) for letter in written)
+
+
+@lru_cache(maxsize=4096)
+def _held(letter: str, code_page: str) -> str:
+    for one in (letter, _STAND_INS.get(letter)):
+        with suppress(UnicodeEncodeError):
+            if one is not None:
+                one.encode(code_page)
+                return one
+    raise ValueError(f"{code_page} cannot hold {letter} (U+{ord(letter):04X})")
 
 
 def numeric_code(values: pa.Array, parts: int, separator: str) -> pa.Array:

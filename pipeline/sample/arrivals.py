@@ -13,11 +13,12 @@ import pyarrow.csv
 import pyogrio
 import shapely
 
+from pipeline import text
 from pipeline.sample import xlsx
 from pipeline.sample.arrays import Bools, Objects
 
 CRS = "EPSG:32639"
-LATIN_OF_ARABIC = str.maketrans({"ی": "ي", "ک": "ك", "ۀ": "ه", "\u200c": " "})
+_OLD_PROGRAM = str.maketrans({"ک": "ك", "\u200c": " "})
 _STAMP = "2026-01-01T00:00:00.000Z"
 
 
@@ -55,12 +56,12 @@ class Arrival:
 
 
 def legacy(values: Objects) -> Objects:
-    """Texts as old programs have them: Arabic yeh and kaf, no ZWNJ, so that cp1256 holds them.
-
-    GDAL drops what a code page lacks, and cp1256 lacks the Persian yeh.
-    """
+    """Texts as old programs have them: in Windows-1256, with Arabic kaf and no ZWNJ."""
     found = np.empty(len(values), dtype=object)
-    found[:] = [None if v is None else str(v).translate(LATIN_OF_ARABIC) for v in values]
+    found[:] = [
+        None if v is None else text.in_code_page(str(v).translate(_OLD_PROGRAM), "cp1256")
+        for v in values
+    ]
     return found
 
 
@@ -118,7 +119,7 @@ def _with_coordinates(arrival: Arrival) -> pd.DataFrame:
 
 def _write_shapes(arrival: Arrival, path: Path) -> None:
     names = list(arrival.frame.columns)
-    arrays = [arrow_column(arrival.frame[name]) for name in names]
+    arrays = [_encodable(arrow_column(arrival.frame[n]), arrival.encoding) for n in names]
     geometry = pa.field("geometry", pa.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"})
     fields = [pa.field(n, a.type) for n, a in zip(names, arrays, strict=True)] + [geometry]
     wkb = pa.array(shapely.to_wkb(arrival.shapes), type=pa.binary())
@@ -142,6 +143,14 @@ def _write_shapes(arrival: Arrival, path: Path) -> None:
         **options,
     )
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+
+
+def _encodable(values: pa.Array, encoding: str) -> pa.Array:
+    """Texts that ``encoding`` holds; GDAL would drop what it does not."""
+    if encoding == "UTF-8" or not pa.types.is_string(values.type):
+        return values
+    held = [None if v is None else text.in_code_page(v, encoding) for v in values.to_pylist()]
+    return pa.array(held, type=pa.string())
 
 
 def _remove(path: Path) -> None:

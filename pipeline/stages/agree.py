@@ -96,7 +96,7 @@ def _crs_of(layer: Layer, geometry: str | None, feed: Feed, city: City, found: F
 
 
 def _agree_on_encoding(told: Told, feed: Feed, found: Found, label: str) -> str | None:
-    """The encoding that the reader is told, None where it knows by itself.
+    """The encoding that the reader is told, None where there is nothing to tell.
 
     Declared by the feed, said by the file, or else detected; what is detected is a finding, and
     stops where it is not sure.
@@ -106,7 +106,8 @@ def _agree_on_encoding(told: Told, feed: Feed, found: Found, label: str) -> str 
         _refuse_declaration(declared, feed, told, label)
         return declared
     if told.trial is None:
-        return None
+        # GDAL does not know every name, nor every byte of a DBF's header.
+        return python_name(told.said) if told.said else None
     samples = " | ".join(told.trial.samples)
     if not told.trial.sure:
         raise ArrivalError(

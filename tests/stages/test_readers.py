@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,20 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.contracts.city import City
+from pipeline.contracts.registry import Schemas
 from pipeline.errors import ArrivalError, ResourceError
 from pipeline.stages import curves
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def dutch(schemas: Schemas) -> Schemas:
+    """The contracts for a city in the Netherlands."""
+    extent = {"xmin": 0, "ymin": 3e5, "xmax": 3e5, "ymax": 7e5}
+    city = {**schemas.city.model_dump(), "srid": 28992, "extent": extent}
+    return replace(schemas, city=City.model_validate(city))
 
 
 # GML
@@ -47,45 +58,42 @@ def test_no_building_comes_back_as_its_label(real_data: Path, reading: Any) -> N
 
 
 def test_the_geometry_is_the_one_of_the_layer_or_the_one_that_is_named(
-    real_data: Path, bench: Any
+    real_data: Path, bench: Any, dutch: Schemas
 ) -> None:
     path = real_data / "dutch" / "brk_v5" / "kadastralekaart_perceel.gml"
-    everywhere = bench.schemas.city.extent.model_copy(
-        update={"xmin": -3e7, "ymin": -3e7, "xmax": 3e7, "ymax": 3e7}
-    )
-    city = bench.schemas.city.model_copy(update={"extent": everywhere})
-    schemas = bench.changed("poi")
-    schemas = type(schemas)(**{**vars(schemas), "city": city})
     source = {"driver": "GML", "crs": "EPSG:28992"}
     columns = bench.filled("neighbourhood", {"neighbourhood_code": "perceelnummer"})
     outcome = bench.check(
-        path, bench.feed("neighbourhood", columns=columns, source=source), schemas=schemas
+        path, bench.feed("neighbourhood", columns=columns, source=source), schemas=dutch
     )
     assert outcome.account.inserted == 11
     assert ("column.unmapped", "plaatscoordinaten") in outcome.counts
     columns = bench.filled("poi", {"poi_id": "gml_id"})
     for named in ({}, {"geometry": "plaatscoordinaten"}):
         feed = bench.feed("poi", columns=columns, source={**source, **named})
-        assert bench.check(path, feed, schemas=schemas).account.inserted == 11
+        assert bench.check(path, feed, schemas=dutch).account.inserted == 11
     feed = bench.feed("poi", columns=columns, source={**source, "geometry": "begrenzingPerceel"})
-    assert bench.check(path, feed, schemas=schemas).counts["geometry.type", None] == 11
+    assert bench.check(path, feed, schemas=dutch).counts["geometry.type", None] == 11
     feed = bench.feed("poi", columns=columns, source={**source, "geometry": "middle"})
     with pytest.raises(ArrivalError, match=r"has no geometry middle; it has begrenzingPerceel, pl"):
-        bench.check(path, feed, schemas=schemas)
+        bench.check(path, feed, schemas=dutch)
     columns = bench.filled("street", {"street_id": "gml_id"})
     feed = bench.feed("street", columns=columns, source=source)
     with pytest.raises(ArrivalError, match=r"has several geometries: .* Name one as geometry = "):
-        bench.check(path, feed, schemas=schemas)
+        bench.check(path, feed, schemas=dutch)
 
 
-def test_former_versions_are_left_out_by_an_empty_column(real_data: Path, bench: Any) -> None:
+def test_former_versions_are_left_out_by_an_empty_column(
+    real_data: Path, bench: Any, dutch: Schemas
+) -> None:
     path = real_data / "dutch" / "bgt_otterlo.zip"
     columns = bench.filled("neighbourhood", {"neighbourhood_code": "gml_id"})
     source = {
         "driver": "GML", "member": "bgt_waterdeel.gml",
         "where": {"column": "eindRegistratie", "empty": True},
     }  # fmt: skip
-    outcome = bench.check(path, bench.feed("neighbourhood", columns=columns, source=source))
+    feed = bench.feed("neighbourhood", columns=columns, source=source)
+    outcome = bench.check(path, feed, schemas=dutch)
     with zipfile.ZipFile(path) as archive:
         ended = archive.read("bgt_waterdeel.gml").count(b"<imgeo:eindRegistratie>")
     assert (outcome.account.arrived, outcome.account.skipped) == (1163, ended)

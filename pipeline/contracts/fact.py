@@ -151,7 +151,8 @@ class Compare(Frozen):
     """Two measures of one thing: the subject's and the object's, and what difference is no news.
 
     ``each`` subject is compared with its object, or the ``sum`` of an object's subjects. ``via``:
-    the object's measure is the largest of the rows that this overlay lays on it. A difference tells
+    the object's measure is that of the rows that this overlay lays on it: their largest, or with
+    ``sum`` their sum, each first multiplied by its field ``times``. A difference tells
     nothing up to ``tolerance`` (a share) or ``least`` (in the measure's unit), whichever is larger.
     """
 
@@ -163,6 +164,7 @@ class Compare(Frozen):
     least: float = 0.0
     how: Literal["each", "sum"] = "each"
     via: Identifier | None = None
+    times: Identifier | None = None
 
 
 FactContract.model_rebuild()

@@ -56,11 +56,13 @@ class Column(Frozen):
 
     ``values`` maps known dirty or foreign values to ours; ``nulls`` are values that mean nothing;
     ``scale`` multiplies a number (unit conversion); ``parser`` says how the text is written.
+    ``row``: the number of the row in the file, for a table whose rows have no name of their own.
     """
 
     to: Identifier
     source: str | tuple[str, ...] | None = Setting(default=None, alias="from")
     value: str | int | float | bool | None = None
+    row: bool = False
     join: str = "-"
     parser: Parser = "plain"
     scale: float | None = None
@@ -76,8 +78,8 @@ class Column(Frozen):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if (self.source is None) == (self.value is None):
-            raise ValueError("give either from or value")
+        if (self.source is not None) + (self.value is not None) + self.row != 1:
+            raise ValueError("give either from or value, or row = true")
         return self
 
 

@@ -61,6 +61,17 @@ class Field(Frozen):
         return self
 
 
+class Personal(Frozen):
+    """One column about a person (P3): cut off when a row arrives, before anything else sees it.
+
+    It is kept as it came, as text, in the schema ``private``; it is checked by nothing, and in no
+    finding, quarantine, report, view or document.
+    """
+
+    name: Identifier
+    title: Text
+
+
 class Geometry(Frozen):
     """A layer's geometry: always 2D, always of ``type`` (single parts are promoted).
 
@@ -160,6 +171,7 @@ class LayerContract(Frozen):
     publish: Publish
     limits: Limits = Limits()
     fields: tuple[Field, ...]
+    personal: tuple[Personal, ...] = ()
     rules: tuple[Rule, ...] = ()
     fabric: tuple[FabricRule, ...] = ()
     style: Style = Style()
@@ -174,7 +186,8 @@ class LayerContract(Frozen):
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         names = [field.name for field in self.fields]
-        doubled = {name for name in names if names.count(name) > 1}
+        every = names + [one.name for one in self.personal]
+        doubled = {name for name in every if every.count(name) > 1}
         if doubled:
             raise ValueError(f"fields named twice: {', '.join(sorted(doubled))}")
         used = [*self.key, *self.publish.tile_fields]
@@ -184,6 +197,8 @@ class LayerContract(Frozen):
         unknown = [name for name in used if name not in names]
         if unknown:
             raise ValueError(f"no such field: {', '.join(unknown)}")
+        if any(field.privacy == "P3" for field in self.fields):
+            raise ValueError("what is personal (P3) stands in [[personal]]")
         if not self.key and self.source != "view":
             raise ValueError("a key is missing")
         for name in self.key:

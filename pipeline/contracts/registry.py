@@ -208,10 +208,16 @@ def _check_feeds(schemas: Schemas) -> None:
             raise ContractError(f"{layer.id} takes no deliveries", where=where)
         names = {field.name: field for field in layer.fields}
         filled = {column.to for column in feed.columns}
-        unknown = filled - names.keys()
+        personal = {one.name for one in layer.personal}
+        unknown = filled - names.keys() - personal
         if unknown:
             raise ContractError(
                 f"{layer.id} has no field {', '.join(sorted(unknown))}", where=where
+            )
+        if personal & filled and feed.source.encoding is None and feed.source.driver != "XLSX":
+            raise ContractError(
+                "holds personal columns: declare its encoding, so that it is not guessed at",
+                where=where,
             )
         needed = {f.name for f in layer.fields if f.required and not f.derive}
         if needed - filled:

@@ -24,6 +24,7 @@ from pipeline.derive.ddl import DIALECT
 from pipeline.errors import ContractError, DatabaseError
 
 _MINIMUM_POSTGIS = (3, 3)
+_PRIVATE_ROLE = "makan_private"
 
 
 def run_sql(file: str) -> None:
@@ -93,6 +94,7 @@ def _make_logins(connection: Connection, cluster: Cluster, schemas: Schemas) -> 
         if not connection.execute(named["role_exists"], [login]).fetchone():
             parts = {"name": sql.Identifier(login), "password": sql.Literal(password)}
             connection.execute(sql.SQL(named["create_login"]).format(**parts))
+    _make_private(connection)
     for audience in schemas.audiences.values():
         known = connection.execute(named["connection_limit"], [audience.login]).fetchone()
         if known and known[0] != audience.connections:
@@ -100,6 +102,14 @@ def _make_logins(connection: Connection, cluster: Cluster, schemas: Schemas) -> 
                 name=sql.Identifier(audience.login), connections=sql.Literal(audience.connections)
             )
             connection.execute(bound)
+
+
+def _make_private(connection: Connection) -> None:
+    """The role that reads what is personal; nobody has it until an administrator grants it."""
+    named = queries.load("bootstrap")
+    if not connection.execute(named["role_exists"], [_PRIVATE_ROLE]).fetchone():
+        made = sql.SQL(named["create_role"]).format(name=sql.Identifier(_PRIVATE_ROLE))
+        connection.execute(made)
 
 
 def _make_rooms(connection: Connection, schemas: Schemas) -> None:
@@ -146,6 +156,7 @@ def _make_shared(connection: Connection, schemas: Schemas) -> None:
         if not connection.execute(named["role_exists"], [name]).fetchone():
             connection.execute(sql.SQL(named["create_role"]).format(name=sql.Identifier(name)))
         connection.execute(sql.SQL(named["grant_role"]).format(name=sql.Identifier(name)))
+    _make_private(connection)
     if not connection.execute(named["postgis_exists"]).fetchone():
         connection.execute(named["create_extensions"])
     connection.execute(named["create_schemas"])

@@ -10,6 +10,7 @@ from pipeline.contracts.layer import LayerContract
 DATA = "data"
 DERIVED = "derived"
 HISTORY = "history"
+PRIVATE = "private"
 GEOMETRY = "geom"
 ID = "id"
 RUN = "run_id"

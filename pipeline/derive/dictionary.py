@@ -65,6 +65,8 @@ def _layer(schemas: Schemas, layer: LayerContract) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for field in layer.fields:
         yield _row(schemas, field)
+    for one in layer.personal:
+        yield f"\nPersonal (P3, `private.{layer.id}`): `{one.name}` {one.title.en} | {one.title.fa}"
     for rule in layer.rules:
         yield f"\nRule `{rule.id}` ({rule.severity}): {rule.title.en} | {rule.title.fa}"
     yield ""

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Identity,
     Index,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -44,6 +45,7 @@ from pipeline.derive.columns import HISTORY as HISTORY
 from pipeline.derive.columns import ID as ID
 from pipeline.derive.columns import KEY_ENDING as KEY_ENDING
 from pipeline.derive.columns import LINE as LINE
+from pipeline.derive.columns import PRIVATE as PRIVATE
 from pipeline.derive.columns import RUN as RUN
 from pipeline.derive.columns import SYSTEM_COLUMNS as SYSTEM_COLUMNS
 from pipeline.derive.columns import home as home
@@ -236,9 +238,33 @@ def history(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
     return made
 
 
+def personal(layer: LayerContract, _srid: int, metadata: MetaData) -> Table:
+    """The table of what was cut off of rows, by the run and line of each; no role of ours reads it.
+
+    ``key`` finds it again when a later delivery leaves the row unchanged.
+    """
+    made = Table(
+        layer.id,
+        metadata,
+        Column(RUN, BigInteger, nullable=False, comment="Load that brought it"),
+        Column(LINE, BigInteger, nullable=False, comment="Row of that load's file, from 1"),
+        Column("key", Text, nullable=True, comment="Key of the row, if it had one"),
+        *(
+            Column(one.name, Text, nullable=True, comment=f"{one.title.en} | {one.title.fa}")
+            for one in layer.personal
+        ),
+        PrimaryKeyConstraint(RUN, LINE, name=f"pk_{layer.id}"),
+        schema=PRIVATE,
+        comment=f"Personal (P3): {layer.title.en} | {layer.title.fa}",
+    )
+    Index(f"ix_{layer.id}_key", made.c["key"])
+    return made
+
+
 def makers(layer: LayerContract) -> tuple[Callable[[LayerContract, int, MetaData], Table], ...]:
     """What makes the tables of ``layer``: none for a view, no history of what is computed."""
-    return {"feed": (table, history), "process": (table,), "view": ()}[layer.source]
+    made = {"feed": (table, history), "process": (table,), "view": ()}[layer.source]
+    return (*made, personal) if layer.personal else made
 
 
 def metadata(schemas: Schemas) -> MetaData:

@@ -85,7 +85,9 @@ def returning(context: Context, path: Path) -> Context:
         if len(sheets) == 1 or sheet:
             said = dataset.layer(sheet or sheets[0], None).crs_of(None)
     crs = None if meant_crs(said) else context.feed.source.crs
-    return replace(context, feed=_returned(context.feed, path, sheet=sheet, crs=crs))
+    # What is personal was never set aside with the row, so it does not come back with it.
+    feed = context.feed.model_copy(update={"columns": context.columns})
+    return replace(context, feed=_returned(feed, path, sheet=sheet, crs=crs))
 
 
 def _returned(feed: Feed, path: Path, *, sheet: str | None, crs: str | None) -> Feed:

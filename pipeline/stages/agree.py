@@ -26,10 +26,13 @@ _OPEN = ("ESRI Shapefile", "CSV", "DXF", "MDB")
 _DIMENSIONS = {"Point": 0, "Line": 1, "Curve": 1, "Polygon": 2, "Surface": 2}
 
 
-def open_source(arrival: Opened, feed: Feed, city: City, *, wants: str | None) -> Source:
+def open_source(
+    arrival: Opened, feed: Feed, city: City, *, wants: str | None, needs: bool = True
+) -> Source:
     """What ``arrival`` holds, compared with what ``feed`` declares; raises ArrivalError.
 
-    ``wants`` is the type of the layer's geometry, if it has one. Nothing of a row is read yet. The
+    ``wants`` is the type of the layer's geometry, if it has one, and ``needs`` whether every row
+    must have it. Nothing of a row is read yet. The
     counts come from a reader other than the stream's.
     """
     found, label = Found(), arrival.label
@@ -43,7 +46,9 @@ def open_source(arrival: Opened, feed: Feed, city: City, *, wants: str | None) -
         )
     layer = dataset.layer(sheet, _agree_on_encoding(dataset.told, feed, found, label))
     geometry = choose_geometry(layer, feed.source.geometry, wants)
-    crs = _crs_of(layer, geometry, feed, city, found) if wants else None
+    drawn = bool(feed.source.points or geometry)
+    wanted = bool(wants) and (drawn or needs)
+    crs = _crs_of(layer, geometry, feed, city, found) if wanted else None
     return Source(feed=feed, layer=layer, crs=crs, geometry=geometry, found=found)
 
 

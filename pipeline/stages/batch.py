@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.contracts.city import City
-from pipeline.contracts.feed import Feed
+from pipeline.contracts.feed import Column, Feed
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.findings import Catalog
@@ -31,6 +32,18 @@ class Context:
     feed: Feed
     layer: LayerContract
 
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The feed's columns without the personal ones: those go a way of their own."""
+        names = {one.name for one in self.layer.personal}
+        return tuple(column for column in self.feed.columns if column.to not in names)
+
+    @cached_property
+    def personal(self) -> dict[str, str]:
+        """The source columns that hold something personal, by the name it is kept under."""
+        names = {one.name for one in self.layer.personal}
+        return {c.to: c.sources[0] for c in self.feed.columns if c.to in names and c.sources}
+
     @property
     def city(self) -> City:
         """The city's profile."""
@@ -39,11 +52,16 @@ class Context:
 
 @dataclass(frozen=True)
 class Raw:
-    """Rows as they arrived; ``lines`` count the file's rows from 1, ``wkb`` is in its CRS."""
+    """Rows as they arrived; ``lines`` count the file's rows from 1, ``wkb`` is in its CRS.
+
+    ``personal`` is what was cut off of them, None where nothing was: nobody but who keeps it may
+    look at it.
+    """
 
     lines: Lines
     columns: pa.Table
     wkb: pa.Array | None
+    personal: pa.Table | None = None
 
     def take(self, places: Lines) -> Raw:
         """The rows at ``places``."""

@@ -150,7 +150,7 @@ def clean_values(rows: Rows, context: Context) -> tuple[Rows, Found]:
     """The mapped columns in their contract types; findings value.type and value.mojibake."""
     found = Found()
     made: dict[str, pa.Array] = {}
-    for column in context.feed.columns:
+    for column in context.columns:
         field = context.layer.field(column.to)
         arrived = _null_nan(rows.columns[column.to])
         values = typed(arrived, field, column, context.city)

@@ -14,6 +14,7 @@ from pipeline.db.engine import Connection, Database
 from pipeline.derive import tables
 from pipeline.derive.keys import key_text
 from pipeline.errors import GuardError
+from pipeline.stages.personal import forget
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def undo(database: Database, schemas: Schemas, run: int) -> Undone:
         parts = _parts(schemas.layer(found.layer))
         taken = connection.execute(sql.SQL(named["take_back"]).format(**parts), values).rowcount
         brought = connection.execute(sql.SQL(named["bring_back"]).format(**parts), values).rowcount
+        if schemas.layer(found.layer).personal:
+            forget(connection, found.layer, run)
         connection.execute(named["mark_undone"], values)
     return Undone(run, found.layer, taken, brought)
 

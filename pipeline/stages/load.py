@@ -33,6 +33,7 @@ from pipeline.stages.judge import Judged, judge
 from pipeline.stages.merge import Merge
 from pipeline.stages.passing import Pass, passing
 from pipeline.stages.passing import Progress as Progress
+from pipeline.stages.personal import keep as keep_personal
 from pipeline.stages.record import Recorder
 from pipeline.stages.stage import Staging
 from pipeline.stages.target import Merged, Target
@@ -181,6 +182,8 @@ class Job:
                 target.add(judged)
                 recorder.batch(raw, judged)
                 record.add(raw, judged.found)
+                if raw.personal is not None:
+                    keep_personal(transaction, self.context, self.run, raw, judged)
 
             work.run(lambda *batch: writer.later(partial(write, *batch)), progress)
             writer.wait()
@@ -211,7 +214,13 @@ class Job:
             )
 
     def _former(self) -> Former | None:
-        """The delivery before, if what is published is still what it brought."""
+        """The delivery before, if what is published is still what it brought.
+
+        Rows that are known by their place in the file have no former self, and of persons we keep
+        nothing that could be compared.
+        """
+        if self.context.personal or any(column.row for column in self.context.columns):
+            return None
         if self.before is None or not self.before.stands(contract_digest(self.context)):
             return None
         return delivery.former(self.connection, self.before.id, self.context)

@@ -75,6 +75,8 @@ def _json(value: object) -> str | None:
 
 
 def _one(raw: Raw, column: Column) -> pa.Array:
+    if column.row:
+        return pa.array(raw.lines)
     if column.source is None:
         return pa.repeat(column.value, len(raw.lines))
     arrays = [raw.columns.column(name).combine_chunks() for name in column.sources]
@@ -112,5 +114,5 @@ def _shown(values: pa.Array) -> list[str]:
 
 def map_rows(raw: Raw, context: Context) -> tuple[Rows, Found]:
     """The rows under the contract's names; fields that no column fills are left out."""
-    columns = {column.to: _one(raw, column) for column in context.feed.columns}
+    columns = {column.to: _one(raw, column) for column in context.columns}
     return Rows(raw.lines, columns), Found()

@@ -18,6 +18,7 @@ from pipeline.stages.batch import Context, Found, Lines, Raw
 from pipeline.stages.delivery import Former, row_digests, wanted_columns
 from pipeline.stages.judge import Judged, judge
 from pipeline.stages.map import survey
+from pipeline.stages.personal import Cut
 from pipeline.stages.read import Source, taken
 from pipeline.stages.reference import Reference
 from pipeline.stages.signature import Signature
@@ -129,10 +130,14 @@ def passing(
     """
     declared = context.feed.source
     with container.opened(path, declared.encoding, declared.member) as arrival:
-        wants = context.layer.geometry.type if context.layer.geometry else None
-        source = open_source(arrival, context.feed, context.city, wants=wants)
+        shape = context.layer.geometry
+        source = open_source(
+            arrival, context.feed, context.city,
+            wants=shape.type if shape else None, needs=bool(shape and shape.required),
+        )  # fmt: skip
         found = source.found
         found.extend(survey(source.names, context, arrival.label))
+        source.cut = Cut.of(context)
         signature = _signature(source, context, known)
         yield Pass(source, context, batch_rows, Keys(context.layer), signature, former), found
 

@@ -16,6 +16,7 @@ from pipeline.errors import ArrivalError
 from pipeline.stages import curves
 from pipeline.stages.batch import Found, Lines, Raw
 from pipeline.stages.map import as_text
+from pipeline.stages.personal import Cut
 from pipeline.stages.readers.base import Layer
 
 
@@ -29,6 +30,7 @@ class Source:
     crs: CRS | None
     geometry: str | None
     found: Found = field(default_factory=Found)
+    cut: Cut | None = None
 
     @property
     def label(self) -> str:
@@ -63,7 +65,8 @@ class Source:
         """What the reader warned of so far, each warning once."""
         found = Found()
         for said in sorted(self.layer.heard):
-            found.whole("file.warning", detail=said)
+            # A reader may quote what it read.
+            found.whole("file.warning", detail=None if self.cut else said)
         return found
 
     def rows_of(self, lines: Lines, rows: int) -> Iterator[Raw]:
@@ -80,6 +83,9 @@ class Source:
             place = table.schema.get_field_index(self.geometry)
             wkb = curves.stroked(table.column(place).combine_chunks(), curves.tolerance(self.crs))
             table = table.remove_column(place)
+        if self.cut is not None:
+            table, personal = self.cut.apart(table)
+            return Raw(lines, table, wkb, personal)
         return Raw(lines, table, wkb)
 
     def meant(self, raw: Raw) -> Raw:
@@ -103,4 +109,5 @@ def taken(raw: Raw, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Raw:
         raw.lines[chosen],
         raw.columns.filter(mask),
         None if raw.wkb is None else raw.wkb.filter(mask),
+        None if raw.personal is None else raw.personal.filter(mask),
     )

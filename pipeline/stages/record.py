@@ -154,4 +154,5 @@ def _reasons(found: Found, errors: frozenset[str]) -> dict[int, list[str]]:
 def _only(raw: Raw, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Raw:
     mask = pa.array(chosen)
     wkb = None if raw.wkb is None else raw.wkb.filter(mask)
+    # What is personal stays out of quarantine: it is kept by the same line, elsewhere.
     return Raw(raw.lines[chosen], raw.columns.filter(mask), wkb)

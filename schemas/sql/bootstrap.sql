@@ -49,11 +49,12 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm
 
 -- name: create_schemas
 -- data: layers. history: their former versions. facts: what follows from them. derived: what is computed of them
--- to be served. ops: ledger, findings, quarantine. stage: running loads.
+-- to be served. private: columns about persons. ops: ledger, findings, quarantine. stage: running loads.
 CREATE SCHEMA IF NOT EXISTS ops AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS data AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS history AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS facts AUTHORIZATION makan_owner;
+CREATE SCHEMA IF NOT EXISTS private AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS derived AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS makan AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS stage AUTHORIZATION makan_loader
@@ -112,7 +113,11 @@ END $$
 GRANT USAGE ON SCHEMA data, history, derived, ops, makan TO makan_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA data, history, derived, ops TO makan_loader;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA data, derived, ops TO makan_loader;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO makan_loader
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO makan_loader;
+-- What is personal the loader can put in, and cannot read.
+GRANT USAGE ON SCHEMA private TO makan_loader, makan_private;
+GRANT INSERT ON ALL TABLES IN SCHEMA private TO makan_loader;
+GRANT SELECT ON ALL TABLES IN SCHEMA private TO makan_private
 
 -- name: grant_audience
 -- An audience's role reads the views of its own schema, and nothing else; the loader reads them too.

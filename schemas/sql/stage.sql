@@ -32,6 +32,10 @@ COPY ops.quarantine (run_id, layer, line, key, reasons, raw, raw_geometry, place
 -- Which of these lines are in quarantine already.
 SELECT line FROM ops.quarantine WHERE run_id = %(run)s AND line = ANY(%(lines)s)
 
+-- name: forget_personal
+-- Takes away what a run has kept of persons; the function belongs to the owner.
+SELECT ops.forget_personal(%(layer)s, %(run)s)
+
 -- name: quarantined_keys
 -- Keys of the run's quarantined rows: what was published of them before stays.
 SELECT DISTINCT key FROM ops.quarantine WHERE run_id = %(run)s AND key IS NOT NULL

@@ -113,6 +113,7 @@ class FactContract(Frozen):
     def builds_on(self) -> tuple[str, ...]:
         """Other facts that this one takes rows from."""
         found = [rung.via for rung in self.rungs if rung.via]
+        found += [one.via for one in self.compare if one.via]
         return tuple(dict.fromkeys(found))
 
     def uses(self, facts: Mapping[str, FactContract]) -> dict[str, set[str]]:
@@ -131,6 +132,11 @@ class FactContract(Frozen):
             found.setdefault(other, set()).update(pair.other for pair in rung.equal)
             found[self.subject] |= {pair.subject for pair in (*rung.equal, *rung.also)}
             found[self.object] |= {pair.other for pair in rung.also}
+        for one in self.compare:
+            other = facts[one.via].subject if one.via else self.object
+            names = {name for name in (one.object, one.times) if name}
+            found.setdefault(other, set()).update(names)
+            found[self.subject].add(one.subject)
         return found
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import sql
@@ -19,6 +19,7 @@ from pipeline.derive.columns import DATA
 from pipeline.derive.facts import COLUMNS, FACTS
 from pipeline.errors import DatabaseError, MakanError
 from pipeline.joins.side import Ints
+from pipeline.joins.tell import tell
 from pipeline.joins.touched import LayerState, Touch, inputs
 from pipeline.joins.work import Work
 
@@ -105,6 +106,7 @@ class _Job:
     schemas: Schemas
     anew: bool
     progress: Progress
+    looked_at: list[tuple[FactContract, Ints | None]] = field(default_factory=list)
 
     def run(self, wanted: list[FactContract], *, first: bool) -> list[Derived]:
         """Works out what is touched of ``wanted``; one line of the ledger tells of all."""
@@ -131,7 +133,10 @@ class _Job:
                 "facts": ", ".join(one.fact for one in found),
                 "who": getpass.getuser(),
             }
-            self.connection.execute(named["ledger"], values)
+            row = self.connection.execute(named["ledger"], values).fetchone()
+            run = int(str(row[0])) if row else 0
+            for fact, ids in self.looked_at:
+                tell(self.connection, self.schemas, fact, run, ids)
         return found
 
     def _one(self, fact: FactContract, now: dict[str, LayerState], work: Work) -> Derived | None:
@@ -143,6 +148,7 @@ class _Job:
         self.progress(fact.id)
         columns = work.columns(fact, ids)
         self._replace(fact, columns, ids)
+        self.looked_at.append((fact, ids))
         touched = None if ids is None else len(ids)
         self._remember(fact, now, begun, touched)
         return Derived(fact.id, touched, len(columns[0]), time.monotonic() - begun)

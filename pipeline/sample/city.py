@@ -13,6 +13,7 @@ from pipeline.errors import ResourceError, SettingsError
 from pipeline.sample import (
     administration,
     arrivals,
+    audit,
     cadastre,
     census,
     photo,
@@ -26,6 +27,7 @@ from pipeline.sample import (
 )
 from pipeline.sample import dirt as planting
 from pipeline.sample.arrivals import Arrival
+from pipeline.sample.audit import Audited
 from pipeline.sample.dirt import Planted
 from pipeline.sample.model import generator
 from pipeline.sample.town import Town
@@ -43,7 +45,7 @@ class Progress(Protocol):
 _Maker = Callable[[Town], Arrival]
 
 
-def _tables(built: Town) -> list[Callable[[], Arrival]]:
+def _tables(built: Town, audited: Audited, posted: Arrival) -> list[Callable[[], Arrival]]:
     """One maker for each table, so that only one at a time is in memory."""
     counted = census.census(built)
     of_town: list[_Maker] = [
@@ -55,7 +57,7 @@ def _tables(built: Town) -> list[Callable[[], Arrival]]:
         administration.neighbourhoods,
         administration.streets,
         administration.postal_areas,
-        administration.postcodes,
+        lambda _: posted,
         planning.documents,
         planning.zones,
         works.road_lines,
@@ -69,6 +71,7 @@ def _tables(built: Town) -> list[Callable[[], Arrival]]:
         lambda: census.census_blocks(counted),
         lambda: census.census_figures(counted),
         planning.zone_rules,
+        lambda: audited.arrival,
     ]
     return makers
 
@@ -99,7 +102,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 24 if imagery else 22
+    steps = 25 if imagery else 23
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}
@@ -141,7 +144,10 @@ def _written(
 ) -> Iterator[tuple[str, int, list[Planted]]]:
     """Writes table after table: its file, rows and planted faults."""
     share, torn = spoilt
-    for make in _tables(built):
+    posted = administration.postcodes(built)
+    audited = audit.audit(built, posted)
+    audited.write_truth(out)
+    for make in _tables(built, audited, posted):
         arrival = make()
         rng = generator(seed, f"dirt {arrival.file}")
         faults = planting.plant(arrival, schemas, share, rng)

@@ -69,13 +69,17 @@ def _of_column(
     return found
 
 
-def _by_field(feed: Feed) -> dict[str, Column]:
+def _by_field(feed: Feed, contract: LayerContract) -> dict[str, Column]:
     """The columns of the feed that come from one source column each, by contract field."""
-    return {column.to: column for column in feed.columns if len(column.sources) == 1}
+    return {
+        column.to: column
+        for column in feed.columns
+        if len(column.sources) == 1 and column.to not in {one.name for one in contract.personal}
+    }
 
 
 def _of_rules(feed: Feed, contract: LayerContract) -> list[Spoiler]:
-    columns = _by_field(feed)
+    columns = _by_field(feed, contract)
     found = []
     for rule in contract.rules:
         measured = contract.field(rule.right).derive is not None and rule.right not in columns
@@ -87,7 +91,7 @@ def _of_rules(feed: Feed, contract: LayerContract) -> list[Spoiler]:
 
 def _measured_columns(feed: Feed, contract: LayerContract) -> list[str]:
     """Source columns that rules compare with what is measured on the geometry."""
-    columns = _by_field(feed)
+    columns = _by_field(feed, contract)
     return [
         columns[rule.left].sources[0]
         for rule in contract.rules
@@ -99,7 +103,7 @@ def spoilers(arrival: Arrival, schemas: Schemas) -> list[Spoiler]:
     """Every kind of fault that this arrival can carry."""
     feed = schemas.feed(arrival.feed)
     contract = schemas.layer(feed.layer)
-    columns = _by_field(feed)
+    columns = _by_field(feed, contract)
     found: list[Spoiler] = []
     if contract.geometry:
         shape = contract.geometry
@@ -122,7 +126,7 @@ def plant(
         return []
     feed = schemas.feed(arrival.feed)
     contract = schemas.layer(feed.layer)
-    columns = _by_field(feed)
+    columns = _by_field(feed, contract)
     keys = [columns[name].sources[0] for name in contract.key if name in columns]
     measured = _measured_columns(feed, contract)
     kinds = spoilers(arrival, schemas)

@@ -49,7 +49,7 @@ INSERT INTO ops.run (
     arrived, inserted, message
 ) VALUES (
     'derive', 'facts', 'done', '', '', 0, '', %(code)s, %(who)s, clock_timestamp(), %(rows)s, %(rows)s, %(facts)s
-)
+) RETURNING id
 
 -- name: inputs
 -- How far each layer was known when the fact was worked out.
@@ -153,3 +153,88 @@ SELECT t.id, greatest(t.run_id, f.run_id), f.object_id{columns}
 FROM {layer} t JOIN {table} f ON f.subject_id = t.id
 WHERE f.object_id IS NOT NULL AND {main} AND {chosen}
 ORDER BY t.id
+
+-- name: methods
+-- How many subjects of a match each rung has decided.
+SELECT method, quality, count(*), count(DISTINCT object_id) FROM {table} GROUP BY method, quality
+
+-- name: distances
+-- How far subjects lie from their objects, in metres, by class.
+SELECT CASE WHEN distance_m = 0 THEN 0.0 WHEN distance_m <= 0.5 THEN 0.5 WHEN distance_m <= 1 THEN 1 WHEN distance_m <= 3 THEN 3
+    WHEN distance_m <= 10 THEN 10 WHEN distance_m <= 100 THEN 100 ELSE 'Infinity'::float8 END AS up_to, count(*)
+FROM {table} WHERE distance_m IS NOT NULL GROUP BY 1 ORDER BY 1
+
+-- name: numbers
+-- Numbers that subjects say, against those of objects; what waits in quarantine has arrived as well.
+WITH published AS (
+    SELECT DISTINCT {right}::text AS number FROM {objects} WHERE {right} IS NOT NULL
+), aside AS (
+    SELECT DISTINCT q.key AS number FROM ops.quarantine q
+    WHERE q.key IS NOT NULL AND q.run_id IN (
+        SELECT max(id) FROM ops.run
+        WHERE layer = %(layer)s AND kind = 'load' AND status = 'done' AND resubmits IS NULL GROUP BY feed
+    ) AND NOT EXISTS (SELECT FROM published p WHERE p.number = q.key)
+), object AS (
+    SELECT number, true AS out FROM published UNION ALL SELECT number, false FROM aside
+), subject AS (
+    SELECT {left}::text AS number, count(*) AS rows FROM {subjects} WHERE {left} IS NOT NULL GROUP BY 1
+)
+SELECT count(o.number), count(o.number) FILTER (WHERE NOT o.out), count(s.number),
+    count(*) FILTER (WHERE s.number IS NULL), count(*) FILTER (WHERE s.number IS NULL AND NOT o.out),
+    count(*) FILTER (WHERE o.number IS NULL), count(*) FILTER (WHERE s.rows > 1),
+    count(*) FILTER (WHERE s.number IS NOT NULL AND NOT o.out)
+FROM object o FULL JOIN subject s ON s.number = o.number
+
+-- name: objects_without
+-- Objects that no subject leads to.
+SELECT count(*), (array_agg({key} ORDER BY o.id))[1:%(samples)s]
+FROM {objects} o WHERE NOT EXISTS (SELECT FROM {table} f WHERE f.object_id = o.id)
+
+-- name: left_over
+-- Subjects that no rung has decided.
+SELECT {key}, f.method, f.candidates, {said}
+FROM {table} f JOIN {subjects} s ON s.id = f.subject_id
+WHERE f.method IN ('ambiguous', 'unmatched') ORDER BY f.method, s.id LIMIT %(samples)s
+
+-- name: plain_measure
+-- The measure of an object itself.
+SELECT o.id AS object_id, {measure} AS value FROM {objects} o
+
+-- name: laid_measure
+-- The measure of what an overlay lays on an object.
+SELECT v.object_id, {gather}({measure}) AS value FROM {via} v JOIN {laid} o ON o.id = v.subject_id
+WHERE v.part = 'in' AND v.share > 0.5 GROUP BY v.object_id
+
+-- name: said_each
+-- What each subject says.
+SELECT f.subject_id, f.object_id, s.{said}::float8 AS value
+FROM {table} f JOIN {subjects} s ON s.id = f.subject_id WHERE f.object_id IS NOT NULL
+
+-- name: said_together
+-- What all subjects of an object say together.
+SELECT min(f.subject_id) AS subject_id, f.object_id, sum(s.{said})::float8 AS value
+FROM {table} f JOIN {subjects} s ON s.id = f.subject_id WHERE f.object_id IS NOT NULL GROUP BY f.object_id
+
+-- name: compared
+-- How what subjects say agrees with what is measured: by the ratio of the two.
+SELECT width_bucket(said.value / measured.value, ARRAY[0.5, 0.9, 0.98, 1.02, 1.1, 2.0]::float8[]) AS class, count(*),
+    count(*) FILTER (WHERE abs(said.value - measured.value) > greatest(%(least)s, %(tolerance)s * measured.value))
+FROM ({said}) said JOIN ({measured}) measured USING (object_id)
+WHERE said.value IS NOT NULL AND measured.value > 0 GROUP BY 1 ORDER BY 1
+
+-- name: tell_differences
+-- A finding for each subject that says something else than what is measured.
+INSERT INTO ops.finding (run_id, code, severity, layer, key, field, value, detail, geom)
+SELECT %(run)s, %(code)s, %(severity)s, %(layer)s, {key}, %(field)s, round(said.value::numeric, 2)::text,
+    round(measured.value::numeric, 2)::text, {geom}
+FROM ({said}) said JOIN ({measured}) measured USING (object_id) JOIN {subjects} s ON s.id = said.subject_id
+WHERE said.value IS NOT NULL AND measured.value > 0
+    AND abs(said.value - measured.value) > greatest(%(least)s, %(tolerance)s * measured.value)
+    AND (%(ids)s::bigint[] IS NULL OR said.subject_id = ANY(%(ids)s))
+
+-- name: tell_left_over
+-- A finding for each subject that no rung has decided.
+INSERT INTO ops.finding (run_id, code, severity, layer, key, field, value, detail, geom)
+SELECT %(run)s, %(code)s, %(severity)s, %(layer)s, {key}, %(field)s, {said}, f.candidates::text, {geom}
+FROM {table} f JOIN {subjects} s ON s.id = f.subject_id
+WHERE f.method = %(method)s AND (%(ids)s::bigint[] IS NULL OR f.subject_id = ANY(%(ids)s))

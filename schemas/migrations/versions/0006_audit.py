@@ -1,0 +1,11 @@
+"""The property audit with its personal columns apart, and the rest of the detailed plan."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0006_audit.sql")

@@ -1,6 +1,7 @@
 """The property audit: a table with persons in it, whose codes are written as auditors write them.
 
-``truth_audit.csv`` says of every row by which rung of the ladder it must find which parcel.
+``truth_audit.csv`` says of every row by which rung of the ladder it must find which parcel. Its
+faults are those that the ladder is for; no others are planted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pipeline.sample.town import Town, land_uses
 ROUND = "1398"
 EXACT, REPAIRED, PLATE, POSTCODE, ADDRESS, PLACE, AMBIGUOUS, UNMATCHED = range(8)
 METHODS = (
-    "exact_code", "repaired_code", "plate", "postcode", "address", "place", "ambiguous",
+    "exact_code", "repaired_code", "plate", "postal_code", "address", "place", "ambiguous",
     "unmatched",
 )  # fmt: skip
 _SHARES = (0.90, 0.04, 0.015, 0.015, 0.01, 0.01, 0.005, 0.005)
@@ -165,7 +166,7 @@ def _arrival(
             "عرصه": np.round(town.area[lot] * rng.normal(1.0, 0.01, n), 1),
             "اعیان": pd.array(np.where(has, built[lot], np.nan), dtype="Float64"),
             "طبقات": pd.array(np.where(has, floors[lot], np.nan), dtype="Float64"),
-            "سال ساخت": pd.array(np.where(has, year[lot], 0), dtype="Int64"),
+            "سال ساخت": pd.array(np.where(has, year[lot], np.nan), dtype="Int64"),
             "تاریخ بازدید": jalali_dates(rng, (1398, 1399), n),
             "کد ممیز": rng.integers(11, 40, n).astype(str),
             "نام مالک": [f"مالک {name} {at}" for at, name in enumerate(rng.choice(_NAMES, n), 1)],
@@ -175,7 +176,7 @@ def _arrival(
     )
     return Arrival(
         "audit", "momayyezi_1398.csv", "CSV", frame, _visits(town, lot, rung), "Point",
-        xy=("X", "Y"), decimals=3, safe=town.city.home_lots[lot],
+        xy=("X", "Y"), decimals=3, safe=np.ones(n, dtype=np.bool_),
     )  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def test_every_rung_finds_what_the_sample_planted(
     }
     assert {row: (found[row], true) for row, true in truth.items() if found[row] != true} == {}
     assert {method for method, _ in truth.values()} >= {
-        "exact_code", "repaired_code", "plate", "postcode", "address", "place",
+        "exact_code", "repaired_code", "plate", "postal_code", "address", "place",
     }  # fmt: skip
 
 

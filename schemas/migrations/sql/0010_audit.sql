@@ -260,7 +260,7 @@ CREATE TABLE data.audit_record (
 	use_text TEXT, 
 	area_land_m2 DOUBLE PRECISION, 
 	area_built_m2 DOUBLE PRECISION, 
-	floors DOUBLE PRECISION, 
+	floor_count DOUBLE PRECISION, 
 	built_year BIGINT, 
 	visited_on DATE, 
 	auditor_code TEXT, 
@@ -280,7 +280,7 @@ CREATE TABLE data.audit_record (
 	CONSTRAINT ck_audit_record_use_text_length CHECK (length(use_text) <= 200), 
 	CONSTRAINT ck_audit_record_area_land_m2_range CHECK (area_land_m2 >= 0.0 AND area_land_m2 < 'Infinity'::float8), 
 	CONSTRAINT ck_audit_record_area_built_m2_range CHECK (area_built_m2 >= 0.0 AND area_built_m2 < 'Infinity'::float8), 
-	CONSTRAINT ck_audit_record_floors_range CHECK (floors >= 0.0 AND floors <= 100.0), 
+	CONSTRAINT ck_audit_record_floor_count_range CHECK (floor_count >= 0.0 AND floor_count <= 100.0), 
 	CONSTRAINT ck_audit_record_built_year_range CHECK (built_year >= 1000 AND built_year <= 2100), 
 	CONSTRAINT ck_audit_record_auditor_code_length CHECK (length(auditor_code) <= 20), 
 	CONSTRAINT ck_audit_record_geom_not_empty CHECK (NOT ST_IsEmpty(geom))
@@ -298,7 +298,7 @@ COMMENT ON COLUMN data.audit_record.unit_no IS 'Unit | شماره واحد';
 COMMENT ON COLUMN data.audit_record.use_text IS 'Use as written | کاربری ثبت‌شده';
 COMMENT ON COLUMN data.audit_record.area_land_m2 IS 'Land area of the audit [m2] | مساحت عرصه ممیزی';
 COMMENT ON COLUMN data.audit_record.area_built_m2 IS 'Built area of the audit [m2] | مساحت اعیان ممیزی';
-COMMENT ON COLUMN data.audit_record.floors IS 'Floors of the audit | تعداد طبقات ممیزی';
+COMMENT ON COLUMN data.audit_record.floor_count IS 'Floors of the audit | تعداد طبقات ممیزی';
 COMMENT ON COLUMN data.audit_record.built_year IS 'Year of building (as the country counts) | سال ساخت';
 COMMENT ON COLUMN data.audit_record.visited_on IS 'Visited on | تاریخ بازدید';
 COMMENT ON COLUMN data.audit_record.auditor_code IS 'Auditor code | کد ممیز';
@@ -323,7 +323,7 @@ CREATE TABLE history.audit_record (
 	use_text TEXT, 
 	area_land_m2 DOUBLE PRECISION, 
 	area_built_m2 DOUBLE PRECISION, 
-	floors DOUBLE PRECISION, 
+	floor_count DOUBLE PRECISION, 
 	built_year BIGINT, 
 	visited_on DATE, 
 	auditor_code TEXT, 
@@ -345,7 +345,7 @@ COMMENT ON COLUMN history.audit_record.unit_no IS NULL;
 COMMENT ON COLUMN history.audit_record.use_text IS NULL;
 COMMENT ON COLUMN history.audit_record.area_land_m2 IS NULL;
 COMMENT ON COLUMN history.audit_record.area_built_m2 IS NULL;
-COMMENT ON COLUMN history.audit_record.floors IS NULL;
+COMMENT ON COLUMN history.audit_record.floor_count IS NULL;
 COMMENT ON COLUMN history.audit_record.built_year IS NULL;
 COMMENT ON COLUMN history.audit_record.visited_on IS NULL;
 COMMENT ON COLUMN history.audit_record.auditor_code IS NULL;

@@ -2,10 +2,10 @@
 
 from pipeline.db.migrate import run_sql
 
-revision = "0006"
-down_revision = "0005"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
     """Forward only: a database goes back by its backup, not by guessing."""
-    run_sql("0006_audit.sql")
+    run_sql("0010_audit.sql")

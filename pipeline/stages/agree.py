@@ -111,8 +111,7 @@ def _agree_on_encoding(told: Told, feed: Feed, found: Found, label: str) -> str 
         _refuse_declaration(declared, feed, told, label)
         return declared
     if told.trial is None:
-        # GDAL does not know every name, nor every byte of a DBF's header.
-        return python_name(told.said) if told.said else None
+        return told.said
     samples = " | ".join(told.trial.samples)
     if not told.trial.sure:
         raise ArrivalError(

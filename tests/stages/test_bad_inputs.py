@@ -1,4 +1,4 @@
-"""Every broken vector file of the shared test data: no trace, nothing good made of it.
+"""Every broken file of the shared test data: no trace, nothing good made of it.
 
 ``python tests/stages/test_bad_inputs.py`` writes docs/bad-inputs.md anew; the test compares.
 """
@@ -30,6 +30,7 @@ from pipeline.db.cluster import Cluster
 from pipeline.db.engine import Database
 from pipeline.errors import MakanError
 from pipeline.findings import Catalog
+from pipeline.rasters.inspect import Job, inspect
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
 from pipeline.stages.batch import Context
@@ -45,12 +46,24 @@ WHOLE_WORLD = (
 HEAD = """\
 # Broken files, and what Makan says
 
-Made by `python tests/stages/test_bad_inputs.py` from `../shared/data/bad_inputs/vector`; a test
-keeps it fresh. Each file is drafted (`makan feed draft`), the required fields that are left get a
+Made by `python tests/stages/test_bad_inputs.py` from the 72 files of `../shared/data/bad_inputs`; a
+test keeps it fresh.
+
+## Vector files
+
+Each file is drafted (`makan feed draft`), the required fields that are left get a
 column or a constant, and the feed is tried as it is, then with a CRS declared where the file names
 none. The trial city has the whole world as its extent (EPSG:3857), so that every fault must be
 noticed for itself, not for lying elsewhere. None gives a trace. Rows called good have been looked
 at: the file is odd there, but what it holds is read as it is meant.
+"""
+RASTERS = """\
+
+## Images and elevation models
+
+Each is offered as orthophoto and as elevation model of Qom (`makan raster load FILE --as …`); what
+is wrong with it as either is told here, and neither is taken. `tests/raster/test_bad_inputs.py`
+lets place and bands pass as well, so that damage of the pixels must be found for itself.
 """
 COLUMNS = "| file | what is wrong | what Makan says |\n|---|---|---|\n"
 
@@ -148,21 +161,40 @@ class Trial:
         return f"{account.arrived} arrived, {good} good{told}"
 
 
-def manifest() -> list[dict[str, str]]:
-    """The vector files, and what is wrong with them."""
+def manifest(kind: str) -> list[dict[str, str]]:
+    """The ``vector`` or ``raster`` files, and what is wrong with them."""
     with (FOLDER / "MANIFEST.csv").open(encoding="utf-8") as lines:
-        return [row for row in csv.DictReader(lines) if row["file"].startswith("vector/")]
+        return [row for row in csv.DictReader(lines) if row["file"].startswith(f"{kind}/")]
+
+
+def refused(path: Path, schemas: Schemas, catalog: Catalog) -> str:
+    """What `makan raster load` says of an image, as whatever it is loaded."""
+    messages: dict[str, None] = {}
+    for kind in ("orthophoto", "dem"):
+        found = inspect(Job(path, schemas.raster(kind), schemas.city), catalog)
+        assert not found.accepted(catalog)
+        messages |= {
+            f"{catalog.message(one)} (`{one.code}`)": None
+            for one in found.findings
+            if catalog.severity(one.code) == "error"
+        }
+    return "; ".join(messages)
 
 
 def table(schemas: Schemas) -> str:
     """docs/bad-inputs.md."""
     lines = [HEAD, COLUMNS.rstrip("\n")]
-    for row in manifest():
+    for row in manifest("vector"):
         said = "; then ".join(Trial(FOLDER / row["file"], schemas).said())
         name = Path(row["file"]).name
         lines.append(
             f"| `{name}` | {row['what']} | {said.replace(f'{name}: ', '').replace('|', '/')} |"
         )
+    qom, catalog = registry.load("qom"), Catalog.load()
+    lines += [RASTERS, COLUMNS.rstrip("\n")]
+    for row in manifest("raster"):
+        said = refused(FOLDER / row["file"], qom, catalog)
+        lines.append(f"| `{Path(row['file']).name}` | {row['what']} | {said.replace('|', '/')} |")
     return "\n".join(lines) + "\n"
 
 
@@ -184,16 +216,15 @@ def trial_database(cluster: Cluster, everywhere: Schemas) -> Iterator[Database]:
 
 
 def test_the_document_says_what_makan_says(everywhere: Schemas) -> None:
-    written = DOCUMENT.read_text(encoding="utf-8")
-    assert written.startswith(table(everywhere))
-    assert len(manifest()) == 52
+    assert DOCUMENT.read_text(encoding="utf-8") == table(everywhere)
+    assert (len(manifest("vector")), len(manifest("raster"))) == (52, 20)
 
 
 def test_none_gives_a_trace_or_is_loaded_as_if_it_were_good(
     everywhere: Schemas, trial_database: Database
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in (FOLDER / "vector").iterdir()}
-    for row in manifest():
+    for row in manifest("vector"):
         trial = Trial(FOLDER / row["file"], everywhere)
         checked, loaded = trial.said(), trial.said(trial_database)
         for line in loaded:
@@ -216,9 +247,4 @@ def _bare(line: str) -> str:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
-        rest = (
-            DOCUMENT.read_text(encoding="utf-8").partition("\n## ")[2] if DOCUMENT.exists() else ""
-        )
-        DOCUMENT.write_text(
-            table(world(Path(made))) + (f"\n## {rest}" if rest else ""), encoding="utf-8"
-        )
+        DOCUMENT.write_text(table(world(Path(made))), encoding="utf-8")

@@ -21,6 +21,7 @@ _WKB_NAMES = ("geoarrow.wkb", "ogc.wkb")
 _WKB_MARK = {"ARROW:extension:name": "geoarrow.wkb"}
 _LONGEST = 200
 _SOURCE_PLACE = re.compile(r"/\S+\.(?:cpp|c|h)\b,?(?: \d+)?:? ?")
+_OURS = re.compile(r"/\S*/makan-\w+/(?:\w+/)?")
 _NOT_DECODED = re.compile(r"(?i)utf.{0,40}invalid|invalid.{0,40}utf")
 
 
@@ -99,6 +100,12 @@ def explained(label: str, heard: set[str]) -> Iterator[None]:
                     where=label,
                     todo="Declare the right encoding in the feed's [source], such as CP1256.",
                 ) from None
+            if "not recognized as being in a supported" in str(error):
+                raise ArrivalError(
+                    "is in no format that is read here",
+                    where=label,
+                    todo="Ask for GeoPackage, zipped Shapefile, GeoJSON or CSV.",
+                ) from None
             said = brief(error, label)
             raise ArrivalError(
                 f"cannot be read: {said}", where=label, todo="Ask for it again."
@@ -108,7 +115,7 @@ def explained(label: str, heard: set[str]) -> Iterator[None]:
 
 def brief(error: object, label: str) -> str:
     """What a library says, on one line, without the folders of this machine or of its own."""
-    said = _SOURCE_PLACE.sub("", " ".join(str(error).split()))
+    said = _OURS.sub("", _SOURCE_PLACE.sub("", " ".join(str(error).split())))
     for part in said.replace("'", " ").replace('"', " ").replace(";", " ").split():
         if "/" in part and part.rstrip(".,:").endswith(label.rsplit("/", 1)[-1]):
             said = said.replace(part.rstrip(".,:"), label)

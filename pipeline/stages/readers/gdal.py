@@ -14,6 +14,7 @@ import pyogrio
 
 from pipeline.errors import ArrivalError
 from pipeline.stages.container import Opened
+from pipeline.stages.encoding import python_name
 from pipeline.stages.readers.base import Layer, explained, is_wkb, wkb_field
 
 # A feed names columns, so that a first line is always their names, whatever it looks like.
@@ -64,8 +65,8 @@ class GdalDataset:
     def layer(self, sheet: str, encoding: str | None) -> Layer:
         """The layer ``sheet``, counted by another reader than the stream's."""
         options = _OPTIONS.get(self.driver, {})
-        # Nothing else is decoded by GDAL.
-        encoding = encoding if self.driver == "ESRI Shapefile" else None
+        # Nothing else is decoded by GDAL, which does not know every name.
+        encoding = python_name(encoding or "") if self.driver == "ESRI Shapefile" else None
         with explained(self.label, self.heard):
             info = pyogrio.read_info(
                 self.place, layer=sheet, encoding=encoding, force_feature_count=True, **options

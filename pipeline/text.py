@@ -1,4 +1,4 @@
-"""Persian and plain text as it arrives: letters, digits, spaces, numbers, dates. All vectorised.
+"""Persian and plain text as it arrives: letters, digits, spaces, numbers, codes. All vectorised.
 
 Rules are those of domain practice: Windows-1256 files carry Arabic yeh and kaf where modern text
 has the Persian letters, digits come in three sets, and joins fail until both are one.
@@ -6,15 +6,13 @@ has the Persian letters, digits come in three sets, and joins fail until both ar
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from persiantools.jdatetime import JalaliDate
 
 _LETTERS = (("\u064a", "\u06cc"), ("\u0649", "\u06cc"), ("\u0643", "\u06a9"))
 # Seen by nobody, found by no search: tatweel, soft hyphen, joiner, marks of direction, controls.
@@ -34,13 +32,17 @@ _TIDY = f"^[{_GOOD}]+(?:[ \u200c][{_GOOD}]+)*$"
 _DIGITS = tuple(
     (chr(start + digit), str(digit)) for start in (0x06F0, 0x0660) for digit in range(10)
 )
-_DECIMAL, _THOUSANDS = "\u066b", "\u066c"
+_DECIMAL, _THOUSANDS, _MINUS = "\u066b", "\u066c", "\u2212"
 # What old code pages have instead: Arabic letters, ASCII digits and marks, a blank for a joiner.
 _STAND_INS = {
     "\u06cc": "\u064a", "\u06a9": "\u0643", "\u06c0": "\u0647", "\u06be": "\u0647",
     "\u06d5": "\u0647", "\u200c": " ", "\u202f": " ", "\u00a0": " ", "\u2212": "-", "\u2010": "-",
     "\u2011": "-", _DECIMAL: ".", _THOUSANDS: ",", **dict(_DIGITS),
 }  # fmt: skip
+# The parts that make a property; those after it are of buildings and flats.
+_LAND = 4
+_PART = r"(\d+)"
+_SLASHED = r"^([+-]?\d+)/(\d+)$"
 _GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 _LOST = r"^[? ]*\?{3,}[? ]*$"
 # What bytes look like in the wrong encoding: Windows-1256 as Latin-1, UTF-8 as Latin-1, UTF-8 as
@@ -54,13 +56,6 @@ _MOJIBAKE = "|".join(
         _LOST,
     )
 )
-
-DateParser = Callable[[str], dt.date | None]
-_Make = Callable[[int, int, int], dt.date]
-_GREGORIAN_YEARS = range(1600, 2200)
-_JALALI_YEARS = range(1000, 1579)
-# More distinct dates than a column of a city's history holds.
-_REMEMBERED = 2**16
 
 
 def is_plain(values: pa.Array) -> bool:
@@ -117,10 +112,40 @@ def ascii_digits(values: pa.Array) -> pa.Array:
 def number_text(values: pa.Array) -> pa.Array:
     """Texts that mean numbers, in the form that a cast understands: ASCII, no thousands marks."""
     values = ascii_digits(values)
+    values = pc.replace_substring(values, _MINUS, "-")
     values = pc.replace_substring(values, _DECIMAL, ".")
     values = pc.replace_substring(values, _THOUSANDS, "")
     grouped = pc.match_substring_regex(values, _GROUPED)
     return pc.if_else(grouped, pc.replace_substring(values, ",", ""), values)
+
+
+def persian_number_text(values: pa.Array) -> pa.Array:
+    """The same where a slash is the decimal mark, as it is written by hand: ۱۲/۵ is 12.5."""
+    return pc.replace_substring_regex(number_text(values), _SLASHED, r"\1.\2")
+
+
+def digits_only(values: pa.Array) -> pa.Array:
+    """Numbers that are names (postcodes, census codes): what parts their digits is dropped.
+
+    A text that holds anything else stays as it is, for the pattern to refuse.
+    """
+    values = ascii_digits(values)
+    whole = pc.replace_substring_regex(values, r"^(\d+)\.0+$", r"\1")
+    return _mended(whole, r"^\d+$", _joined_digits)
+
+
+def _joined_digits(values: pa.Array) -> pa.Array:
+    parted = pc.match_substring_regex(values, r"^\d+([ /_\-\x{2010}-\x{2015}\x{2212}]+\d+)*$")
+    return pc.if_else(parted, pc.replace_substring_regex(values, r"[^\d]+", ""), values)
+
+
+def padded(values: pa.Array, width: int) -> tuple[pa.Array, int]:
+    """Digits with the leading zeros that a spreadsheet took away, and how many had lost some."""
+    short = pc.match_substring_regex(values, rf"^\d{{1,{width - 1}}}$")
+    count = int(pc.sum(pc.fill_null(short, fill_value=False)).as_py() or 0)
+    if not count:
+        return values, 0
+    return pc.if_else(short, pc.utf8_lpad(values, width, "0"), values), count
 
 
 def looks_mojibake(values: pa.Array) -> pa.BooleanArray:
@@ -147,81 +172,53 @@ def _held(letter: str, code_page: str) -> str:
     raise ValueError(f"{code_page} cannot hold {letter} (U+{ord(letter):04X})")
 
 
-def numeric_code(values: pa.Array, parts: int, separator: str) -> pa.Array:
-    """Codes of ``parts`` whole numbers: no leading zeros, missing last parts written as 0."""
+def reversed_code(values: pa.Array, parts: int, separator: str) -> pa.Array:
+    """Codes of 2 to ``parts`` numbers with these in the other order; anything else as it is."""
+    values = made = _separated(values, separator)
+    for count in range(2, parts + 1):
+        form = f"^{re.escape(separator).join([_PART] * count)}$"
+        turned = separator.join(rf"\{number}" for number in range(count, 0, -1))
+        chosen = pc.fill_null(pc.match_substring_regex(values, form), fill_value=False)
+        if pc.any(chosen).as_py():
+            swapped = pc.replace_substring_regex(values.filter(chosen), form, turned)
+            made = pc.replace_with_mask(made, chosen, swapped)
+    return made
+
+
+def numeric_code(
+    values: pa.Array, parts: int, separator: str, widths: tuple[int, ...] = ()
+) -> pa.Array:
+    """Codes of ``parts`` whole numbers: no leading zeros, missing last parts written as 0.
+
+    ``widths``: digits of each part where all are written padded with nothing between them.
+    """
     between, part = re.escape(separator), r"(0|[1-9]\d*)"
     whole = rf"^{part}({between}{part}){{{parts - 1}}}$"
-    return _mended(values, whole, partial(_filled_code, parts=parts, separator=separator))
+    mend = partial(_filled_code, parts=parts, separator=separator, widths=widths)
+    return _mended(values, whole, mend)
 
 
-def _filled_code(values: pa.Array, parts: int, separator: str) -> pa.Array:
-    between = re.escape(separator)
+def _separated(values: pa.Array, separator: str) -> pa.Array:
     values = pc.replace_substring(values, " ", "")
-    values = pc.replace_substring_regex(values, "[/_\u2010-\u2015\u2212]", separator)
+    return pc.replace_substring_regex(values, "[/_\u2010-\u2015\u2212]", separator)
+
+
+def _parted(values: pa.Array, widths: tuple[int, ...], separator: str) -> pa.Array:
+    """Digits of fixed widths with separators between the parts; at least four parts."""
+    if not all(widths):
+        return values
+    for count in range(_LAND, len(widths) + 1):
+        form = "^" + "".join(rf"(\d{{{width}}})" for width in widths[:count]) + "$"
+        between = separator.join(rf"\{number}" for number in range(1, count + 1))
+        values = pc.replace_substring_regex(values, form, between)
+    return values
+
+
+def _filled_code(values: pa.Array, parts: int, separator: str, widths: tuple[int, ...]) -> pa.Array:
+    between = re.escape(separator)
+    values = _parted(_separated(values, separator), widths, separator)
     values = pc.replace_substring_regex(values, rf"(^|{between})0+(\d)", r"\1\2")
     missing = pc.subtract(parts - 1, pc.count_substring(values, separator))
     code = pc.match_substring_regex(values, rf"^\d+({between}\d+)*$")
     tail = pc.binary_repeat(f"{separator}0", pc.max_element_wise(pc.if_else(code, missing, 0), 0))
     return pc.binary_join_element_wise(values, tail, "")
-
-
-def _gregorian(year: int, month: int, day: int) -> dt.date:
-    if year not in _GREGORIAN_YEARS:
-        raise ValueError(year)
-    return dt.date(year, month, day)
-
-
-def _jalali(year: int, month: int, day: int) -> dt.date:
-    if year not in _JALALI_YEARS:
-        raise ValueError(year)
-    date: dt.date = JalaliDate(year, month, day).to_gregorian()  # type: ignore[no-untyped-call]
-    return date
-
-
-def _date_part(written: str) -> str:
-    return written.split(" ")[0].split("T")[0].replace("/", "-").replace(".", "-")
-
-
-def _ymd(written: str, make: _Make) -> dt.date | None:
-    date = _date_part(written)
-    if len(date) == 8 and date.isascii() and date.isdigit():
-        date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
-    return _made(date, (0, 1, 2), make)
-
-
-def _made(date: str, order: tuple[int, int, int], make: _Make) -> dt.date | None:
-    pieces = date.split("-")
-    if len(pieces) != 3 or not all(piece.isascii() and piece.isdigit() for piece in pieces):
-        return None
-    year, month, day = (int(pieces[place]) for place in order)
-    try:
-        return make(year, month, day)
-    except ValueError:
-        return None
-
-
-# A two-digit year is refused by all of them: it needs a century rule that nobody has declared.
-DATE_PARSERS: dict[str, DateParser] = {
-    "plain": lambda written: _ymd(written, _gregorian),
-    "jalali": lambda written: _ymd(written, _jalali),
-    "date_dmy": lambda written: _made(_date_part(written), (2, 1, 0), _gregorian),
-    "date_mdy": lambda written: _made(_date_part(written), (2, 0, 1), _gregorian),
-}
-
-
-@cache
-def _remembering(parser: str) -> DateParser:
-    return lru_cache(maxsize=_REMEMBERED)(DATE_PARSERS[parser])
-
-
-def dates(values: pa.Array, parser: str) -> pa.Array:
-    """Written dates as Gregorian date32; null where the text is no date.
-
-    A date of the other calendar is none: 1396 is a year of the one, 2017 of the other, and taking
-    one for the other would pass every later check. Every distinct text is parsed once: a column
-    holds few dates, however many rows it has.
-    """
-    coded = ascii_digits(values).dictionary_encode()
-    one = _remembering(parser)
-    known = [one(written) for written in coded.dictionary.to_pylist()]
-    return pa.array(known, type=pa.date32()).take(coded.indices)

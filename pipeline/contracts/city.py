@@ -46,16 +46,26 @@ class CodePart(Frozen):
     width: int = 0
 
 
+class KnownCodes(Frozen):
+    """Where the first ``parts`` of every code that exists are found: a field of a layer."""
+
+    layer: Identifier
+    field: Identifier
+    parts: int
+
+
 class ParcelCode(Frozen):
     """The city's parcel code: parts joined by ``separator``, the whole matching ``pattern``.
 
     ``numeric``: parts are whole numbers, written without leading zeros, missing last ones as 0.
+    ``known`` are codes by which the order of the parts in a file is told.
     ``land_parts``: so many first parts name the land, the others what stands on it.
     """
 
     separator: str = "-"
     numeric: bool = False
     land_parts: int | None = None
+    known: KnownCodes | None = None
     parts: tuple[CodePart, ...]
     pattern: str
     example: str

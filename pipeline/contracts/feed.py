@@ -9,7 +9,9 @@ from pydantic import model_validator
 
 from pipeline.contracts.base import Frozen, Identifier, Text
 
-Parser = Literal["plain", "jalali", "date_dmy", "date_mdy", "persian_number"]
+Parser = Literal["plain", "jalali", "date_dmy", "date_mdy", "excel", "persian_number", "digits"]
+#: Parsers that read written dates.
+DATES = ("plain", "jalali", "date_dmy", "date_mdy")
 
 
 class Points(Frozen):
@@ -57,6 +59,8 @@ class Column(Frozen):
     ``values`` maps known dirty or foreign values to ours; ``nulls`` are values that mean nothing;
     ``scale`` multiplies a number (unit conversion); ``parser`` says how the text is written.
     ``row``: the number of the row in the file, for a table whose rows have no name of their own.
+    ``century`` is that of two-digit years (1300); ``zero_pad`` the width of digits whose leading
+    zeros a spreadsheet may have taken away.
     """
 
     to: Identifier
@@ -66,6 +70,8 @@ class Column(Frozen):
     join: str = "-"
     parser: Parser = "plain"
     scale: float | None = None
+    century: Literal[1200, 1300, 1400, 1800, 1900, 2000] | None = None
+    zero_pad: int | None = Setting(default=None, ge=2, le=40)
     nulls: tuple[str, ...] = ()
     values: dict[str, str] = Setting(default_factory=dict)
 
@@ -80,6 +86,8 @@ class Column(Frozen):
     def _one_origin(self) -> Self:
         if (self.source is not None) + (self.value is not None) + self.row != 1:
             raise ValueError("give either from or value, or row = true")
+        if self.century is not None and self.parser not in DATES:
+            raise ValueError("century is for dates")
         return self
 
 

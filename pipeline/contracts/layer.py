@@ -17,6 +17,8 @@ GeometryType = Literal[
 ]
 Severity = Literal["error", "warning", "info"]
 Source = Literal["feed", "process", "view"]
+# ISO 4217. A toman is ten rials: scale = 10 in the feed.
+_RIALS = "IRR"
 
 
 class Field(Frozen):
@@ -25,6 +27,9 @@ class Field(Frozen):
     ``name`` is the database column. Published it is called so too, unless the city profile's
     ``names`` says otherwise. ``min``, ``max`` and ``decimals`` are in ``unit``; ``derive`` fills
     the column from the geometry (m or m2 on the grid of the city's CRS) where none arrives.
+    ``expected`` is the form that values of people's experience have, ``suspect`` one they do not
+    have: what differs is a warning, where ``pattern`` is the rule. Money is whole rials: unit IRR,
+    and the name says so.
     ``search`` keeps the folded text beside it, in an indexed column of its own.
     """
 
@@ -39,6 +44,8 @@ class Field(Frozen):
     search: bool = False
     privacy: Privacy = "P1"
     pattern: str | None = None
+    expected: str | None = None
+    suspect: str | None = None
     min: float | None = None
     max: float | None = None
     max_length: int | None = None
@@ -52,8 +59,12 @@ class Field(Frozen):
         if not numeric and (self.min is not None or self.max is not None):
             raise ValueError("min and max are for integer and number fields")
         textual = self.type in ("text", "parcel_code")
-        if not textual and (self.pattern or self.codelist or self.max_length):
-            raise ValueError("pattern, codelist and max_length are for text fields")
+        forms = self.pattern or self.expected or self.suspect
+        if not textual and (forms or self.codelist or self.max_length):
+            raise ValueError("patterns, codelist and max_length are for text fields")
+        money = self.unit == _RIALS, self.name.endswith("_irr"), self.type == "integer"
+        if any(money[:2]) and not all(money):
+            raise ValueError('money is an integer of unit "IRR" whose name ends in _irr')
         if self.search and self.type != "text":
             raise ValueError("search is for text fields")
         if self.derive and self.type != "number":

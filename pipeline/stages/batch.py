@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +22,22 @@ from pipeline.findings import Catalog
 Mask = npt.NDArray[np.bool_]
 Lines = npt.NDArray[np.int64]
 Geometries = npt.NDArray[np.object_]
+# Of a code's parts: as the city writes them, the other way round, or nobody can tell which.
+Order = Literal["straight", "turned", "unknown"]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What every stage may need to know of the run it works for."""
+    """What every stage may need to know of the run it works for.
+
+    ``orders``: how this file writes the parts of its codes, by field; straight if it says nothing.
+    """
 
     schemas: Schemas
     catalog: Catalog
     feed: Feed
     layer: LayerContract
+    orders: Mapping[str, Order] = field(default_factory=dict)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -105,6 +112,7 @@ class Found:
     field_name: list[str | None] = field(default_factory=list)
     value: list[str | None] = field(default_factory=list)
     detail: list[str | None] = field(default_factory=list)
+    tally: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self.code)
@@ -152,6 +160,17 @@ class Found:
         """Takes over the findings of ``other``."""
         for name in ("code", "line", "field_name", "value", "detail"):
             getattr(self, name).extend(getattr(other, name))
+        self.tally.update(other.tally)
+
+    def count_rows(self, code: str, field_name: str, detail: str, count: int) -> None:
+        """Counts rows of ``code`` that are told as one finding about the whole file."""
+        if count:
+            self.tally[code, field_name, detail] += count
+
+    def tell(self, tally: Counter[tuple[str, str, str]]) -> None:
+        """Adds a finding about the whole file for each kind of row that was counted."""
+        for (code, name, detail), count in sorted(tally.items()):
+            self.whole(code, field_name=name, value=count, detail=detail)
 
     def lines_of(self, codes: frozenset[str]) -> Lines:
         """Lines (without 0) that have a finding among ``codes``, each once, in order."""

@@ -72,11 +72,23 @@ def _check_field(rows: Rows, field: Field, context: Context, found: Found) -> No
         bad = pc.invert(pc.match_substring_regex(values, pattern))
         shape = context.city.parcel_code.example if field.type == "parcel_code" else pattern
         _tell(rows, field, bad, found, ("value.pattern", shape))
+    _check_habit(rows, field, found)
     codes = context.schemas.codes(field)
     if codes:
         unknown = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, pa.array(codes.codes))))
         _tell(rows, field, unknown, found, ("value.code_unknown", codes.id))
     _check_range(rows, field, found)
+
+
+def _check_habit(rows: Rows, field: Field, found: Found) -> None:
+    """What no rule forbids and nobody has seen: a warning."""
+    values = rows.columns[field.name]
+    if field.expected:
+        odd = pc.invert(pc.match_substring_regex(values, field.expected))
+        _tell(rows, field, odd, found, ("value.unusual", field.expected))
+    if field.suspect:
+        odd = pc.match_substring_regex(values, field.suspect)
+        _tell(rows, field, odd, found, ("value.unusual", f"not {field.suspect}"))
 
 
 def _check_range(rows: Rows, field: Field, found: Found) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import text
+from pipeline import dates, text
 from pipeline.contracts.city import City
 from pipeline.contracts.feed import Column
 from pipeline.contracts.layer import Field
@@ -23,6 +23,8 @@ _TRUE = ("true", "t", "yes", "y", "1", "بله", "دارد")
 _FALSE = ("false", "f", "no", "n", "0", "خیر", "ندارد")
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _WHOLE = r"^[+-]?\d{1,18}(\.0+)?$"
+_ROUNDING = 1e-6
+_DATE_FORMS = ("jalali", "date_dmy", "date_mdy")
 # An instant needs its offset, or it is none.
 _INSTANT = (
     r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?"
@@ -43,20 +45,45 @@ def _display(values: pa.Array) -> pa.Array:
     return text.display(as_text(values))
 
 
-def _number(values: pa.Array) -> pa.Array:
+def _number_text(values: pa.Array, parser: str) -> pa.Array:
+    read = text.persian_number_text if parser == "persian_number" else text.number_text
+    return read(_display(values))
+
+
+def _number(values: pa.Array, parser: str) -> pa.Array:
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
         return values.cast(pa.float64(), safe=False)
-    plain = text.number_text(_display(values))
+    plain = _number_text(values, parser)
     good = pc.match_substring_regex(plain, _NUMBER)
     return pc.if_else(good, plain, pa.scalar(None, pa.string())).cast(pa.float64())
 
 
-def _integer(values: pa.Array) -> pa.Array:
+def _integer(values: pa.Array, column: Column) -> pa.Array:
+    """Whole numbers; a part of one is not cut off, unless ``scale`` makes it whole."""
+    if column.scale is not None and not column.scale.is_integer():
+        return _whole(_number(values, column.parser), column.scale)
+    whole = _as_integer(values, column.parser)
+    if column.scale is None:
+        return whole
+    scaled = pc.multiply(whole, int(column.scale))
+    if whole.null_count == values.null_count:
+        return scaled
+    return pc.coalesce(scaled, _whole(_number(values, column.parser), column.scale))
+
+
+def _whole(values: pa.Array, scale: float) -> pa.Array:
+    made = pc.multiply(values, scale)
+    near = pc.round(made)
+    good = pc.less(pc.abs(pc.subtract(made, near)), _ROUNDING)
+    return pc.if_else(good, near, pa.scalar(None, pa.float64())).cast(pa.int64(), safe=False)
+
+
+def _as_integer(values: pa.Array, parser: str) -> pa.Array:
     if pa.types.is_signed_integer(values.type):
         return values.cast(pa.int64())
     if pa.types.is_floating(values.type):
         values = as_text(values)
-    plain = text.number_text(_display(values))
+    plain = _number_text(values, parser)
     good = pc.match_substring_regex(plain, _WHOLE)
     kept = pc.if_else(good, plain, pa.scalar(None, pa.string()))
     return pc.replace_substring_regex(kept, r"^\+|\.0+$", "").cast(pa.int64())
@@ -71,12 +98,15 @@ def _boolean(values: pa.Array) -> pa.Array:
     return pc.if_else(known, true, pa.scalar(None, pa.bool_()))
 
 
-def _date(values: pa.Array, parser: str) -> pa.Array:
+def _date(values: pa.Array, column: Column) -> pa.Array:
+    form = column.parser if column.parser in _DATE_FORMS else "plain"
     # A date column may hold Jalali dates as well: the file's type knows only year, month and day.
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         written = pc.strftime(values, format="%Y-%m-%d")
-        return text.dates(written, "jalali" if parser == "jalali" else "plain")
-    return text.dates(_display(values), "plain" if parser == "persian_number" else parser)
+        return dates.column(written, "jalali" if form == "jalali" else "plain")
+    if column.parser == "excel":
+        return dates.serials(_number(values, "plain"))
+    return dates.column(_display(values), form, column.century)
 
 
 def _datetime(values: pa.Array, timezone: str) -> pa.Array:
@@ -92,38 +122,45 @@ def _datetime(values: pa.Array, timezone: str) -> pa.Array:
     return kept.cast(ARROW_TYPES["datetime"]).take(coded.indices)
 
 
-def _code(values: pa.Array, city: City) -> pa.Array:
+def _code(values: pa.Array, city: City, *, turned: bool) -> pa.Array:
     shown = text.ascii_digits(_display(values))
     rule = city.parcel_code
     if not rule.numeric:
         return shown
-    return text.numeric_code(shown, len(rule.parts), rule.separator)
+    if turned:
+        shown = text.reversed_code(shown, len(rule.parts), rule.separator)
+    widths = tuple(part.width for part in rule.parts)
+    return text.numeric_code(shown, len(rule.parts), rule.separator, widths)
 
 
-def _text(values: pa.Array, field: Field) -> pa.Array:
+def _text(values: pa.Array, field: Field, column: Column) -> pa.Array:
     shown = _display(values)
-    return text.ascii_digits(shown) if field.pattern or field.codelist else shown
+    if column.parser == "digits":
+        return text.digits_only(shown)
+    plain = field.pattern or field.codelist or column.zero_pad
+    return text.ascii_digits(shown) if plain else shown
 
 
-def typed(values: pa.Array, field: Field, column: Column, city: City) -> pa.Array:
-    """``values`` in the type of ``field``; null where they cannot be read as that."""
+def typed(
+    values: pa.Array, field: Field, column: Column, city: City, *, turned: bool = False
+) -> pa.Array:
+    """``values`` in the type of ``field``; null where they cannot be read as that.
+
+    ``turned``: codes are written with their parts in the other order.
+    """
     readers: dict[str, Callable[[pa.Array], pa.Array]] = {
-        "text": partial(_text, field=field),
-        "parcel_code": partial(_code, city=city),
-        "integer": _integer,
-        "number": _number,
+        "text": partial(_text, field=field, column=column),
+        "parcel_code": partial(_code, city=city, turned=turned),
+        "integer": partial(_integer, column=column),
+        "number": partial(_number, parser=column.parser),
         "boolean": _boolean,
-        "date": partial(_date, parser=column.parser),
+        "date": partial(_date, column=column),
         "datetime": partial(_datetime, timezone=city.timezone),
     }
     made = readers[field.type](values)
-    return made if column.scale is None else _scaled(made, column.scale)
-
-
-def _scaled(values: pa.Array, scale: float) -> pa.Array:
-    """Numbers in another unit; whole numbers stay whole."""
-    made = pc.multiply(values.cast(pa.float64(), safe=False), scale)
-    return pc.round(made).cast(values.type, safe=False) if values.type == pa.int64() else made
+    if column.scale is None or field.type != "number":
+        return made
+    return pc.multiply(made, column.scale)
 
 
 def _given(values: pa.Array) -> pa.Array:
@@ -153,7 +190,16 @@ def clean_values(rows: Rows, context: Context) -> tuple[Rows, Found]:
     for column in context.columns:
         field = context.layer.field(column.to)
         arrived = _null_nan(rows.columns[column.to])
-        values = typed(arrived, field, column, context.city)
+        turned = context.orders.get(field.name) == "turned"
+        values = typed(arrived, field, column, context.city, turned=turned)
+        if column.zero_pad and field.type == "text":
+            values, count = text.padded(values, column.zero_pad)
+            found.count_rows("code.padded", field.name, str(column.zero_pad), count)
+        if field.type == "parcel_code" and context.city.parcel_code.numeric:
+            _undecided(found, rows.lines, (field, arrived, values), context, turned=turned)
+        if turned:
+            count = len(values) - int(values.null_count)
+            found.count_rows("code.reversed", field.name, context.city.parcel_code.example, count)
         lost = _lost(arrived, values)
         _mark(found, "value.type", rows.lines, lost, (field, arrived, field.type))
         if field.type == "text" and not field.codelist:
@@ -161,6 +207,34 @@ def clean_values(rows: Rows, context: Context) -> tuple[Rows, Found]:
             _mark(found, "value.mojibake", rows.lines, broken, (field, arrived, None))
         made[field.name] = values
     return Rows(rows.lines, made, rows.geometry), found
+
+
+def _undecided(
+    found: Found,
+    lines: Lines,
+    told: tuple[Field, pa.Array, pa.Array],
+    context: Context,
+    *,
+    turned: bool,
+) -> None:
+    """Codes that are one only the other way round: the file's order is not theirs.
+
+    Where the order of the file is unknown, those as well that are one in either.
+    """
+    field, arrived, values = told
+    doubtful = _mask(values.is_valid())
+    if context.orders.get(field.name) != "unknown":
+        doubtful &= ~_matches(values, context.city)
+    if not doubtful.any():
+        return
+    other = _code(arrived.filter(pa.array(doubtful)), context.city, turned=not turned)
+    doubtful[doubtful] = _matches(other, context.city)
+    _mark(found, "code.undecided", lines, doubtful, (field, arrived, None))
+
+
+def _matches(codes: pa.Array, city: City) -> Mask:
+    matched = pc.match_substring_regex(codes, city.parcel_code.pattern)
+    return _mask(pc.fill_null(matched, fill_value=False))
 
 
 def _lost(arrived: pa.Array, values: pa.Array) -> Mask:

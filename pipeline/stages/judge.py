@@ -120,7 +120,7 @@ def _without_echo(found: Found) -> Found:
 
 
 def _keep(found: Found, wanted: Callable[[str, int, str | None], bool]) -> Found:
-    kept = Found()
+    kept = Found(tally=found.tally)
     for row in zip(
         found.code, found.line, found.field_name, found.value, found.detail, strict=True
     ):

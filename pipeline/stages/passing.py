@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from pipeline.stages.delivery import Former, row_digests, wanted_columns
 from pipeline.stages.judge import Judged, judge
 from pipeline.stages.map import survey
 from pipeline.stages.personal import Cut
+from pipeline.stages.orientation import orders
 from pipeline.stages.read import Source, taken
 from pipeline.stages.reference import Reference
 from pipeline.stages.signature import Signature
@@ -35,13 +36,16 @@ class Pass:
     context: Context
     batch_rows: int
     keys: Keys
+    reference: Reference | None = None
     signature: Signature | None = None
     former: Former | None = None
     shapes: Shapes = field(default_factory=Shapes)
+    oriented: bool = False
     arrived: int = 0
     skipped: int = 0
     quarantined: int = 0
     counts: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    tally: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def run(self, take: Callable[[Raw, Judged], None], progress: Progress) -> None:
         """Streams the whole file; memory holds a batch or two, the keys and a hash a geometry."""
@@ -53,6 +57,9 @@ class Pass:
             if self.former is not None:
                 raw, doubts = self._news(raw, self.former)
                 doubtful.append(doubts)
+            if len(raw.lines) and not self.oriented:
+                found = orders(raw, self.context, self.reference)
+                self.context, self.oriented = replace(self.context, orders=found), True
             self._judge(raw, take)
             progress(self.arrived, self.source.features)
         if self.former is not None:
@@ -70,6 +77,7 @@ class Pass:
             self.shapes.add(judged)
         self.quarantined += int((~judged.good).sum())
         self.counts.update(judged.found.counts())
+        self.tally.update(judged.found.tally)
         take(raw, judged)
 
     def _news(self, raw: Raw, former: Former) -> tuple[Raw, Lines]:
@@ -109,6 +117,7 @@ class Pass:
             other = "has a value" if where.empty else "is not among those taken"
             detail = f"{where.column} {other}"
             found.whole("rows.skipped", value=self.skipped, detail=detail)
+        found.tell(self.tally)
         found.extend(self.source.warned())
         doubled, self.twins = self.shapes.doubled()
         found.extend(doubled)
@@ -138,12 +147,9 @@ def passing(
         found = source.found
         found.extend(survey(source.names, context, arrival.label))
         source.cut = Cut.of(context)
-        signature = _signature(source, context, known)
-        yield Pass(source, context, batch_rows, Keys(context.layer), signature, former), found
-
-
-def _signature(source: Source, context: Context, known: Connection | None) -> Signature | None:
-    if source.crs is None:
-        return None
-    reference = Reference.of(known, context.schemas, context.layer) if known else None
-    return Signature(context, source.crs, source.label, reference)
+        reference = Reference.of(known, context.schemas, context.layer) if known else None
+        signature = None
+        if source.crs is not None:
+            signature = Signature(context, source.crs, source.label, reference)
+        keys = Keys(context.layer)
+        yield Pass(source, context, batch_rows, keys, reference, signature, former), found

@@ -103,7 +103,7 @@ class Recorder:
         if raw is not None and raw.wkb is not None and self.crs is not None and lost.any():
             wkb = raw.wkb.filter(pa.array(lost)).to_numpy(zero_copy_only=False)
             arrived = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
-            shapes[lost] = geo.reproject(arrived, self.crs, city.crs)
+            shapes[lost] = city.operation(self.crs).apply(arrived)
         return as_wkb(geo.places(shapes, city.extent.bounds))
 
     def one_more_reason(self, reason: str, lines: Lines) -> None:

@@ -85,6 +85,17 @@ class Reference:
                    for guess, all_, good in rows}  # fmt: skip
         return [counted.get(number, (0, 0)) for number in range(len(sets))]
 
+    def known_codes(self) -> pa.Array:
+        """The first parts of parcel codes that exist, as the city's profile says where."""
+        known = self.schemas.city.parcel_code.known
+        if known is None or known.layer == self.layer.id:
+            return pa.array([], type=pa.string())
+        query = sql.SQL(queries.load("reference")["codes"]).format(
+            field=sql.Identifier(known.field), target=sql.Identifier(DATA, known.layer)
+        )
+        found = [row[0] for row in self.connection.execute(query).fetchall()]
+        return pa.array(found, type=pa.string())
+
     def _ask(
         self,
         name: str,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.contracts.feed import Column, Parser
+from pipeline.contracts.feed import DATES, Column
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.stages.clean import typed
@@ -83,7 +82,7 @@ def _bare(name: str) -> str:
 
 
 def _best_parser(profile: Profile, field: Field, schemas: Schemas) -> tuple[str, float]:
-    parsers = get_args(Parser) if field.type == "date" else ("plain",)
+    parsers = DATES if field.type == "date" else ("plain",)
     shares = {parser: _readable(profile, field, parser, schemas) for parser in parsers}
     best = max(shares, key=lambda parser: shares[parser])
     return best, shares[best]

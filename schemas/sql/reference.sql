@@ -19,3 +19,7 @@ SELECT p.guess, count(*)::int, count(*) FILTER (WHERE EXISTS (
 FROM unnest(%(guesses)s::int[], %(x)s::float8[], %(y)s::float8[]) AS p (guess, x, y)
 WHERE EXISTS (SELECT FROM {target})
 GROUP BY p.guess
+
+-- name: codes
+-- The codes that exist.
+SELECT DISTINCT {field} FROM {target} WHERE {field} IS NOT NULL

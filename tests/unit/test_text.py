@@ -12,12 +12,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from persiantools.jdatetime import JalaliDate
 
-from pipeline import text
+from pipeline import dates, text
 
-# Cases of persian_text_cases.csv for later: the search key (folding for matching), mending mojibake
-# (it is told), postal codes.
+# Cases of persian_text_cases.csv that are of the search key (tests/db/test_fold.py), or mojibake,
+# which is told and not mended.
 LATER = {
     "harakat", "heh with hamza", "teh marbuta", "postal code", "jalali date",
     "cp1256 mojibake as latin1", "utf-8 mojibake as latin1", "question marks",
@@ -63,11 +62,16 @@ def test_agreed_cases_of_display_digits_and_numbers(cases: dict[str, tuple[str, 
 
 def test_agreed_cases_of_dates_and_lost_text(cases: dict[str, tuple[str, str]]) -> None:
     written = cases["jalali date"][0]
-    assert one(text.dates, written, "jalali") == dt.date(2017, 11, 18)
+    assert one(dates.column, written, "jalali") == dt.date(2017, 11, 18)
     for name in ("cp1256 mojibake as latin1", "utf-8 mojibake as latin1", "question marks"):
         assert one(text.looks_mojibake, cases[name][0]) is True, name
         expected = cases[name][1]
         assert not expected or one(text.looks_mojibake, expected) is False, name
+
+
+def test_agreed_case_of_a_postcode(cases: dict[str, tuple[str, str]]) -> None:
+    given_text, expected = cases["postal code"]
+    assert one(text.digits_only, one(text.display, given_text)) == expected
 
 
 def reference(value: str) -> str | None:
@@ -129,35 +133,6 @@ def test_numeric_code_takes_any_separator_literally() -> None:
     assert one(text.numeric_code, "01x02", 3, ".") == "1x02"
 
 
-@given(st.dates(dt.date(1622, 1, 1), dt.date(2199, 12, 31)), st.sampled_from("/-."))
-def test_jalali_and_gregorian_dates_come_back(date: dt.date, mark: str) -> None:
-    jalali = JalaliDate(date)
-    forms = [
-        f"{jalali.year}{mark}{jalali.month}{mark}{jalali.day}",
-        f"{jalali.year}{mark}{jalali.month:02d}{mark}{jalali.day:02d} 00:00:00",
-        f"{jalali.year}{jalali.month:02d}{jalali.day:02d}",
-    ]
-    foreign = [form.translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")) for form in forms]
-    assert text.dates(pa.array([*forms, *foreign]), "jalali").to_pylist() == [date] * 6
-    written = [date.isoformat(), f"{date:%Y%m%d}", f"{date.isoformat()}T10:00:00Z"]
-    assert text.dates(pa.array(written), "plain").to_pylist() == [date] * 3
-    assert one(text.dates, f"{date.day}{mark}{date.month}{mark}{date.year}", "date_dmy") == date
-    assert one(text.dates, f"{date.month}/{date.day}/{date.year} 0:00:00", "date_mdy") == date
-
-
-@pytest.mark.parametrize(
-    ("written", "parser"),
-    [
-        ("87/5/3", "jalali"), ("1400/12/30", "jalali"), ("1396/13/01", "jalali"),
-        ("2017/11/18", "jalali"), ("1396/08/27", "plain"), ("0407-04-01", "plain"),
-        ("2023-02-29", "plain"), ("²017-01-01", "plain"), ("", "plain"), ("x", "date_dmy"),
-        ("12/31/2020", "date_dmy"),
-    ],
-)  # fmt: skip
-def test_what_is_no_date_stays_unread(written: str, parser: str) -> None:
-    assert one(text.dates, written, parser) is None
-
-
 @given(st.floats(-1e12, 1e12, allow_nan=False), st.sampled_from(["0123456789", "۰۱۲۳۴۵۶۷۸۹"]))
 def test_numbers_in_persian_digits_come_back(number: float, digits: str) -> None:
     for written in (f"{number:.3f}", f"{number:,.3f}"):
@@ -183,3 +158,68 @@ def test_persian_is_not_taken_for_mojibake(words: list[str]) -> None:
 def test_text_read_in_the_wrong_encoding_is_told(written_as: str, read_as: str, word: str) -> None:
     wrong = word.encode(written_as).decode(read_as, "replace")
     assert one(text.looks_mojibake, wrong) is (written_as != read_as)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("\u06f1\u06f2/\u06f5", "12.5"),
+        ("12/5", "12.5"),
+        ("\u06f1\u06f2\u066b\u06f5", "12.5"),
+        ("\u22127", "-7"),
+        ("1/2/3", "1/2/3"),
+        ("\u06f1\u066c\u06f2\u06f5\u06f0\u066b\u06f7\u06f5", "1250.75"),
+        ("(1,250)", "(1,250)"),
+    ],
+)
+def test_numbers_with_persian_marks(written: str, expected: str) -> None:
+    assert one(text.persian_number_text, written) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("\u06f3\u06f7\u06f1\u06f5\u06f6-\u06f1\u06f2\u06f3\u06f4\u06f5", "3715612345"),
+        ("37156 12345", "3715612345"),
+        ("3715612345.0", "3715612345"),
+        ("3715612345", "3715612345"),
+        ("37156-1234x", "37156-1234x"),
+        ("-37156", "-37156"),
+        (None, None),
+    ],
+)
+def test_digits_only_keeps_what_is_no_number(written: str | None, expected: str | None) -> None:
+    assert one(text.digits_only, written) == expected
+
+
+def test_leading_zeros_lost_in_a_spreadsheet_come_back_and_are_counted() -> None:
+    values = pa.array(["123", "0000123456", "12a", None, ""])
+    made, count = text.padded(values, 10)
+    assert made.to_pylist() == ["0000000123", "0000123456", "12a", None, ""]
+    assert count == 1
+
+
+WIDTHS = (1, 2, 3, 3, 2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("101204500700000", "1-1-204-500-70-0-0"),
+        ("112045007000000", "1-12-45-7-0-0-0"),
+        ("112045007", "1-12-45-7-0-0-0"),
+        ("1-12-045-007-00-00-00", "1-12-45-7-0-0-0"),
+        ("1/12/45/7", "1-12-45-7-0-0-0"),
+        ("11204500", "11204500-0-0-0-0-0-0"),
+    ],
+)
+def test_codes_of_fixed_widths_without_separators(written: str, expected: str) -> None:
+    assert one(text.numeric_code, written, 7, "-", WIDTHS) == expected
+
+
+@given(st.lists(st.integers(0, 9999), min_size=2, max_size=7))
+def test_reversing_a_code_twice_is_the_code(parts: list[int]) -> None:
+    code, back = "-".join(map(str, parts)), "-".join(map(str, reversed(parts)))
+    assert one(text.reversed_code, code, 7, "-") == back
+    assert one(text.reversed_code, back, 7, "-") == code
+    assert one(text.reversed_code, f"{code}-x", 7, "-") == f"{code}-x"

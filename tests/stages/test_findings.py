@@ -79,7 +79,9 @@ WHOLE = {
 def test_every_vector_finding_is_planted_somewhere() -> None:
     planted = {code for _, given in PLANTED for code, _ in given} | WHOLE
     assert planted == {
-        c for c in Catalog.load().codes if not c.startswith(("raster.", "terrain.", "fabric.", "code."))
+        c
+        for c in Catalog.load().codes
+        if not c.startswith(("raster.", "terrain.", "fabric.", "code."))
     }
 
 

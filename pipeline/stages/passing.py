@@ -18,8 +18,8 @@ from pipeline.stages.batch import Context, Found, Lines, Raw
 from pipeline.stages.delivery import Former, row_digests, wanted_columns
 from pipeline.stages.judge import Judged, judge
 from pipeline.stages.map import survey
-from pipeline.stages.personal import Cut
 from pipeline.stages.orientation import orders
+from pipeline.stages.personal import Cut
 from pipeline.stages.read import Source, taken
 from pipeline.stages.reference import Reference
 from pipeline.stages.signature import Signature

@@ -16,6 +16,7 @@ from pipeline.errors import MakanError
 
 _CLI = "pipeline.cli"
 COMMANDS = {
+    "access": Entry(f"{_CLI}.access:access", "Give, list and revoke keys of servers.", lean=True),
     "check": Entry(f"{_CLI}.load:check", "Do all that load does except write.", lean=True),
     "db": Entry(f"{_CLI}.database:db", "Start, stop and prepare the database."),
     "dem": Entry(f"{_CLI}.dem:dem", "Make an elevation model from contours; derive from one."),

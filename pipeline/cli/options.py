@@ -17,6 +17,20 @@ from pipeline.settings import Settings
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
+audience_option = click.option(
+    "--audience", help="Whom it is for (MAKAN_AUDIENCE): public, staff, …"
+)
+
+
+def for_audience(
+    settings: Settings, found: Schemas, audience: str | None, port: int | None = None
+) -> Settings:
+    """The settings of the server of ``audience``: its port is counted from MAKAN_PORT."""
+    chosen = found.audience(audience or settings.audience)
+    port = port or settings.port + chosen.port_offset
+    return settings.with_options(audience=chosen.id, port=port)
+
+
 def schemas(settings: Settings) -> Schemas:
     """The contracts of the city of these settings."""
     return registry.load(settings.city)

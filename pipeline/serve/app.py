@@ -31,6 +31,7 @@ from pipeline.serve import (
     tiles,
     warm,
 )
+from pipeline.serve.door import Door, Entrance
 from pipeline.serve.errors import Problem
 from pipeline.serve.middleware import Guard
 from pipeline.serve.site import Site
@@ -134,9 +135,15 @@ def _schema(pygeoapi: ModuleType, name: str, ours: Handler) -> Handler:
 
 
 def create(
-    found: Site, config: Path, openapi: Path, *, on_ready: Callable[[], None] | None = None
+    found: Site,
+    config: Path,
+    openapi: Path,
+    *,
+    entrance: Entrance | None = None,
+    on_ready: Callable[[], None] | None = None,
 ) -> Starlette:
-    """The application for a published site; ``on_ready`` is called when a worker is warm."""
+    """The application for a published site, behind ``entrance`` if it is not for everybody;
+    ``on_ready`` is called when a worker is warm."""
     site.install(found)
     found.pages.warm()
 
@@ -152,13 +159,16 @@ def create(
         yield
         await found.features.close()
         await found.tiles.close()
+        if entrance:
+            entrance.close()
 
     app = Starlette(
         routes=list(
             _routes(stock.load(found.config, config, openapi), found.options["tile_seconds"])
         ),
         middleware=[
-            Middleware(Guard),
+            Middleware(Guard, closed=entrance is not None),
+            *([Middleware(Door, entrance=entrance)] if entrance else []),
             Middleware(GZipMiddleware, minimum_size=_GZIP_FROM, compresslevel=_GZIP_LEVEL),
         ],
         exception_handlers={HTTPException: _refused},

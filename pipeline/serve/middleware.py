@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,6 +15,8 @@ _GZIPPED = '-gzip"'
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+}
+_CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Content-Crs, ETag, Link, OGC-NumberMatched, Retry-After",
 }
@@ -31,9 +35,10 @@ _PREFLIGHT = (
 class Guard:
     """The outermost layer round the application."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Round ``app``."""
+    def __init__(self, app: ASGIApp, *, closed: bool) -> None:
+        """Round ``app``; ``closed``: it is not for everybody, so neither are its answers."""
         self._app = app
+        self._closed = closed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on and dresses its answer."""
@@ -41,7 +46,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if _is_preflight(scope):
-            await _answer_preflight(send)
+            await _answer_preflight(send, () if self._closed else _PREFLIGHT)
             return
         path: str = scope["path"]
         if len(path) > 1 and path.endswith("/"):
@@ -52,6 +57,7 @@ class Guard:
         async def dress(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _dress(message, known_compressed=compressed)
+                _close(message) if self._closed else _open(message)
             await send(message)
 
         await self._app(scope, receive, dress)
@@ -63,8 +69,8 @@ def _is_preflight(scope: Scope) -> bool:
     )
 
 
-async def _answer_preflight(send: Send) -> None:
-    await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
+async def _answer_preflight(send: Send, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": list(headers)})
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -78,6 +84,19 @@ def _plain_tags(scope: Scope) -> tuple[Scope, bool]:
     plain = (b"if-none-match", asked.replace(_GZIPPED, '"').encode("latin-1"))
     rest = [pair for pair in scope["headers"] if pair[0] != b"if-none-match"]
     return {**scope, "headers": [*rest, plain]}, True
+
+
+def _open(message: Message) -> None:
+    """Pages of everywhere may read what everybody may."""
+    MutableHeaders(scope=message).update(_CORS)
+
+
+def _close(message: Message) -> None:
+    """No page of elsewhere reads it, and no cache that others share keeps it."""
+    headers = MutableHeaders(scope=message)
+    rules = [rule.strip() for rule in headers.get("cache-control", "").split(",")]
+    kept = [rule for rule in rules if rule and rule not in ("public", "private")]
+    headers["Cache-Control"] = ", ".join(["private", *kept])
 
 
 def _dress(message: Message, *, known_compressed: bool) -> None:

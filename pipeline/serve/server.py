@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import hashlib
+import ipaddress
 import logging
 import os
 import signal
@@ -25,10 +26,13 @@ from uvicorn_worker import UvicornWorker
 
 from pipeline import __version__, paths
 from pipeline.contracts import registry
+from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.errors import ResourceError, SettingsError
 from pipeline.serve import app, publish, running, served
+from pipeline.serve.door import Entrance, access_log
+from pipeline.serve.keys import Keys
 from pipeline.serve.pages import Pages
 from pipeline.serve.publish import Published
 from pipeline.serve.reader import Reader
@@ -138,7 +142,11 @@ def build(
         state=State(features, audience),
         digest=_digest(place),
     )
-    return app.create(site, place.config, place.openapi, on_ready=on_ready)
+    entrance = None
+    if audience.needs_key:
+        log = access_log(settings.home / "log" / f"access-{audience.id}.log")
+        entrance = Entrance(Keys(features, audience), log)
+    return app.create(site, place.config, place.openapi, entrance=entrance, on_ready=on_ready)
 
 
 def _digest(place: Published) -> str:
@@ -159,6 +167,7 @@ def serve(settings: Settings, schemas: Schemas) -> None:
     """
     _log_to_stderr()
     listening = _listen(settings)
+    _refuse_clear_text(settings, schemas.audience(settings.audience), listening)
     announce = _announcer(settings)
     contracts = [schemas]
 
@@ -254,6 +263,17 @@ def _listen(settings: Settings) -> socket.socket:
     listening.listen(2048)
     os.set_inheritable(listening.fileno(), True)  # noqa: FBT003 - the operating system's call
     return listening
+
+
+def _refuse_clear_text(settings: Settings, audience: Audience, listening: socket.socket) -> None:
+    """Keys must not cross a network in clear text: beyond this machine a proxy with TLS is due."""
+    here = ipaddress.ip_address(listening.getsockname()[0]).is_loopback
+    if audience.needs_key and not here and not settings.public_url.startswith("https://"):
+        raise SettingsError(
+            f"the server of {audience.id} would take keys in clear text on {settings.host}",
+            todo="Let it listen on 127.0.0.1 behind a proxy with TLS "
+            "(geoserver_config/deploy), or say that there is one: MAKAN_PUBLIC_URL=https://…",
+        )
 
 
 def _announcer(settings: Settings) -> Callable[[], None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from starlette.types import ASGIApp, Message, Scope
 
+from pipeline.serve.door import OURS
 from pipeline.serve.site import Site
 
 
@@ -46,6 +47,7 @@ async def _ask(app: ASGIApp, path: str, query: str) -> None:
         "client": ("127.0.0.1", 0),
         "server": ("127.0.0.1", 0),
         "state": {},
+        OURS: True,
     }
 
     async def receive() -> Message:

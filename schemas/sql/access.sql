@@ -8,7 +8,7 @@ COMMENT ON VIEW {view} IS 'Hashes of the keys in force | چکیده کلیدها
 
 -- name: keys
 -- All of them, for one look.
-SELECT name, key_sha256, expires FROM {view}
+SELECT coalesce(json_agg(json_build_array(name, encode(key_sha256, 'hex'), expires)), '[]')::text FROM {view}
 
 -- name: add
 -- A new key; its name may be given again when the former one is revoked.

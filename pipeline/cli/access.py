@@ -1,0 +1,78 @@
+"""``makan access``: keys for those who see more than everybody."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.cli import options
+from pipeline.cli.options import as_json
+from pipeline.db import access as keys
+from pipeline.db.engine import Database
+from pipeline.settings import Settings
+
+_AUDIENCE = click.option("--audience", default="staff", show_default=True, help="Of its server.")
+
+
+@click.group()
+def access() -> None:
+    """Give, list and revoke the keys of servers that are not for everybody.
+
+    Clients send a key as the password of Basic, with NAME as the user, or in the header X-API-Key.
+    """
+
+
+@access.command()
+@click.argument("name")
+@_AUDIENCE
+@click.option("--days", type=click.IntRange(1), help="How long it is valid; for ever unless said.")
+@as_json
+@click.pass_obj
+def add(settings: Settings, name: str, audience: str, days: int | None, as_json: bool) -> None:
+    """Give NAME a key. It is printed once and kept nowhere: only its hash is in the database."""
+    found = options.schemas(settings).audience(audience)
+    with Database(settings).connect("loader") as connection:
+        key = keys.add(connection, name, found, days=days)
+    if as_json:
+        options.emit({"name": name, "audience": found.id, "key": key})
+    else:
+        options.out(key)
+        options.console().print(f"the key of {escape(name)}: it cannot be shown again")
+
+
+@access.command()
+@click.argument("name")
+@_AUDIENCE
+@click.pass_obj
+def revoke(settings: Settings, name: str, audience: str) -> None:
+    """Take NAME's key back; it opens nothing from the next second on."""
+    found = options.schemas(settings).audience(audience)
+    with Database(settings).connect("loader") as connection:
+        keys.revoke(connection, name, found)
+    options.out(f"{name}: revoked")
+
+
+@access.command("list")
+@as_json
+@click.pass_obj
+def list_keys(settings: Settings, as_json: bool) -> None:
+    """List every key that was ever given, and whether it is in force."""
+    with Database(settings).connect("loader") as connection:
+        found = keys.keys(connection)
+    if as_json:
+        options.emit([asdict(key) for key in found])
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "audience", "in force", "created", "by", "expires", "revoked"):
+        table.add_column(title)
+    for key in found:
+        times = (key.expires, key.revoked)
+        ends = (time.isoformat(" ", "minutes") if time else "" for time in times)
+        state = "yes" if key.in_force else "no"
+        created = key.created.isoformat(" ", "minutes")
+        cells = (key.name, key.audience, state, created, key.created_by, *ends)
+        table.add_row(*(escape(cell) for cell in cells))
+    options.paper().print(table)

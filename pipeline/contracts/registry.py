@@ -19,6 +19,9 @@ from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.raster import RasterContract
 from pipeline.errors import ContractError, SettingsError
 
+#: The code list that nobody writes: the layers themselves.
+LAYERS = "layer"
+
 
 @dataclass(frozen=True)
 class Schemas:
@@ -226,6 +229,12 @@ def _check_feeds(schemas: Schemas) -> None:
             )
 
 
+def _names(layers: dict[str, LayerContract], rasters: dict[str, RasterContract]) -> Codelist:
+    """The layers as a code list, for layers that tell of layers; no restricted one is named."""
+    named = {layer.id: layer.title for layer in layers.values() if layer.privacy in ("P0", "P1")}
+    return Codelist(LAYERS, named | {raster.id: raster.title for raster in rasters.values()})
+
+
 def load(city: str, root: Path | None = None) -> Schemas:
     """Everything for ``city``; ContractError (file, line) or SettingsError (no such city)."""
     root = root or paths.schemas()
@@ -234,12 +243,15 @@ def load(city: str, root: Path | None = None) -> Schemas:
             f"unknown city {city}", todo=f"Known are: {', '.join(cities(root))} (MAKAN_CITY)."
         )
     lists = {path.stem: codelist.read(path) for path in sorted((root / "codelists").glob("*.csv"))}
+    layers = _read_all(root / "layers", LayerContract)
+    rasters = _read_all(root / "rasters", RasterContract)
+    lists[LAYERS] = _names(layers, rasters)
     schemas = Schemas(
         root=root,
         city=toml.read(root / "cities" / f"{city}.toml", City),
-        layers=_read_all(root / "layers", LayerContract),
+        layers=layers,
         feeds=_read_all(root / "feeds" / city, Feed),
-        rasters=_read_all(root / "rasters", RasterContract),
+        rasters=rasters,
         facts=_read_all(root / "facts", FactContract),
         codelists=lists,
         audiences=audience.table(root),

@@ -54,6 +54,15 @@ def test_a_shared_server_is_prepared_and_used_by_role(shared_url: str, tmp_path:
         database.connect("reader") as connection,
     ):
         connection.execute("SELECT * FROM data.parcel")
+    with database.connect("staff") as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("makan_staff",)
+        assert connection.execute("SELECT count(*) FROM api_staff.postcode").fetchone() == (0,)
+    for statement in ("SELECT * FROM data.postcode", "SELECT * FROM ops.access_key"):
+        with (
+            pytest.raises(DatabaseError, match="may not do this"),
+            database.connect("staff") as connection,
+        ):
+            connection.execute(statement.encode())
 
 
 def _makan(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -112,3 +121,9 @@ def test_a_reader_may_have_a_login_of_its_own(shared_url: str, tmp_path: Path) -
     with Database(own).connect("reader") as connection:
         assert connection.execute("SELECT current_user").fetchone() == ("map_server",)
         assert connection.execute("SELECT count(*) FROM api.parcel").fetchone() == (0,)
+    # A login that may only be the public's reader cannot be made to serve staff.
+    with (
+        pytest.raises(DatabaseError, match="may not do this"),
+        Database(own).connect("staff") as connection,
+    ):
+        connection.execute("SELECT count(*) FROM api_staff.postcode")

@@ -10,6 +10,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from pipeline.contracts.base import Text
 from pipeline.contracts.layer import Field, LayerContract, Privacy
 from pipeline.contracts.registry import Schemas
 from pipeline.derive.columns import DERIVED
@@ -62,14 +63,16 @@ def _key_hidden(layer: LayerContract) -> bool:
 
 
 def _fields(layer: LayerContract) -> Iterator[Row]:
-    """What findings name as their field: fields, keys of several, and rules over two."""
-    for field in layer.fields:
-        yield layer.id, field.name, field.title.en, field.title.fa, _hidden(field)
+    """What findings name as their field: fields, keys of several, and rules; each name once."""
+    known = {field.name: (field.title, _hidden(field)) for field in layer.fields}
     if len(layer.key) > 1:
         parts = [layer.field(name) for name in layer.key]
-        titles = [" + ".join(part.title.of(lang) for part in parts) for lang in ("en", "fa")]
-        yield layer.id, " ".join(layer.key), *titles, _hidden(*parts)
+        en, fa = (" + ".join(part.title.of(lang) for part in parts) for lang in ("en", "fa"))
+        known[" ".join(layer.key)] = (Text(en=en, fa=fa), _hidden(*parts))
     for rule in layer.rules:
-        if rule.id not in {field.name for field in layer.fields}:
-            hidden = _hidden(layer.field(rule.left), layer.field(rule.right))
-            yield layer.id, rule.id, rule.title.en, rule.title.fa, hidden
+        hidden = _hidden(layer.field(rule.left), layer.field(rule.right))
+        known.setdefault(rule.id, (rule.title, hidden))
+    for check in layer.fabric:
+        known.setdefault(check.id, (check.title, False))
+    for name, (title, hidden) in known.items():
+        yield layer.id, name, title.en, title.fa, hidden

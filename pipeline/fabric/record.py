@@ -11,7 +11,7 @@ import shapely
 from psycopg import sql
 from psycopg.rows import class_row
 
-from pipeline.db import ledger, queries
+from pipeline.db import ledger, quality, queries
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account, Arrival
 from pipeline.derive.keys import key_text
@@ -96,6 +96,7 @@ def record(
         account = Account(arrived=rows, unchanged=rows)
         what = f"{'all' if work.since is None else 'changed'} rows, {len(work.rules)} rules"
         ledger.finish(connection, run, "done", account, message=what)
+        quality.measure(connection, run, work.layer)
         counted = connection.execute(queries.load("fabric")["counted"], {"run": run}).fetchall()
     stands = [Stood(str(r), str(c), str(s), int(str(n))) for r, c, s, n in counted]
     return run, stands

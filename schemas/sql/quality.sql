@@ -1,14 +1,14 @@
 -- name: runs_in_force
 -- The runs that the published data are of: of each feed that delivers all at once the latest, of others every one,
 -- with the corrections of their rows in quarantine; of rasters the runs whose sheets are in force; of what is
--- computed the latest.
+-- computed, and of checks of the fabric, the latest.
 CREATE VIEW {view} AS
 SELECT r.id, r.feed, r.layer, r.resubmits IS NOT NULL AS corrects,
     regexp_replace(r.file, '^.*[/\\]', '') AS file_name, r.started::date AS delivered_on
 FROM ops.run r
 WHERE r.status = 'done' AND CASE
     WHEN r.kind = 'raster' THEN EXISTS (SELECT FROM ops.raster x WHERE x.run_id = r.id AND x.current)
-    WHEN r.kind IN ('load', 'derive') THEN r.feed = ANY({partial}::text[]) OR NOT EXISTS (
+    WHEN r.kind IN ('load', 'derive', 'fabric') THEN r.feed = ANY({partial}::text[]) OR NOT EXISTS (
         SELECT FROM ops.run later
         WHERE later.layer = r.layer AND later.kind = r.kind AND later.feed IS NOT DISTINCT FROM r.feed
             AND later.status = 'done' AND later.resubmits IS NULL AND later.id > coalesce(r.resubmits, r.id)
@@ -36,7 +36,7 @@ WHERE f.run_id = %(run)s AND f.place IS NULL AND f.line IS NOT NULL AND f.key = 
 -- which share of the delivery that is. Errors fail it; warnings count, and pass.
 INSERT INTO ops.quality_result (run_id, element, measure, field, value, unit, rows, errors, passed)
 WITH run AS (
-    SELECT id, layer, arrived - skipped AS rows, removed FROM ops.run WHERE id = %(run)s
+    SELECT id, kind, layer, arrived - skipped AS rows, removed FROM ops.run WHERE id = %(run)s
 ), measures (element, number, rate, always) AS (VALUES
     ('completeness: commission', 'excess_number', 'excess_rate', true),
     ('completeness: omission', 'missing_number', 'missing_rate', true),
@@ -48,17 +48,22 @@ WITH run AS (
     ('thematic accuracy', 'attribute_number', 'attribute_rate', true),
     ('temporal quality', 'temporal_number', 'temporal_rate', false)
 ), counted AS (
-    -- A finding about the whole file counts as one row.
+    -- A finding about the whole file counts as one row; what is checked later knows keys and no lines.
     SELECT k.element, f.field, grouping(f.field) = 1 AS whole,
-        count(DISTINCT coalesce(f.line, 0)) AS faulty,
-        count(DISTINCT coalesce(f.line, 0)) FILTER (WHERE f.severity = 'error') AS errors
-    FROM ops.finding f JOIN derived.makan_finding_kind k ON k.code = f.code
-    WHERE f.run_id = %(run)s AND f.severity <> 'info'
+        count(DISTINCT f.row) AS faulty,
+        count(DISTINCT f.row) FILTER (WHERE f.severity = 'error') AS errors
+    FROM (
+        SELECT code, field, severity, coalesce(line::text, key, '') AS row FROM ops.finding
+        WHERE run_id = %(run)s AND severity <> 'info'
+    ) f JOIN derived.makan_finding_kind k ON k.code = f.code
     GROUP BY GROUPING SETS ((k.element), (k.element, f.field))
 ), results AS (
     SELECT m.element, m.number, m.rate, c.field, coalesce(c.faulty, 0) AS faulty, coalesce(c.errors, 0) AS errors
-    FROM measures m LEFT JOIN counted c ON c.element = m.element AND (c.whole OR c.field IS NOT NULL)
-    WHERE m.always OR c.element IS NOT NULL
+    FROM measures m CROSS JOIN run
+    LEFT JOIN counted c ON c.element = m.element AND (c.whole OR c.field IS NOT NULL)
+    WHERE c.element IS NOT NULL OR m.always AND CASE run.kind
+        WHEN 'fabric' THEN m.element = 'logical consistency: topological' ELSE true
+    END
 )
 SELECT run.id, r.element, r.number, r.field, r.faulty, 'rows', run.rows, r.errors, r.errors = 0 FROM results r, run
 UNION ALL
@@ -66,6 +71,7 @@ SELECT run.id, r.element, r.rate, r.field, 100.0 * r.faulty / run.rows, '%%', ru
 FROM results r, run WHERE run.rows > 0
 UNION ALL
 SELECT run.id, 'completeness: omission', 'no_longer_delivered', NULL, run.removed, 'rows', run.rows, 0, true FROM run
+WHERE run.kind = 'load'
 
 -- name: release
 -- The layers' state: per run in force what is faulty by element, what of it is open, accepted, fixed.

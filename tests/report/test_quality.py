@@ -299,3 +299,41 @@ def _seconds(database: Database, question: str) -> float:
     begun = time.monotonic()
     assert ask(database, question), question
     return time.monotonic() - begun
+
+
+def test_a_check_of_the_fabric_is_in_force_until_the_next(
+    faulty: tuple[Database, int], schemas: Schemas
+) -> None:
+    """It takes nothing in: its findings have keys and no lines, and each row counts once."""
+    database, run = faulty
+    with database.connect("loader") as connection:
+        for number, faults in ((1, 3), (2, 2)):
+            row = connection.execute(
+                "INSERT INTO ops.run (kind, layer, status, file, file_sha256, file_bytes, "
+                "contract_sha256, code_version, who, arrived, unchanged, finished) VALUES "
+                "('fabric', 'region', 'done', %s, '', 0, '', '', '', 8, 8, now()) RETURNING id",
+                [str(number)],
+            ).fetchone()
+            check = int(str(row[0])) if row else 0
+            connection.execute(
+                "INSERT INTO ops.finding (run_id, code, severity, layer, key, field, place) "
+                "SELECT %s, 'fabric.overlap', 'error', 'region', n::text, 'overlap', "
+                "ST_SetSRID(ST_MakePoint(488000, 3833000), 32639) FROM generate_series(1, %s) n",
+                [check, faults],
+            )
+            quality.measure(connection, check, schemas.layer("region"))
+    found = ask(
+        database,
+        "SELECT count(*) FROM api_staff.quality_finding WHERE finding_code = 'fabric.overlap'",
+    )
+    assert found == [(2,)]
+    results = ask(
+        database,
+        "SELECT quality_measure, measured_value, checked_rows FROM api_staff.quality_result "
+        "WHERE in_force AND run_number = %s AND field_id IS NULL ORDER BY 1",
+        check,
+    )
+    assert results == [("topological_number", 2, 8), ("topological_rate", 25, 8)]
+    assert ask(
+        database, "SELECT count(*) > 0 FROM api_staff.quality_finding WHERE run_number = %s", run
+    ) == [(True,)]

@@ -28,7 +28,7 @@ TYPE_NAMES = {
     2: "LinearRing",
     7: "GeometryCollection",
 }
-_DIMENSION = {"Point": 0, "LineString": 1, "Polygon": 2}
+DIMENSION = {"Point": 0, "LineString": 1, "Polygon": 2}
 
 
 def parse_crs(text: str) -> CRS | None:
@@ -124,19 +124,6 @@ def _demote(geometries: Geometries, wanted: str) -> Geometries:
     return result
 
 
-def polygonized(geometries: Geometries) -> Geometries:
-    """Closed lines (as CAD draws its areas) as polygons; the rest as it is."""
-    closed = (shapely.get_type_id(geometries) == TYPES["LineString"]) & shapely.is_closed(
-        geometries
-    )
-    closed &= shapely.get_num_coordinates(geometries) >= 4
-    result = geometries.copy()
-    if closed.any():
-        coordinates, index = shapely.get_coordinates(geometries[closed], return_index=True)
-        result[closed] = shapely.polygons(shapely.linearrings(coordinates, indices=index))
-    return result
-
-
 def repair(geometries: Geometries, wanted: str) -> tuple[Geometries, Floats]:
     """Valid geometries of the dimension of ``wanted``, and the share of area each repair changed.
 
@@ -161,7 +148,7 @@ def _of_dimension(geometry: shapely.Geometry, wanted: str) -> shapely.Geometry:
         shapely.get_type_id(geometry) == TYPES["MultiPolygon"] and shapely.is_valid(geometry)
     ):
         return geometry
-    dimension = _DIMENSION[wanted.removeprefix("Multi")]
+    dimension = DIMENSION[wanted.removeprefix("Multi")]
     return shapely.union_all(parts[shapely.get_dimensions(parts) == dimension])
 
 

@@ -51,12 +51,13 @@ class Operation:
         """``geometries`` in the target CRS; what cannot be transformed becomes inf."""
         if self.transformer is None:
             return geometries
-        move = self.transformer
+        return np.asarray(shapely.transform(geometries, self.points))
 
-        def to_target(xy: geo.Floats) -> geo.Floats:
-            return np.column_stack(move.transform(xy[:, 0], xy[:, 1]))
-
-        return np.asarray(shapely.transform(geometries, to_target))
+    def points(self, xy: geo.Floats) -> geo.Floats:
+        """Points, x and y by row, in the target CRS; inf where there is no way."""
+        if self.transformer is None:
+            return xy
+        return np.column_stack(self.transformer.transform(xy[:, 0], xy[:, 1]))
 
     def __str__(self) -> str:
         if self.code is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from pipeline.cli import main
 from pipeline.contracts import registry
 from pipeline.db import migrate as migration
 from pipeline.db.cluster import SUPERUSER, Cluster
@@ -64,3 +66,16 @@ def clone(source: Settings) -> Iterator[Database]:
 def shared_data() -> Path:
     """The folder of real data beside the project; it may be absent."""
     return Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def command(words: list[str], environment: dict[str, str], said: Path) -> None:
+    """``makan`` with ``words`` in this process, all it says into ``said``; exits with its code.
+
+    For a process that was forked with everything imported, so that a load begins at once.
+    """
+    os.environ |= environment
+    sys.argv = ["makan", *words]
+    with said.open("wb") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    main.main()

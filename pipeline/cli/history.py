@@ -21,19 +21,22 @@ _SHOWN = 50
 
 @click.command()
 @click.argument("run", type=int)
+@click.option("--with-later", is_flag=True, help="Undo the loads that came after it as well.")
 @as_json
 @click.pass_obj
-def undo(settings: Settings, run: int, as_json: bool) -> None:
+def undo(settings: Settings, run: int, with_later: bool, as_json: bool) -> None:
     """Bring the layer of RUN back to what it was before that load; in seconds, in one piece."""
-    done = versions.undo(Database(settings), options.schemas(settings), run)
-    keep_fresh(settings, {done.layer}, first=False)
+    database, schemas = Database(settings), options.schemas(settings)
+    steps = versions.undo(database, schemas, run, with_later=with_later)
+    keep_fresh(settings, {step.layer for step in steps}, first=False)
     if as_json:
-        options.emit(asdict(done))
+        options.emit([asdict(step) for step in steps])
         return
-    options.out(
-        f"run {run} of {done.layer} is undone: {done.taken_back} rows taken back, "
-        f"{done.brought_back} former versions in force again"
-    )
+    for step in steps:
+        options.out(
+            f"run {step.run} of {step.layer} is undone: {step.taken_back} rows taken back, "
+            f"{step.brought_back} former versions in force again"
+        )
 
 
 @click.command()
@@ -57,6 +60,9 @@ def diff(settings: Settings, one: int, two: int, as_json: bool) -> None:
         return
     for kind, rows in sorted(Counter(change.change for change in found).items()):
         options.out(f"{rows:>8} {kind}")
+    for size, rows in versions.by_size(found):
+        if rows:
+            options.out(f"{rows:>8} of them by more than {100 * size:g} % of the area")
     for change in found[:_SHOWN]:
         columns = ", ".join(change.columns or ())
         moved = f" ({change.moved:.2%} of the area moved)" if change.moved else ""

@@ -27,6 +27,7 @@ from pipeline.errors import ArrivalError, MakanError, SettingsError
 from pipeline.findings import Catalog
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
+from pipeline.stages.guard import ACCEPTABLE
 from pipeline.stages.load import Outcome
 from pipeline.stages.reference import reachable
 
@@ -42,6 +43,12 @@ _FILES = click.Path(path_type=Path)
 @click.option(
     "--derive/--no-derive", "derived", default=True, help="Keep the facts fresh that this touches."
 )
+@click.option(
+    "--accept",
+    multiple=True,
+    type=click.Choice(ACCEPTABLE),
+    help="Load although this differs too much from the last delivery; the ledger keeps it.",
+)
 @as_json
 @click.pass_obj
 def load(
@@ -50,6 +57,7 @@ def load(
     paths: tuple[Path, ...],
     folder: Path | None,
     derived: bool,
+    accept: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Load FILES of a FEED: read, map, clean, check, stage, merge; wholly or not at all."""
@@ -60,7 +68,7 @@ def load(
     with _progress() as bar:
         for name, path in work:
             try:
-                context = loading.context_for(schemas, name)
+                context = loading.context_for(schemas, name, accept=frozenset(accept))
                 outcome = loading.load(
                     database, path, context, batch_rows=settings.batch_rows,
                     progress=bar.watch(f"{name}: {path.name}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import tempfile
 import traceback
@@ -65,6 +66,8 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """Runs the command line and exits with a documented code."""
+    # What the driver warns of (a rollback on a server that is gone) our one line says better.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
     try:
         code = cli(standalone_mode=False)
     except MakanError as error:

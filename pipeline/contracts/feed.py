@@ -92,11 +92,14 @@ class Column(Frozen):
 
 
 class FeedLimits(Frozen):
-    """Row counts of this source, overriding the layer's."""
+    """Limits of this source, overriding the layer's."""
 
     min_rows: int | None = None
     max_rows: int | None = None
     max_drop_share: float | None = None
+    max_outside_share: float | None = None
+    max_null_rise: float | None = None
+    max_measure_drop: float | None = None
 
 
 class Feed(Frozen):

@@ -86,8 +86,11 @@ class Personal(Frozen):
 class Geometry(Frozen):
     """A layer's geometry: always 2D, always of ``type`` (single parts are promoted).
 
-    ``min_area_m2``/``min_length_m``: smaller ones are slivers (a warning).
+    ``min_area_m2``/``min_length_m``/``min_width_m``: smaller ones are slivers (a warning); an area
+    is as wide as the rectangle with its area and perimeter.
     ``max_repair_share``: how much of its area a repair may change before the row is quarantined.
+    ``close_gap_m``: a gap up to which rings, and lines round an area, are closed.
+    ``z``: heights are dropped (and counted), or rows that have some are refused.
     ``may_repeat``: several rows may have the same geometry (flats of one house share a point).
     """
 
@@ -95,7 +98,10 @@ class Geometry(Frozen):
     required: bool = True
     min_area_m2: float | None = None
     min_length_m: float | None = None
+    min_width_m: float | None = None
     max_repair_share: float = 0.01
+    close_gap_m: float = 0.005
+    z: Literal["drop", "refuse"] = "drop"
     may_repeat: bool = False
 
 
@@ -119,11 +125,19 @@ class Rule(Frozen):
 
 
 class Limits(Frozen):
-    """Row counts outside of which a full delivery is refused (too few) or warned of (too many)."""
+    """What a delivery may be like before it is refused; ``max_rows`` is only warned of.
+
+    The shares compare it with the feed's last one: rows that no longer come, rows outside its
+    extent, how much more often a field is empty, and the loss of total area or length. From
+    a tenth of each on there is a warning.
+    """
 
     min_rows: int = 1
     max_rows: int | None = None
     max_drop_share: float = 0.5
+    max_outside_share: float = 0.5
+    max_null_rise: float = 0.5
+    max_measure_drop: float = 0.5
 
 
 class Publish(Frozen):

@@ -6,10 +6,11 @@ import getpass
 import hashlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from pipeline import __version__
 from pipeline.db import queries
@@ -37,6 +38,11 @@ class Account:
         """Whether every arrived row is accounted for."""
         placed = self.inserted + self.updated + self.unchanged
         return self.arrived == self.skipped + placed + self.quarantined
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything published became different."""
+        return self.inserted + self.updated + self.removed > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,14 @@ def coordinates(
     connection.execute(queries.load("ledger")["coordinates"], values)
 
 
+def keep_profile(
+    connection: Connection, run: int, profile: dict[str, Any], accepted: list[str]
+) -> None:
+    """Writes what the delivery looks like as a whole, and which guards were overridden by name."""
+    values = {"run": run, "profile": Jsonb(profile), "accepted": accepted}
+    connection.execute(queries.load("ledger")["keep_profile"], values)
+
+
 def lock(connection: Connection, layer: str) -> None:
     """One writer of a layer at a time, for as long as ``connection`` lives; DatabaseError if taken.
 
@@ -161,7 +175,10 @@ def lock(connection: Connection, layer: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The delivery of a feed that is published: its run, its file and how many rows it meant."""
+    """The delivery of a feed that is published: its run, its file and how many rows it meant.
+
+    ``profile`` is what it looked like as a whole (``stages/profile.py``), None in old ledgers.
+    """
 
     id: int
     file_sha256: str
@@ -169,6 +186,8 @@ class Published:
     code_version: str
     meant: int
     overtaken: bool
+    day: str
+    profile: dict[str, Any] | None
 
     def is_same(self, found: Arrival, contract: str) -> bool:
         """Whether loading ``found`` would change nothing."""

@@ -87,7 +87,8 @@ def returning(context: Context, path: Path) -> Context:
     crs = None if meant_crs(said) else context.feed.source.crs
     # What is personal was never set aside with the row, so it does not come back with it.
     feed = context.feed.model_copy(update={"columns": context.columns})
-    return replace(context, feed=_returned(feed, path, sheet=sheet, crs=crs))
+    returned = _returned(feed, path, sheet=sheet, crs=crs)
+    return replace(context, feed=returned, corrects=True)
 
 
 def _returned(feed: Feed, path: Path, *, sheet: str | None, crs: str | None) -> Feed:

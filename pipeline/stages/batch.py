@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline.contracts.city import City
 from pipeline.contracts.feed import Column, Feed
-from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.layer import LayerContract, Limits
 from pipeline.contracts.registry import Schemas
 from pipeline.findings import Catalog
 
@@ -31,6 +31,8 @@ class Context:
     """What every stage may need to know of the run it works for.
 
     ``orders``: how this file writes the parts of its codes, by field; straight if it says nothing.
+    ``accept`` names the guards that whoever loads overrides; ``corrects``: the file brings back
+    rows that were set aside, and is no delivery of its own.
     """
 
     schemas: Schemas
@@ -38,6 +40,14 @@ class Context:
     feed: Feed
     layer: LayerContract
     orders: Mapping[str, Order] = field(default_factory=dict)
+    accept: frozenset[str] = frozenset()
+    corrects: bool = False
+
+    @property
+    def limits(self) -> Limits:
+        """The layer's limits, those of the feed before them."""
+        own = self.feed.limits.model_dump(exclude_none=True)
+        return self.layer.limits.model_copy(update=own)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

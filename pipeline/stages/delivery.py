@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from pipeline.db import queries
 from pipeline.db.engine import Connection
+from pipeline.geo import Floats
 from pipeline.stages.batch import Context, Found, Lines, Mask, Raw
 from pipeline.stages.map import as_text
 from pipeline.stages.whole import Digests, Keys, Shapes, text_digests
@@ -65,14 +66,16 @@ class Record:
         self.names = wanted_columns(context)
         self.digests: list[Digests] = []
         self.unclean: list[Lines] = []
+        self.sizes: list[Floats] = []
 
-    def add(self, raw: Raw, found: Found) -> None:
+    def add(self, raw: Raw, found: Found, sizes: Floats | None) -> None:
         """Remembers a judged batch."""
+        self.sizes.append(np.zeros(len(raw.lines)) if sizes is None else sizes)
         self.digests.append(row_digests(raw, self.names))
         self.unclean.append(np.unique(np.array(found.line, dtype=np.int64)))
 
     def table(self, keys: Keys, shapes: Shapes, unclean: Lines) -> pa.Table:
-        """One line a row that has a key: digest, key, hash of the shape, and whether it is clean.
+        """One line a row that has a key: digest, key, hash of the shape, size, whether it is clean.
 
         ``unclean`` are lines that the whole delivery has condemned or told something of.
         """
@@ -81,6 +84,7 @@ class Record:
             "digest": np.concatenate([*self.digests, np.zeros(0, dtype=np.uint64)]),
             "key": key,
             "shape": _shapes_of(shapes, lines),
+            "size": np.concatenate([*self.sizes, np.zeros(0)]),
             "clean": ~np.isin(lines, np.concatenate([*self.unclean, unclean])),
         })  # fmt: skip
         return made.filter(made["key"].is_valid())
@@ -155,6 +159,11 @@ class Former:
         """Places of the rows that have come again as they were."""
         return np.flatnonzero(self.line)
 
+    @property
+    def size(self) -> float:
+        """What they measure together, in m2 or m."""
+        return float(self.rows["size"].to_numpy()[self.taken].sum())
+
     def taken_over(self) -> pa.Table:
         """Their part of the record."""
         return self.rows.take(pa.array(self.taken))
@@ -203,4 +212,6 @@ def former(connection: Connection, run: int, context: Context) -> Former | None:
     if row is None:
         return None
     stored = pa.py_buffer(cast("bytes", row[0]))
-    return Former.of(pa.ipc.open_stream(stored).read_all())
+    rows = pa.ipc.open_stream(stored).read_all()
+    # Records of earlier days have no sizes: every row is judged once more.
+    return Former.of(rows) if "size" in rows.schema.names else None

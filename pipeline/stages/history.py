@@ -16,6 +16,9 @@ from pipeline.derive.keys import key_text
 from pipeline.errors import GuardError
 from pipeline.stages.personal import forget
 
+# By how much areas have changed, from hardly to much.
+SIZES = (0.0001, 0.001, 0.01, 0.1)
+
 
 @dataclass(frozen=True)
 class Undone:
@@ -31,7 +34,7 @@ class Undone:
 class Change:
     """One object that differs between two states; ``columns`` those that changed.
 
-    ``moved_share``: for areas the share that does not coincide, for others NULL.
+    ``moved``: for areas what does not coincide, as a share of the former area; for others None.
     """
 
     change: str
@@ -54,31 +57,41 @@ def _parts(layer: LayerContract) -> dict[str, sql.Composable]:
     }
 
 
-def undo(database: Database, schemas: Schemas, run: int) -> Undone:
+def undo(
+    database: Database, schemas: Schemas, run: int, *, with_later: bool = False
+) -> list[Undone]:
     """Brings the layer back to what it was before ``run``, in one transaction.
 
-    Only the latest standing load of a layer can be undone: GuardError names it otherwise.
+    Loads that have changed the layer since are in the way: GuardError names them, unless they are
+    to be undone as well (``with_later``), the latest first.
     """
-    named = queries.load("history")
     with database.connect("loader") as connection:
         found = ledger.run(connection, run)
         if found.kind != "load" or found.status != "done":
             raise GuardError(f"run {run} is a {found.kind} that is {found.status}: nothing to undo")
         ledger.lock(connection, found.layer)
-        values = {"run": run, "layer": found.layer, "message": "undone"}
-        latest = connection.execute(named["latest_changing"], values).fetchone()
-        changed = found.inserted + found.updated + found.removed > 0
-        if changed and latest is not None and latest[0] != run:
+        values = {"run": run, "layer": found.layer}
+        query = queries.load("history")["changing_since"]
+        later = [int(str(row[0])) for row in connection.execute(query, values).fetchall()]
+        if later and not with_later and found.account.changes:
+            named = ", ".join(map(str, later))
             raise GuardError(
-                f"run {latest[0]} has changed {found.layer} since", todo="Undo that one first."
+                f"run {named} has changed {found.layer} since",
+                todo="Undo that one first, or all of them with --with-later.",
             )
-        parts = _parts(schemas.layer(found.layer))
-        taken = connection.execute(sql.SQL(named["take_back"]).format(**parts), values).rowcount
-        brought = connection.execute(sql.SQL(named["bring_back"]).format(**parts), values).rowcount
-        if schemas.layer(found.layer).personal:
-            forget(connection, found.layer, run)
-        connection.execute(named["mark_undone"], values)
-    return Undone(run, found.layer, taken, brought)
+        steps = [*later, run] if with_later else [run]
+        return [_undone(connection, schemas.layer(found.layer), step) for step in steps]
+
+
+def _undone(connection: Connection, layer: LayerContract, run: int) -> Undone:
+    named, parts = queries.load("history"), _parts(layer)
+    values = {"run": run, "message": "undone"}
+    taken = connection.execute(sql.SQL(named["take_back"]).format(**parts), values).rowcount
+    brought = connection.execute(sql.SQL(named["bring_back"]).format(**parts), values).rowcount
+    if layer.personal:
+        forget(connection, layer.id, run)
+    connection.execute(named["mark_undone"], values)
+    return Undone(run, layer.id, taken, brought)
 
 
 def versions(connection: Connection, layer: LayerContract, key: str) -> list[dict[str, object]]:
@@ -111,12 +124,17 @@ def difference(connection: Connection, layer: LayerContract, one: int, two: int)
     return [Change(*row) for row in rows]  # type: ignore[arg-type]
 
 
+def by_size(found: list[Change]) -> list[tuple[float, int]]:
+    """How many areas have changed by more than each of SIZES, as shares of the former area."""
+    moved = [change.moved for change in found if change.moved is not None]
+    return [(size, sum(share > size for share in moved)) for size in SIZES]
+
+
 def _moved(layer: LayerContract) -> sql.Composable:
-    """The share of the larger area that the two versions do not have in common."""
+    """What the two versions do not have in common, as a share of the former area."""
     if layer.geometry is None or not layer.geometry.type.endswith("Polygon"):
         return sql.SQL("NULL::float8")
     return sql.SQL(
         "CASE WHEN one.{g} IS NOT NULL AND two.{g} IS NOT NULL AND NOT one.{g} = two.{g} THEN "
-        "ST_Area(ST_SymDifference(one.{g}, two.{g})) "
-        "/ nullif(greatest(ST_Area(one.{g}), ST_Area(two.{g})), 0) END"
+        "ST_Area(ST_SymDifference(one.{g}, two.{g})) / nullif(ST_Area(one.{g}), 0) END"
     ).format(g=sql.Identifier(tables.GEOMETRY))

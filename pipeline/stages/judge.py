@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +13,14 @@ from pyproj import CRS
 
 from pipeline import text
 from pipeline.contracts.feed import Points
+from pipeline.geo import Floats
 from pipeline.stages.batch import Context, Found, Geometries, Mask, Raw, Rows
 from pipeline.stages.check import check_rows, derive_fields
 from pipeline.stages.clean import clean_values
+from pipeline.stages.flatten import Heights
 from pipeline.stages.map import as_text, map_rows
 from pipeline.stages.shape import Shaper, from_wkb
+from pipeline.stages.unread import UNREAD
 
 
 @dataclass(frozen=True)
@@ -25,31 +28,46 @@ class Judged:
     """A batch with its verdict: ``good`` rows are loaded, the others quarantined.
 
     ``wkb`` are the rows' geometries in the city's CRS, None where there is none.
+    ``heights`` are those that were left out, ``sizes`` areas in m2 or lengths in m.
     """
 
     rows: Rows
     good: Mask
     found: Found
     wkb: Geometries | None = None
+    heights: Heights = field(default_factory=Heights)
+    sizes: Floats | None = None
 
 
 def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
     """All row-by-row stages over one batch; ``crs`` is that of the file's coordinates."""
     rows, found = map_rows(raw, context)
+    heights = Heights()
     rows, more = clean_values(rows, context)
     found.extend(more)
     if crs is not None:
-        arrived, more = drawn(raw, context)
+        arrived, more = drawn(raw, context, crs)
         found.extend(more)
-        shaped, more = Shaper(raw.lines, arrived, context, crs).run()
+        shaper = Shaper(raw.lines, arrived, context, crs)
+        shaped, more = shaper.run()
         found.extend(_not_twice(more, found))
-        rows = replace(rows, geometry=shaped)
+        rows, heights = replace(rows, geometry=shaped), shaper.heights
     rows = derive_fields(rows, context)
     found.extend(check_rows(rows, context))
     found = _without_echo(found)
     bad = found.lines_of(error_codes(context))
     shapes = None if rows.geometry is None else as_wkb(rows.geometry)
-    return Judged(rows, ~np.isin(raw.lines, bad), found, shapes)
+    return Judged(rows, ~np.isin(raw.lines, bad), found, shapes, heights, _sizes(rows, context))
+
+
+def _sizes(rows: Rows, context: Context) -> Floats | None:
+    """How large each row is on the city's grid; 0 where nothing can be drawn."""
+    wanted, metres = context.layer.geometry, context.city.metres_per_unit
+    if rows.geometry is None or wanted is None:
+        return None
+    if wanted.type.endswith("Polygon"):
+        return np.nan_to_num(shapely.area(rows.geometry) * metres**2)
+    return np.nan_to_num(shapely.length(rows.geometry) * metres)
 
 
 def as_wkb(geometries: Geometries) -> Geometries:
@@ -63,14 +81,14 @@ def error_codes(context: Context) -> frozenset[str]:
     return frozenset(code for code in catalog.codes if catalog.severity(code) == "error")
 
 
-def drawn(raw: Raw, context: Context) -> tuple[Geometries, Found]:
+def drawn(raw: Raw, context: Context, crs: CRS) -> tuple[Geometries, Found]:
     """The geometries of ``raw`` as they arrived, None where there is none."""
     points = context.feed.source.points
     if points is not None:
         return _from_columns(raw, points)
     if raw.wkb is None:
         return np.full(len(raw.lines), None, dtype=object), Found()
-    return from_wkb(raw.lines, raw.wkb)
+    return from_wkb(raw.lines, raw.wkb, context, crs)
 
 
 def _from_columns(raw: Raw, points: Points) -> tuple[Geometries, Found]:
@@ -99,7 +117,7 @@ def _numbers(shown: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 def _not_twice(shaped: Found, before: Found) -> Found:
     """A geometry that could not be read is not missing as well."""
-    unread = set(before.lines_of(frozenset({"geometry.unreadable"})).tolist())
+    unread = set(before.lines_of(UNREAD).tolist())
     if not unread:
         return shaped
     return _keep(shaped, lambda code, line, _: code != "geometry.missing" or line not in unread)

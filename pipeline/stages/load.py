@@ -29,6 +29,7 @@ from pipeline.stages import delivery
 from pipeline.stages.batch import Context, Lines, Raw
 from pipeline.stages.delivery import Former, Record
 from pipeline.stages.fill import Fill
+from pipeline.stages.guard import overridden
 from pipeline.stages.judge import Judged, judge
 from pipeline.stages.merge import Merge
 from pipeline.stages.passing import Pass, passing
@@ -56,10 +57,10 @@ class Outcome:
     crs_evidence: str | None = None
 
 
-def context_for(schemas: Schemas, feed: str) -> Context:
-    """What the stages need to know to take a file of ``feed``."""
+def context_for(schemas: Schemas, feed: str, *, accept: frozenset[str] = frozenset()) -> Context:
+    """What the stages need to know to take a file of ``feed``; ``accept`` names guards."""
     found = schemas.feed(feed)
-    return Context(schemas, Catalog.load(), found, schemas.layer(found.layer))
+    return Context(schemas, Catalog.load(), found, schemas.layer(found.layer), accept=accept)
 
 
 def contract_digest(context: Context) -> str:
@@ -81,7 +82,7 @@ def check(
     with passing(path, context, batch_rows, known) as (work, found):
         bad: set[int] = set()
         work.run(lambda raw, judged: bad.update(raw.lines[~judged.good].tolist()), progress)
-        found.extend(work.afterwards(None))
+        found.extend(work.afterwards())
         doubled = work.keys.doubled()
         found.extend(doubled)
         bad.update(doubled.line)
@@ -172,7 +173,10 @@ class Job:
         former = self._former()
         target = self._target(writer)
         with (
-            passing(path, self.context, batch_rows, self.connection, former) as (work, found),
+            passing(path, self.context, batch_rows, self.connection, self.before, former) as (
+                work,
+                found,
+            ),
             writer.open(),
             target.open() as transaction,
         ):
@@ -181,13 +185,13 @@ class Job:
             def write(raw: Raw, judged: Judged) -> None:
                 target.add(judged)
                 recorder.batch(raw, judged)
-                record.add(raw, judged.found)
+                record.add(raw, judged.found, judged.sizes)
                 if raw.personal is not None:
                     keep_personal(transaction, self.context, self.run, raw, judged)
 
             work.run(lambda *batch: writer.later(partial(write, *batch)), progress)
             writer.wait()
-            found.extend(work.afterwards(self.before.meant if self.before else None))
+            found.extend(work.afterwards())
             self._tell_coordinates(work)
             doubled = self._set_doubled_aside(work, recorder)
             target.remove(doubled)
@@ -200,6 +204,8 @@ class Job:
             delivery.forget_earlier(transaction, self.run)
             ledger.finish(transaction, self.run, "done", account)
             quality.measure(transaction, self.run, self.context.layer)
+            profile, accepted = work.profile.known().stored(), overridden(found, self.context)
+            ledger.keep_profile(transaction, self.run, profile, accepted)
         return Outcome(
             self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts,
             crs_evidence=work.evidence,

@@ -8,11 +8,12 @@ import pyarrow.compute as pc
 
 from pipeline import text
 from pipeline.contracts.feed import Column
+from pipeline.db.ledger import Published
 from pipeline.errors import ArrivalError
 from pipeline.stages.batch import Context, Found, Raw, Rows
 
 
-def survey(names: list[str], context: Context, where: str) -> Found:
+def survey(names: list[str], context: Context, where: str, last: Published | None = None) -> Found:
     """Compares the file's columns with the feed before any row is read.
 
     Raises ArrivalError when a mapped column is not there or stands twice; names every column that
@@ -34,7 +35,8 @@ def survey(names: list[str], context: Context, where: str) -> Found:
     missing = sorted(needed - set(names))
     if missing:
         raise ArrivalError(
-            f"has no column {', '.join(missing)}; it has {', '.join(names) or 'none'}",
+            f"has no column {', '.join(missing)}{_had(missing, last)}; "
+            f"it has {', '.join(names) or 'none'}",
             where=where,
             todo=f"Correct the file, or the columns of the feed {feed.id}.",
         )
@@ -43,6 +45,13 @@ def survey(names: list[str], context: Context, where: str) -> Found:
         if name not in needed and name not in feed.ignore:
             found.whole("column.unmapped", field_name=name)
     return found
+
+
+def _had(missing: list[str], last: Published | None) -> str:
+    """Whether the feed's last delivery had all the columns that are missing now."""
+    if last is None or last.profile is None or not set(missing) <= last.profile["columns"].keys():
+        return ""
+    return f", which the last delivery had (run {last.id}, {last.day})"
 
 
 def as_text(values: pa.Array) -> pa.Array:

@@ -11,31 +11,38 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.db.engine import Connection
-from pipeline.db.ledger import Account
+from pipeline.db.ledger import Published
 from pipeline.stages import container
 from pipeline.stages.agree import open_source
 from pipeline.stages.batch import Context, Found, Lines, Raw
 from pipeline.stages.delivery import Former, row_digests, wanted_columns
+from pipeline.stages.guard import guard
 from pipeline.stages.judge import Judged, judge
 from pipeline.stages.map import survey
 from pipeline.stages.orientation import orders
 from pipeline.stages.personal import Cut
+from pipeline.stages.profile import Known, Profile
 from pipeline.stages.read import Source, taken
 from pipeline.stages.reference import Reference
 from pipeline.stages.signature import Signature
-from pipeline.stages.whole import Keys, Shapes, guard
+from pipeline.stages.whole import Keys, Shapes
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass
 class Pass:
-    """One way through a file: every batch is judged and handed to ``take``."""
+    """One way through a file: every batch is judged and handed to ``take``.
+
+    ``last`` is the delivery of the feed that is published, which this one is compared with.
+    """
 
     source: Source
     context: Context
     batch_rows: int
     keys: Keys
+    profile: Profile
+    last: Published | None = None
     reference: Reference | None = None
     signature: Signature | None = None
     former: Former | None = None
@@ -54,6 +61,7 @@ class Pass:
             raw = self.source.meant(everything)
             self.arrived += len(everything.lines)
             self.skipped += len(everything.lines) - len(raw.lines)
+            self.profile.arrived(raw)
             if self.former is not None:
                 raw, doubts = self._news(raw, self.former)
                 doubtful.append(doubts)
@@ -75,6 +83,7 @@ class Pass:
         self.keys.add(judged.rows)
         if wanted and not wanted.may_repeat:
             self.shapes.add(judged)
+        self.profile.judged(judged)
         self.quarantined += int((~judged.good).sum())
         self.counts.update(judged.found.counts())
         self.tally.update(judged.found.tally)
@@ -106,12 +115,14 @@ class Pass:
         """What shows that the coordinates are where they should be; known at the end."""
         return self.signature.said if self.signature else None
 
-    def afterwards(self, before: int | None) -> Found:
+    def afterwards(self) -> Found:
         """What the whole delivery shows; raises GuardError when it must not be published."""
         if self.signature:
             self.signature.judge(self.source.found)
-        account = Account(arrived=self.arrived, skipped=self.skipped)
-        found = guard(account, self.context, before, self.source.label)
+        self.profile.size += 0.0 if self.former is None else self.former.size
+        meant = self.arrived - self.skipped
+        found = guard(meant, self.profile, self.context, self.last, self.source.label)
+        found.extend(self.profile.heights())
         if self.skipped and self.context.feed.source.where:
             where = self.context.feed.source.where
             other = "has a value" if where.empty else "is not among those taken"
@@ -130,13 +141,15 @@ def passing(
     context: Context,
     batch_rows: int,
     known: Connection | None = None,
+    last: Published | None = None,
     former: Former | None = None,
 ) -> Iterator[tuple[Pass, Found]]:
     """Opens ``path`` for one way through it, with what was found before any row is read.
 
-    ``known`` is the database to compare with, where there is one. Rows that are as they were in
-    the ``former`` delivery are not judged again.
+    ``known`` is the database to compare with, where there is one, ``last`` the delivery of the
+    feed that is published. Rows that are as they were in the ``former`` one are not judged again.
     """
+    last = None if context.corrects else last
     declared = context.feed.source
     with container.opened(path, declared.encoding, declared.member) as arrival:
         shape = context.layer.geometry
@@ -145,11 +158,21 @@ def passing(
             wants=shape.type if shape else None, needs=bool(shape and shape.required),
         )  # fmt: skip
         found = source.found
-        found.extend(survey(source.names, context, arrival.label))
+        found.extend(survey(source.names, context, arrival.label, last))
         source.cut = Cut.of(context)
         reference = Reference.of(known, context.schemas, context.layer) if known else None
         signature = None
         if source.crs is not None:
             signature = Signature(context, source.crs, source.label, reference)
-        keys = Keys(context.layer)
-        yield Pass(source, context, batch_rows, keys, reference, signature, former), found
+        work = Pass(
+            source,
+            context,
+            batch_rows,
+            Keys(context.layer),
+            Profile(context, Known.read(last.profile) if last else None, source.crs),
+            last,
+            reference,
+            signature,
+            former,
+        )
+        yield work, found

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import shapely
@@ -12,7 +9,12 @@ from pyproj import CRS
 
 from pipeline import geo
 from pipeline.contracts.layer import Geometry
+from pipeline.stages import outline
 from pipeline.stages.batch import Context, Found, Geometries, Lines, Mask
+from pipeline.stages.flatten import Flattener, Heights
+from pipeline.stages.unread import Ruler, explain
+
+_TOO_FEW = "Too few points"
 
 
 class Shaper:
@@ -30,15 +32,21 @@ class Shaper:
         self.context = context
         self.crs = crs
         self.found = Found()
+        self.heights = Heights()
+        self.least = outline.REPEATED_M / context.city.metres_per_unit
+        self.shortened = np.zeros(0, dtype=np.int64)
         self.alive = np.ones(len(lines), dtype=bool)
 
     def run(self) -> tuple[Geometries, Found]:
         """The geometries (None where the row is not to be loaded) and what was found."""
         self._present()
+        self._flatten()
         invalid = self._invalid_as_drawn()
         self._to_city()
         self._of_type()
+        turning = self._repeated_points()
         self._repair(invalid)
+        self._spikes(turning)
         self._slivers()
         self.made[~self.alive] = None
         return self.made, self.found
@@ -57,11 +65,14 @@ class Shaper:
         self._drop(~geo.finite(self.given), "geometry.nonfinite")
         self.given = self.given.copy()
         self.given[~self.alive] = None
-        high = shapely.has_z(self.given) | shapely.has_m(self.given)
-        if high.any():
-            self.given[high] = shapely.force_2d(self.given[high])
-        if self.context.feed.source.polygonize:
-            self.given = geo.polygonized(self.given)
+
+    def _flatten(self) -> None:
+        ruler = ruler_of(self.context, self.crs)
+        polygonize = self.context.feed.source.polygonize
+        flattener = Flattener(self.lines, self.given, self.wanted, ruler, polygonize)
+        self.given, found, self.heights = flattener.run()
+        self.found.extend(found)
+        self.alive &= ~shapely.is_missing(self.given)
 
     def _invalid_as_drawn(self) -> Mask:
         """Judged before reprojection: rounding afterwards must not hide or make a fault."""
@@ -93,55 +104,123 @@ class Shaper:
         names = [geo.TYPE_NAMES.get(int(number), "curve") for number in types[wrong]]
         self._drop(wrong, "geometry.type", values=names, details=self.wanted.type)
 
+    def _repeated_points(self) -> Mask:
+        """Leaves out points that repeat the one before; returns where outlines turn back."""
+        seen = outline.look(self.made, self.least)
+        again = np.flatnonzero(seen.repeated & self.alive)
+        if len(again):
+            made, lost = outline.without_repeated(self.made[again], self.least)
+            changed = (lost > 0) & ~shapely.is_empty(made)
+            self.made = self.made.copy()
+            self.made[again[changed]] = made[changed]
+            self.shortened = again[changed]
+            details = [str(count) for count in lost[changed]]
+            self.found.mark("geometry.repeated_points", self.lines[self.shortened], details=details)
+        return seen.turning
+
     def _repair(self, invalid_as_drawn: Mask) -> None:
         invalid = self.alive & invalid_as_drawn
         if self.moved:
             invalid |= self.alive & ~shapely.is_valid(self.made)
+        elif len(self.shortened):
+            invalid[self.shortened] |= ~shapely.is_valid(self.made[self.shortened])
         if not invalid.any():
             return
-        reasons = shapely.is_valid_reason(
-            np.where(invalid_as_drawn, self.given, self.made)[invalid]
-        )
-        repaired, share = geo.repair(self.made[invalid], self.wanted.type)
-        repaired = geo.promote(repaired, self.wanted.type)
-        usable = shapely.get_type_id(repaired) == geo.TYPES[self.wanted.type]
-        usable &= ~shapely.is_empty(repaired) & shapely.is_valid(repaired)
-        good = usable & (share <= self.wanted.max_repair_share)
+        judged = np.where(invalid_as_drawn, self.given, self.made)
+        reasons = np.full(len(judged), "", dtype=object)
+        reasons[invalid] = shapely.is_valid_reason(judged[invalid])
+        few = np.array([reason.startswith(_TOO_FEW) for reason in reasons], dtype=bool)
+        self._drop(few, "geometry.degenerate", details="all its points lie together")
+        place = np.flatnonzero(invalid & ~few)
+        repaired, share = self._repaired(place, invalid_as_drawn[place])
+        good = shapely.get_type_id(repaired) == geo.TYPES[self.wanted.type]
+        good &= ~shapely.is_empty(repaired) & shapely.is_valid(repaired)
+        good &= share <= self.wanted.max_repair_share
         told = [
-            f"{reason}; {part:.2%} changed" for reason, part in zip(reasons, share, strict=True)
+            f"{reason}; {part:.2%} changed"
+            for reason, part in zip(reasons[place], share, strict=True)
         ]
-        self._split(invalid, good, told)
-        self.made[np.flatnonzero(invalid)[good]] = repaired[good]
+        self._split(place, good, told)
+        self.made[place[good]] = repaired[good]
 
-    def _split(self, invalid: Mask, good: Mask, told: list[str]) -> None:
-        place = np.flatnonzero(invalid)
-        repaired, lost = np.zeros_like(invalid), np.zeros_like(invalid)
-        repaired[place[good]] = True
+    def _repaired(self, place: Lines, as_drawn: Mask) -> tuple[Geometries, geo.Floats]:
+        """Valid geometries, and the share of area that each has lost or won by it.
+
+        What was invalid as drawn is repaired as drawn: rounding must not make a spike of no width
+        one of a hair's.
+        """
+        shapes, share = self.made[place], np.zeros(len(place))
+        if self.moved and as_drawn.any():
+            mended, share[as_drawn] = geo.repair(self.given[place[as_drawn]], self.wanted.type)
+            moved = self.context.city.operation(self.crs).apply(mended)
+            shapes[as_drawn], _ = outline.without_repeated(moved, self.least)
+        made, again = geo.repair(shapes, self.wanted.type)
+        return geo.promote(made, self.wanted.type), np.maximum(share, again)
+
+    def _split(self, place: Lines, good: Mask, told: list[str]) -> None:
+        lost = np.zeros(len(self.lines), dtype=bool)
         lost[place[~good]] = True
         details = np.array(told, dtype=object)
-        self.found.mark("geometry.repaired", self.lines[repaired], details=details[good].tolist())
+        self.found.mark(
+            "geometry.repaired", self.lines[place[good]], details=details[good].tolist()
+        )
         self._drop(lost, "geometry.unrepairable", details=details[~good].tolist())
 
+    def _spikes(self, turning: Mask) -> None:
+        """Outlines that still turn back after any repair: valid, but hardly meant."""
+        if not self.wanted.type.endswith("Polygon"):
+            return
+        places = np.flatnonzero(turning & self.alive)
+        sharpest = outline.spikes(self.made[places])
+        sharp = sharpest < outline.SPIKE_DEGREES
+        details = [f"{angle:.2g}°" for angle in sharpest[sharp]]
+        self.found.mark("geometry.spike", self.lines[places[sharp]], details=details)
+
     def _slivers(self) -> None:
+        """Each row is told once, by the first limit that it misses."""
         metres = self.context.city.metres_per_unit
-        limits: list[tuple[float | None, Callable[..., Any], float, str]] = [
-            (self.wanted.min_area_m2, shapely.area, metres**2, "m2"),
-            (self.wanted.min_length_m, shapely.length, metres, "m"),
-        ]
-        for limit, measure, factor, unit in limits:
+        wanted = self.wanted
+        if not (wanted.min_area_m2 or wanted.min_length_m or wanted.min_width_m):
+            return
+        length = shapely.length(self.made) * metres
+        area = shapely.area(self.made) * metres**2 if wanted.type.endswith("Polygon") else length
+        sizes = [(wanted.min_area_m2, area, "m2"), (wanted.min_length_m, length, "m")]
+        if wanted.min_width_m:
+            sizes.append((wanted.min_width_m, outline.widths(area, length), "m wide"))
+        told = ~self.alive
+        for limit, size, unit in sizes:
             if limit is None:
                 continue
-            size = measure(self.made) * factor
-            small = self.alive & (size < limit)
+            small = ~told & (size < limit)
             details = [f"{one:.3f} {unit}, at least {limit:g} expected" for one in size[small]]
             self.found.mark("geometry.sliver", self.lines[small], details=details)
+            told |= small
 
 
-def from_wkb(lines: Lines, wkb: pa.Array) -> tuple[Geometries, Found]:
-    """Geometries from WKB; what GEOS cannot read is None and geometry.unreadable."""
+def ruler_of(context: Context, crs: CRS) -> Ruler:
+    """Distances in metres on the city's grid, between points in ``crs``."""
+
+    def measured(ends: geo.Floats) -> geo.Floats:
+        moved = context.city.operation(crs).points(ends.reshape(-1, 2)).reshape(-1, 4)
+        apart = np.hypot(moved[:, 2] - moved[:, 0], moved[:, 3] - moved[:, 1])
+        return np.asarray(apart * context.city.metres_per_unit)
+
+    return measured
+
+
+def from_wkb(lines: Lines, wkb: pa.Array, context: Context, crs: CRS) -> tuple[Geometries, Found]:
+    """Geometries from WKB. What GEOS cannot read is None, and told for what it is; rings that lack
+    only a hair to be closed are closed."""
     found = Found()
     raw = wkb.to_numpy(zero_copy_only=False)
     made = np.asarray(shapely.from_wkb(raw, on_invalid="ignore"))
-    unread = shapely.is_missing(made) & ~np.asarray(wkb.is_null())
-    found.mark("geometry.unreadable", lines[unread], details="the coordinates make no geometry")
+    unread = np.flatnonzero(shapely.is_missing(made) & ~np.asarray(wkb.is_null()))
+    if not len(unread):
+        return made, found
+    gap = context.layer.geometry.close_gap_m if context.layer.geometry else 0.0
+    ruler = ruler_of(context, crs)
+    for place in unread:
+        told = explain(raw[place], ruler, gap)
+        made[place] = told.made
+        found.mark(told.code, lines[place : place + 1], details=told.detail)
     return made, found

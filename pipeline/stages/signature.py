@@ -54,7 +54,7 @@ class Signature:
             return
         room = MOST - self.gathered
         places = np.unique(np.linspace(0, len(rows) - 1, min(room, len(rows))).astype(np.int64))
-        shapes, _ = drawn(raw.take(places), self.context)
+        shapes, _ = drawn(raw.take(places), self.context, self.crs)
         boxes = shapely.bounds(shapes)
         good = np.isfinite(boxes).all(axis=1)
         chosen = pa.array(places[good])

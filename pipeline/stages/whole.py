@@ -1,4 +1,4 @@
-"""Whole: what only a look at the whole delivery can tell: doubled keys, guards on its size."""
+"""Whole: what only a look at the whole delivery can tell: doubled keys and geometries."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import shapely
 from xxhash import xxh3_64_intdigest
 
 from pipeline.contracts.layer import LayerContract
-from pipeline.db.ledger import Account
-from pipeline.errors import GuardError
-from pipeline.stages.batch import Context, Found, Lines, Rows
+from pipeline.stages.batch import Found, Lines, Rows
 from pipeline.stages.judge import Judged
 
 # Between the parts of a key: no text holds it, so that "a b" and "c" is not "a" and "b c".
@@ -143,32 +141,3 @@ def _shared(keys: pa.Array) -> dict[str, npt.NDArray[np.intp]]:
     groups = np.split(order, np.cumsum(times[doubled])[:-1])
     names = coded.dictionary.take(pa.array(doubled)).to_pylist()
     return dict(zip(names, groups, strict=True))
-
-
-def guard(account: Account, context: Context, before: int | None, where: str) -> Found:
-    """Refuses a delivery of too few rows (GuardError); too many is a finding.
-
-    ``before`` is the number of rows of the delivery that is published, None for the first one.
-    """
-    feed, layer = context.feed.limits, context.layer.limits
-    meant = account.arrived - account.skipped
-    least = layer.min_rows if feed.min_rows is None else feed.min_rows
-    most = layer.max_rows if feed.max_rows is None else feed.max_rows
-    drop = layer.max_drop_share if feed.max_drop_share is None else feed.max_drop_share
-    if meant < least:
-        raise GuardError(
-            f"{meant} rows arrived, at least {least} were expected",
-            where=where,
-            todo="What was published stays. Ask for all of it, or change the feed's limits.",
-        )
-    full = context.feed.delivery == "full"
-    if full and before is not None and meant < before * (1 - drop):
-        raise GuardError(
-            f"{meant} rows arrived, {before} came last time: a drop of more than {drop:.0%}",
-            where=where,
-            todo="What was published stays. If it is meant, raise max_drop_share in the feed.",
-        )
-    found = Found()
-    if most is not None and meant > most:
-        found.whole("rows.too_many", value=meant, detail=most)
-    return found

@@ -1,7 +1,8 @@
--- name: latest_changing
--- The latest run that stands and has changed the layer.
-SELECT max(id) FROM ops.run
-WHERE layer = %(layer)s AND kind = 'load' AND status = 'done' AND inserted + updated + removed > 0
+-- name: changing_since
+-- The runs that stand and have changed the layer after this one, the latest first.
+SELECT id FROM ops.run
+WHERE layer = %(layer)s AND kind = 'load' AND status = 'done' AND inserted + updated + removed > 0 AND id > %(run)s
+ORDER BY id DESC
 
 -- name: take_back
 -- Rows that the run brought or replaced go.

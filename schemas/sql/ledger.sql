@@ -12,10 +12,15 @@ SET status = %(status)s, message = %(message)s, finished = clock_timestamp(), ar
     quarantined = %(quarantined)s, removed = %(removed)s
 WHERE id = %(run)s
 
+-- name: keep_profile
+-- What the delivery looks like as a whole, and which guards were overridden by name.
+UPDATE ops.run SET profile = %(profile)s, accepted = %(accepted)s WHERE id = %(run)s
+
 -- name: latest_done
 -- The feed's latest delivery that was carried through, and whether others have changed the layer since.
 -- Corrections of its own quarantined rows are part of it.
-SELECT id, file_sha256, contract_sha256, code_version, arrived - skipped AS meant, EXISTS (
+SELECT id, file_sha256, contract_sha256, code_version, arrived - skipped AS meant,
+    started::date::text AS day, profile, EXISTS (
     SELECT 1 FROM ops.run later WHERE later.layer = run.layer AND later.id > run.id
         AND later.status = 'done' AND later.inserted + later.updated + later.removed > 0
         AND later.resubmits IS DISTINCT FROM run.id

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyogrio
 import pytest
 import shapely
@@ -32,8 +34,26 @@ def swapped(place: int) -> shapely.Geometry:
     return shapely.transform(at(shapely.box(0, 0, 20, 20), place), lambda xy: xy[:, ::-1])
 
 
-UNREADABLE = bytes.fromhex("0103000000010000000200000000000000000000000000000000000000"
-                           "000000000000f03f000000000000f03f")  # fmt: skip
+def ring(place: int, *points: tuple[float, float]) -> bytes:
+    """WKB of one ring as it stands: closed or not, of however many points."""
+    xy = np.array(points, dtype=float) + np.array([488000.0 + place * 40, 3833000.0])
+    return struct.pack("<BIII", 1, 3, 1, len(xy)) + xy.tobytes()
+
+
+def line(place: int, *points: tuple[float, float]) -> shapely.LineString:
+    """A line near the square number ``place``."""
+    return at(shapely.LineString(points), place)
+
+
+# A hole without a polygon round it.
+UNREADABLE = struct.pack("<BIIII", 1, 3, 2, 0, 4) + np.zeros((4, 2)).tobytes()
+OPEN = [(0, 0), (20, 0), (20, 20), (0, 20)]
+STAIR = [(0, 0), (20, 0), (20, 0.0004), (20, 20), (20, 20), (0, 20)]
+THORN = [(0, 0), (20, 0), (20, 20), (10.05, 20), (10, 30), (9.95, 20), (0, 20)]
+MIXED = shapely.GeometryCollection([shapely.box(0, 0, 20, 20), shapely.Point(1, 1)])
+HOLLOW = shapely.from_wkt(
+    "MULTIPOLYGON (((489440 3833000, 489460 3833000, 489460 3833020, 489440 3833000)), EMPTY)"
+)
 INFINITE = shapely.to_wkb(at(shapely.box(0, 0, 20, 20), 3)).replace(
     shapely.to_wkb(shapely.Point(488120.0, 3833000.0))[5:13], bytes.fromhex("000000000000f07f")
 )
@@ -66,13 +86,32 @@ PLANTED: list[tuple[dict[str, Any], set[tuple[str, str | None]]]] = [
     ({"code": "01-001-01-0200"}, {TWICE}),
     ({"code": "1-1-1-0"}, {TWICE}),
     ({"deed": "500"}, {DEED}),
+    ({"geometry": ring(25, (0, 0), (20, 20), (0, 0))}, {("geometry.degenerate", None)}),
+    ({"geometry": ring(26, (0, 0), (20, 20))}, {("geometry.degenerate", None)}),
+    ({"geometry": ring(27, *[(5, 5)] * 4)}, {("geometry.degenerate", None)}),
+    ({"geometry": ring(28, *OPEN, (0, 0.4))}, {("geometry.unclosed", None)}),
+    ({"geometry": ring(29, *OPEN, (0, 0.004))}, {("geometry.closed", None)}),
+    ({"geometry": line(30, *OPEN, (0, 0))}, {("geometry.closed_line", None)}),
+    ({"geometry": line(31, *OPEN, (0, 0.004))},
+     {("geometry.closed_line", None), ("geometry.closed", None)}),
+    ({"geometry": line(32, *OPEN, (0, 0.4))}, {("geometry.type", None)}),
+    ({"geometry": at(shapely.Polygon(STAIR), 33)}, {("geometry.repeated_points", None)}),
+    ({"geometry": at(shapely.Polygon(THORN), 34)}, {("geometry.spike", None)}),
+    ({"geometry": at(MIXED, 35)}, {("geometry.collection", None)}),
+    ({"geometry": HOLLOW, "deed": None}, {("geometry.empty_part", None)}),
+    ({"geometry": at(shapely.box(0, 0, 20, 0.08), 37), "deed": None},
+     {("geometry.sliver", None)}),
+    ({"geometry": at(shapely.LineString([(3, 3), (3, 3)]), 38)}, {("geometry.type", None)}),
 ]  # fmt: skip
-WARNED = {"geometry.repaired", "geometry.sliver", "geometry.duplicate", "rule.broken"}
+WARNED = {f"geometry.{what}" for what in (
+    "repaired", "sliver", "duplicate", "closed", "closed_line", "repeated_points", "spike",
+    "collection", "empty_part")} | {"rule.broken"}  # fmt: skip
 # Findings about the whole file have no line; each has its own test below.
 WHOLE = {
     "column.unmapped", "crs.assumed", "crs.offset", "encoding.detected", "file.warning",
     "rows.skipped", "value.unusual",
-    "rows.too_many", "rule.refused",
+    "rows.too_many", "rule.refused", "geometry.heights", "geometry.three_d", "column.new",
+    "column.gone", "column.retyped", "rows.drop", "extent.shift", "nulls.rise", "measure.change",
 }  # fmt: skip
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -11,11 +18,13 @@ import pytest
 import shapely
 from click.testing import CliRunner
 
+from pipeline import testing
 from pipeline.cli.main import cli
 from pipeline.contracts import registry
 from pipeline.db import ledger
 from pipeline.db.engine import Database
 from pipeline.errors import GuardError
+from pipeline.settings import Settings
 from pipeline.stages import history
 from pipeline.stages import load as loading
 
@@ -77,7 +86,7 @@ def test_undo_restores_the_former_table_exactly(database: Database, tmp_path: Pa
     run = _load(database, two).run
     assert run
     assert _hash(database, "region") != before
-    done = history.undo(database, schemas, run)
+    (done,) = history.undo(database, schemas, run)
     assert (done.taken_back, done.brought_back) == (2, 2)
     assert _hash(database, "region") == before
     with database.connect("loader") as connection:
@@ -118,6 +127,7 @@ def test_difference_names_what_changed_by_key(two_loads: tuple[Database, int, in
     assert told["3"].columns == ["geom"]
     # Two squares of 100 m, 50 m apart: half of each is not shared, 10,000 of 10,000 m2 together.
     assert told["3"].moved == pytest.approx(1.0)
+    assert history.by_size(found) == [(size, 1) for size in history.SIZES]
 
 
 def test_history_tells_file_row_and_load(two_loads: tuple[Database, int, int]) -> None:
@@ -145,18 +155,172 @@ def test_the_commands(
     shown = run(cli, ["diff", str(one), str(two)]).stdout
     assert "2 changed" in shown
     assert "changed  2 name_fa" in shown
+    assert "1 of them by more than 10 % of the area" in shown
     assert len(json.loads(run(cli, ["diff", str(one), str(two), "--json"]).stdout)) == 4
     assert "name_fa = دوم" in run(cli, ["history", "region", "2"]).stdout
     assert "is undone: 3 rows taken back, 3 former" in run(cli, ["undo", str(two)]).stdout
     assert isinstance(run(cli, ["history", "region", "99"]).exception, Exception)
 
 
-def test_a_year_of_real_parcels_is_undone_exactly(cambridge: Database, real_data: Path) -> None:
+def _delivery(folder: Path, number: int) -> Path:
+    """The delivery ``number`` of regions: one comes or goes, one changes."""
+    rows = {str(code): ("ثابت", 0.0) for code in range(1, 9)}
+    rows |= {"9": (f"نام {number}", 0.0), str(20 + number % 2): ("آمد", float(number))}
+    return _regions(folder / f"manategh_{number}.gpkg", rows)
+
+
+@pytest.mark.parametrize("back", [1, 2, 3])
+def test_each_of_the_last_versions_comes_back_with_one_command(
+    back: int, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states, runs = [], []
+    for number in range(4):
+        runs.append(_load(database, _delivery(tmp_path, number)).run or 0)
+        states.append(_hash(database, "region"))
+    assert len(set(states)) == 4
+    for name in ("home", "city", "database"):
+        monkeypatch.setenv(f"MAKAN_{name.upper()}", str(getattr(database.settings, name)))
+    if back > 1:
+        with pytest.raises(GuardError, match=f"run {runs[-1]}.* has changed region since"):
+            history.undo(database, registry.load("qom"), runs[-back])
+    begun = time.monotonic()
+    said = CliRunner().invoke(
+        cli, ["undo", str(runs[-back]), "--with-later"], catch_exceptions=False
+    )
+    assert time.monotonic() - begun < 10
+    assert re.findall(r"run (\d+) of region is undone", said.stdout) == [
+        str(run) for run in runs[: -back - 1 : -1]
+    ]
+    assert _hash(database, "region") == states[-back - 1]
+    with database.connect("loader") as connection:
+        status = [ledger.run(connection, run).status for run in runs]
+    assert status == ["done"] * (4 - back) + ["undone"] * back
+    last = tmp_path / "manategh_3.gpkg"
+    assert _load(database, last).account.closes
+    assert _load(database, last).status == "unchanged"
+
+
+@pytest.fixture(scope="module")
+def two_years(cambridge_template: Settings, real_data: Path) -> Iterator[Years]:
+    """The parcels of FY2013 and, over them, those of FY2014."""
     folder = real_data / "cambridge_ma" / "cadastre"
-    _load(cambridge, folder / "ASSESSING_ParcelsFY2013.topojson", "parcels")
-    before = _hash(cambridge, "parcel")
-    second = _load(cambridge, folder / "ASSESSING_ParcelsFY2014.topojson", "parcels")
-    assert second.run
-    assert second.account.updated > 12_000
-    history.undo(cambridge, registry.load("cambridge"), second.run)
-    assert _hash(cambridge, "parcel") == before
+    with testing.clone(cambridge_template) as database:
+        runs, hashes = [], []
+        for year in (2013, 2014):
+            path = folder / f"ASSESSING_ParcelsFY{year}.topojson"
+            runs.append(_load(database, path, "parcels").run or 0)
+            hashes.append(_hash(database, "parcel"))
+        yield Years(database, folder, runs, hashes)
+
+
+@dataclass
+class Years:
+    """A database with two years of parcels, and the layer's hash after each."""
+
+    database: Database
+    folder: Path
+    runs: list[int]
+    hashes: list[str]
+
+    def frame(self, year: int) -> geopandas.GeoDataFrame:
+        """The file as geopandas reads it, in the city's CRS."""
+        path = self.folder / f"ASSESSING_ParcelsFY{year}.topojson"
+        return geopandas.read_file(path, on_invalid="ignore").set_crs(4326).to_crs(2249)
+
+    def asked(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows of a query."""
+        with self.database.connect("owner") as connection:
+            return connection.execute(query.encode()).fetchall()
+
+
+def test_what_a_year_has_changed_is_told_parcel_by_parcel(two_years: Years) -> None:
+    layer = registry.load("cambridge").layer("parcel")
+    with two_years.database.connect("loader") as connection:
+        found = history.difference(connection, layer, *two_years.runs)
+    kinds = {kind: {change.key for change in found if change.change == kind}
+             for kind in ("removed", "added", "changed")}  # fmt: skip
+    old, new = (two_years.frame(year) for year in (2013, 2014))
+    codes = [set(frame["ML"].dropna()) for frame in (old, new)]
+    gone, come = codes[0] - codes[1], codes[1] - codes[0]
+    assert (len(gone), len(come)) == (94, 52)
+    aside = [_aside(two_years, run) for run in two_years.runs]
+    assert kinds["removed"] == gone - aside[0]
+    # What was in quarantine in the one year and is whole in the other is new as well.
+    published = {key for (key,) in two_years.asked("SELECT parcel_code FROM data.parcel")}
+    assert kinds["added"] == (come | (aside[0] & codes[1])) & (published - kinds["changed"])
+    shares = _moved(old, new, kinds["changed"])
+    told = {change.key: change.moved for change in found if change.moved is not None}
+    assert told.keys() == shares.keys()
+    differing = [key for key, share in shares.items() if abs(share - told[key]) > 1e-6]
+    assert len(differing) <= 24 + 37, "only what was repaired may differ"
+    sizes = dict(history.by_size(found))
+    for size, expected in ((0.1, 88), (0.01, 11_414)):
+        own = sum(share > size for share in shares.values())
+        assert abs(sizes[size] - own) <= 2
+        assert sizes[size] == pytest.approx(expected, abs=25), (
+            "the README counts set-aside ones too"
+        )
+
+
+def _aside(years: Years, run: int) -> set[str]:
+    query = f"SELECT raw->>'ML' FROM ops.quarantine WHERE run_id = {run}"
+    return {code for (code,) in years.asked(query) if code is not None}
+
+
+def _moved(
+    old: geopandas.GeoDataFrame, new: geopandas.GeoDataFrame, keys: set[str]
+) -> dict[str, float]:
+    """Shares of the former area, by shapely over the files themselves."""
+    one, two = (
+        frame[frame["ML"].isin(keys)].drop_duplicates("ML").set_index("ML") for frame in (old, new)
+    )
+    names = sorted(keys & set(one.index) & set(two.index))
+    before, after = (
+        shapely.make_valid(frame.geometry.loc[names].to_numpy(), method="structure")
+        for frame in (one, two)
+    )
+    apart = shapely.area(shapely.symmetric_difference(before, after)) / shapely.area(before)
+    return dict(zip(names, apart.tolist(), strict=True))
+
+
+def test_codes_keep_their_feature_ids_over_the_years(two_years: Years) -> None:
+    rows = two_years.asked(
+        "SELECT t.id = h.id FROM data.parcel t JOIN history.parcel h USING (parcel_code)"
+        f" WHERE h.ended_by = {two_years.runs[1]}"
+    )
+    assert Counter(same for (same,) in rows) == {True: 12_958}
+
+
+def test_every_row_names_the_file_the_line_and_the_load_it_came_from(two_years: Years) -> None:
+    """A thousand published rows: the line they name holds their key in the file they name."""
+    rows = two_years.asked(
+        "SELECT t.parcel_code, t.source_line, r.file, r.file_sha256 FROM data.parcel t"
+        " JOIN ops.run r ON r.id = t.run_id ORDER BY md5(t.parcel_code) LIMIT 1000"
+    )
+    assert len(rows) == 1000
+    frames = {}
+    for code, line, file, sha256 in rows:
+        if file not in frames:
+            assert hashlib.sha256(Path(file).read_bytes()).hexdigest() == sha256
+            frames[file] = geopandas.read_file(file, on_invalid="ignore")["ML"].tolist()
+        assert frames[file][line - 1].strip() == code
+    past = two_years.asked(
+        "SELECT h.parcel_code, h.source_line, r.file FROM history.parcel h"
+        " JOIN ops.run r ON r.id = h.run_id ORDER BY md5(h.parcel_code) LIMIT 1000"
+    )
+    former = geopandas.read_file(past[0][2], on_invalid="ignore")["ML"].tolist()
+    assert all(former[line - 1].strip() == code for code, line, _ in past)
+    layer = registry.load("cambridge").layer("parcel")
+    with two_years.database.connect("loader") as connection:
+        versions = history.versions(connection, layer, str(past[0][0]))
+    assert versions[0]["run_id"] == two_years.runs[0]
+
+
+def test_a_year_of_real_parcels_is_undone_exactly(two_years: Years) -> None:
+    """The last test of the two years: it takes the second back."""
+    database = two_years.database
+    assert _hash(database, "parcel") == two_years.hashes[1] != two_years.hashes[0]
+    begun = time.monotonic()
+    history.undo(database, registry.load("cambridge"), two_years.runs[1])
+    assert time.monotonic() - begun < 10
+    assert _hash(database, "parcel") == two_years.hashes[0]

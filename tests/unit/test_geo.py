@@ -101,18 +101,6 @@ def test_single_parts_are_promoted_and_come_back(single: shapely.Geometry, wante
     assert back[2] == other
 
 
-def test_only_closed_lines_become_polygons() -> None:
-    square = [(0, 0), (2, 0), (2, 2), (0, 2), (0, 0)]
-    shapes = array(
-        shapely.LineString(square), shapely.LineString(square[:-1]), shapely.Point(0, 0), None,
-        shapely.LineString([(0, 0), (1, 1), (0, 0)]), shapely.box(0, 0, 1, 1),
-    )  # fmt: skip
-    made = geo.polygonized(shapes)
-    assert made[0].geom_type == "Polygon"
-    assert made[0].area == 4
-    assert made[1:].tolist() == shapes[1:].tolist()
-
-
 def test_repair_tells_how_much_it_changed() -> None:
     bowtie = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 10)])
     spike = shapely.Polygon([(0, 0), (10, 0), (10, 10), (10, 15), (10, 10), (0, 10)])

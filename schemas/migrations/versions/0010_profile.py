@@ -1,0 +1,11 @@
+"""What each delivery looked like as a whole, to be compared with the next one."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0010_profile.sql")

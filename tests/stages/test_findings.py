@@ -120,7 +120,7 @@ def test_every_vector_finding_is_planted_somewhere() -> None:
     assert planted == {
         c
         for c in Catalog.load().codes
-        if not c.startswith(("raster.", "terrain.", "fabric.", "code."))
+        if not c.startswith(("raster.", "terrain.", "fabric.", "code.", "match."))
     }
 
 

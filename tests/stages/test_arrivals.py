@@ -121,7 +121,7 @@ def test_a_zipped_table_is_decoded(bench: Any, database: Database, query: Any) -
         ("a.shp", b"<OGRVRTDataSource>", "points to other files or hosts"),
         ("a.dat", b"AC1018", "DWG files are not taken. Save it as DXF"),
         ("a.qgz", b"x", ".qgz files are not taken"),
-        ("a.geojson", b"{", "cannot be read"),
+        ("a.geojson", b"{", "is in no format that is read here"),
         (
             "a.csv",
             b"\xbf\xff,1\n1,2\n",

@@ -146,7 +146,7 @@ def test_a_real_file_finds_its_key_and_its_place(real_data: Path, cambridge_sche
 
 
 def test_an_unreadable_file_is_one_line(bench: Any) -> None:
-    with pytest.raises(ArrivalError, match=r"x\.gpkg: cannot be read"):
+    with pytest.raises(ArrivalError, match=r"x\.gpkg: is in no format that is read here"):
         draft(bench.text("x.gpkg", "no database"), "parcel", bench.schemas)
     path = bench.geopackage([bench.parcel(0)])
     with pytest.raises(ArrivalError, match="has no layer b: planted"):

@@ -58,7 +58,8 @@ class Column(Frozen):
 
     ``values`` maps known dirty or foreign values to ours; ``nulls`` are values that mean nothing;
     ``scale`` multiplies a number (unit conversion); ``parser`` says how the text is written.
-    ``row``: the number of the row in the file, for a table whose rows have no name of their own.
+    ``row``: the number of the row in the file, for a table whose rows have no name of their own;
+    ``value`` then stands before it.
     ``century`` is that of two-digit years (1300); ``zero_pad`` the width of digits whose leading
     zeros a spreadsheet may have taken away.
     """
@@ -84,7 +85,7 @@ class Column(Frozen):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if (self.source is not None) + (self.value is not None) + self.row != 1:
+        if (self.source is None) == (self.value is None and not self.row):
             raise ValueError("give either from or value, or row = true")
         if self.century is not None and self.parser not in DATES:
             raise ValueError("century is for dates")

@@ -85,7 +85,10 @@ def _json(value: object) -> str | None:
 
 def _one(raw: Raw, column: Column) -> pa.Array:
     if column.row:
-        return pa.array(raw.lines)
+        numbers = pa.array(raw.lines)
+        if column.value is None:
+            return numbers
+        return pc.binary_join_element_wise(str(column.value), numbers.cast(pa.string()), "")
     if column.source is None:
         return pa.repeat(column.value, len(raw.lines))
     arrays = [raw.columns.column(name).combine_chunks() for name in column.sources]

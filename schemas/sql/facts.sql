@@ -20,7 +20,8 @@ GRANT USAGE ON SCHEMA facts TO makan_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA facts TO makan_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ops.fact, ops.fact_input TO makan_loader;
 GRANT SELECT ON ops.layer_state, ops.fact_state TO makan_loader;
-GRANT EXECUTE ON FUNCTION ops.analyze_fact(text) TO makan_loader
+GRANT EXECUTE ON FUNCTION ops.analyze_fact(text) TO makan_loader;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA facts TO makan_loader
 
 -- name: states
 -- Every fact, and whether it is worked out from the layers as they are now.

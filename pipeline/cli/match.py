@@ -79,7 +79,7 @@ def _print(found: MatchReport) -> None:
 @as_json
 @click.pass_obj
 def plan(settings: Settings, code: str | None, as_json: bool) -> None:
-    """Tell whether each edition of the plan is whole; with the CODE of a parcel what it says of that."""
+    """Tell whether each edition of the plan is whole; with a parcel's CODE what it says of it."""
     database, schemas = Database(settings), options.schemas(settings)
     if code:
         options.emit(plans.of_parcel(database, code))

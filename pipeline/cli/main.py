@@ -18,6 +18,9 @@ from pipeline.errors import MakanError
 _CLI = "pipeline.cli"
 COMMANDS = {
     "access": Entry(f"{_CLI}.access:access", "Give, list and revoke keys of servers.", lean=True),
+    "cad": Entry(
+        f"{_CLI}.cad:cad", "Make numbered areas of drawn sheets, and load them.", lean=True
+    ),
     "check": Entry(f"{_CLI}.load:check", "Do all that load does except write.", lean=True),
     "db": Entry(f"{_CLI}.database:db", "Start, stop and prepare the database."),
     "dem": Entry(f"{_CLI}.dem:dem", "Make an elevation model from contours; derive from one."),

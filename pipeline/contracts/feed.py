@@ -8,6 +8,7 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from pipeline.contracts.base import Frozen, Identifier, Text
+from pipeline.contracts.cad import Cad
 
 Parser = Literal["plain", "jalali", "date_dmy", "date_mdy", "excel", "persian_number", "digits"]
 #: Parsers that read written dates.
@@ -104,7 +105,10 @@ class FeedLimits(Frozen):
 
 
 class Feed(Frozen):
-    """One source. ``delivery`` full: rows that no longer arrive are removed; partial: they stay."""
+    """One source. ``delivery`` full: rows that no longer arrive are removed; partial: they stay.
+
+    ``cad``: the file is a drawing (or a folder of sheets), and its rows are the areas it makes.
+    """
 
     id: Identifier
     layer: Identifier
@@ -114,3 +118,4 @@ class Feed(Frozen):
     limits: FeedLimits = FeedLimits()
     columns: tuple[Column, ...]
     ignore: tuple[str, ...] = ()
+    cad: Cad | None = None

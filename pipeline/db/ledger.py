@@ -86,8 +86,9 @@ class Run:
 
 
 def arrival(path: Path) -> Arrival:
-    """``path`` with its SHA-256; for a Shapefile over all parts, so a changed .dbf counts."""
-    parts = [path]
+    """``path`` with its SHA-256; for a Shapefile over all parts, so a changed .dbf counts, for a
+    folder over all its files."""
+    parts = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
     if path.suffix.lower() == ".shp":
         parts += sorted(p for p in path.parent.glob(f"{path.stem}.*") if p != path)
     digest, size = hashlib.sha256(), 0

@@ -103,6 +103,7 @@ def _returned(feed: Feed, path: Path, *, sheet: str | None, crs: str | None) -> 
     return feed.model_copy(
         update={
             "source": source,
+            "cad": None,
             "delivery": "partial",
             "limits": FeedLimits(min_rows=1, max_drop_share=1.0),
             "ignore": (*feed.ignore, *RESERVED),

@@ -1,7 +1,8 @@
 """One drawn map sheet, as the drawing office has it: DXF R2000 with texts in Windows-1256.
 
-Plots are closed polylines on one layer, their numbers are texts on another; nothing says which
-number belongs to which plot but that it lies inside. No feed takes it yet.
+Plots are closed polylines on one layer, their numbers within the block are texts on another, and
+so it is with blocks and their codes; nothing says which number belongs to which plot, nor which
+plot to which block, but that one lies inside the other.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ezdxf._options import options
 from ezdxf.filemanagement import new
 from ezdxf.layouts.layout import Modelspace
 
+from pipeline.sample.arrays import Ints
 from pipeline.sample.arrivals import legacy
 from pipeline.sample.town import Town
 from pipeline.sample.warp import ORIGIN
@@ -21,6 +23,10 @@ from pipeline.sample.warp import ORIGIN
 # A 1:500 sheet covers 400 m x 300 m, its corner a multiple of 100 m.
 WIDTH_M, HEIGHT_M = 400.0, 300.0
 _TEXT_M = 1.5
+_LAYERS = {
+    "PARCEL": 7, "PARCEL_NO": 2, "BLOCK": 1, "BLOCK_NO": 3, "STREET": 8, "STREET_NAME": 4,
+    "FRAME": 5,
+}  # fmt: skip
 
 
 def frame() -> shapely.Polygon:
@@ -34,7 +40,7 @@ def write(town: Town, path: Path) -> int:
     options.write_fixed_meta_data_for_testing = True
     drawing = new("R2000", setup=False)
     drawing.encoding = "cp1256"
-    for name, color in (("PARCEL", 7), ("PARCEL_NO", 2), ("STREET", 8), ("STREET_NAME", 4)):
+    for name, color in _LAYERS.items():
         drawing.layers.add(name, color=color)
     space = drawing.modelspace()
     city = town.city
@@ -47,9 +53,25 @@ def write(town: Town, path: Path) -> int:
         space.add_lwpolyline(ring, close=True, dxfattribs={"layer": "PARCEL"})
         attributes = {"layer": "PARCEL_NO", "height": _TEXT_M, "insert": tuple(at)}
         space.add_text(str(city.lots.number[lot]), dxfattribs=attributes)
+    _blocks(town, space, np.unique(city.lots.block[chosen]))
     _streets(town, space)
+    space.add_lwpolyline(
+        shapely.get_coordinates(frame())[:-1], close=True, dxfattribs={"layer": "FRAME"}
+    )
     drawing.saveas(path)
     return len(chosen)
+
+
+def _blocks(town: Town, space: Modelspace, chosen: Ints) -> None:
+    """Blocks of drawn plots, whole even where they leave the sheet."""
+    shapes = town.city.block_shapes[chosen]
+    labels = shapely.get_coordinates(shapely.point_on_surface(shapes))
+    codes = town.register.audit[chosen]
+    for shape, at, code in zip(shapes, np.round(labels, 2), codes, strict=True):
+        ring = shapely.get_coordinates(shape)[:-1]
+        space.add_lwpolyline(ring, close=True, dxfattribs={"layer": "BLOCK"})
+        attributes = {"layer": "BLOCK_NO", "height": 3 * _TEXT_M, "insert": tuple(at)}
+        space.add_text(str(code), dxfattribs=attributes)
 
 
 def _streets(town: Town, space: Modelspace) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import shapely
 
 from pipeline.contracts.city import City
 from pipeline.contracts.feed import Column, Feed
@@ -22,6 +23,9 @@ from pipeline.findings import Catalog
 Mask = npt.NDArray[np.bool_]
 Lines = npt.NDArray[np.int64]
 Geometries = npt.NDArray[np.object_]
+
+# What is known of each finding, one list each.
+COLUMNS = ("code", "line", "field_name", "value", "detail", "shape")
 # Of a code's parts: as the city writes them, the other way round, or nobody can tell which.
 Order = Literal["straight", "turned", "unknown"]
 
@@ -115,13 +119,17 @@ def key_text(columns: Mapping[str, pa.Array], layer: LayerContract) -> pa.Array:
 
 @dataclass
 class Found:
-    """Findings of one batch, row by row as columns; ``line`` 0 is the whole file."""
+    """Findings of one batch, row by row as columns; ``line`` 0 is the whole file.
+
+    ``shape`` is a place of the finding's own (WKB in the city's CRS) where it is not the row's.
+    """
 
     code: list[str] = field(default_factory=list)
     line: list[int] = field(default_factory=list)
     field_name: list[str | None] = field(default_factory=list)
     value: list[str | None] = field(default_factory=list)
     detail: list[str | None] = field(default_factory=list)
+    shape: list[bytes | None] = field(default_factory=list)
     tally: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def __len__(self) -> int:
@@ -148,6 +156,7 @@ class Found:
             self.detail += [_short(details)] * count
         else:
             self.detail += [_short(detail) for detail in details]
+        self.shape += [None] * count
 
     def whole(
         self,
@@ -156,8 +165,9 @@ class Found:
         field_name: str | None = None,
         value: object = None,
         detail: object = None,
+        shape: shapely.Geometry | None = None,
     ) -> None:
-        """Adds one finding about the whole file."""
+        """Adds one finding about the whole file, or about a place in it that is no row's."""
         self.mark(
             code,
             np.zeros(1, dtype=np.int64),
@@ -165,10 +175,11 @@ class Found:
             values=[None if value is None else str(value)],
             details=[None if detail is None else str(detail)],
         )
+        self.shape[-1] = None if shape is None else shapely.to_wkb(shape, output_dimension=2)
 
     def extend(self, other: Found) -> None:
         """Takes over the findings of ``other``."""
-        for name in ("code", "line", "field_name", "value", "detail"):
+        for name in COLUMNS:
             getattr(self, name).extend(getattr(other, name))
         self.tally.update(other.tally)
 

@@ -14,7 +14,7 @@ from pyproj import CRS
 from pipeline import text
 from pipeline.contracts.feed import Points
 from pipeline.geo import Floats
-from pipeline.stages.batch import Context, Found, Geometries, Mask, Raw, Rows
+from pipeline.stages.batch import COLUMNS, Context, Found, Geometries, Mask, Raw, Rows
 from pipeline.stages.check import check_rows, derive_fields
 from pipeline.stages.clean import clean_values
 from pipeline.stages.flatten import Heights
@@ -139,12 +139,8 @@ def _without_echo(found: Found) -> Found:
 
 def _keep(found: Found, wanted: Callable[[str, int, str | None], bool]) -> Found:
     kept = Found(tally=found.tally)
-    for row in zip(
-        found.code, found.line, found.field_name, found.value, found.detail, strict=True
-    ):
+    for row in zip(*(getattr(found, name) for name in COLUMNS), strict=True):
         if wanted(row[0], row[1], row[2]):
-            for name, value in zip(
-                ("code", "line", "field_name", "value", "detail"), row, strict=True
-            ):
+            for name, value in zip(COLUMNS, row, strict=True):
                 getattr(kept, name).append(value)
     return kept

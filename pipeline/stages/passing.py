@@ -150,15 +150,9 @@ def passing(
     feed that is published. Rows that are as they were in the ``former`` one are not judged again.
     """
     last = None if context.corrects else last
-    declared = context.feed.source
-    with container.opened(path, declared.encoding, declared.member) as arrival:
-        shape = context.layer.geometry
-        source = open_source(
-            arrival, context.feed, context.city,
-            wants=shape.type if shape else None, needs=bool(shape and shape.required),
-        )  # fmt: skip
+    with _opened(path, context) as source:
         found = source.found
-        found.extend(survey(source.names, context, arrival.label, last))
+        found.extend(survey(source.names, context, source.label, last))
         source.cut = Cut.of(context)
         reference = Reference.of(known, context.schemas, context.layer) if known else None
         signature = None
@@ -176,3 +170,22 @@ def passing(
             former,
         )
         yield work, found
+
+
+@contextmanager
+def _opened(path: Path, context: Context) -> Iterator[Source]:
+    """The rows of the file as it is, or as its drawn lines are made into areas."""
+    declared = context.feed.source
+    if context.feed.cad is not None:
+        # Only here: drawings need a library of their own.
+        from pipeline.stages.sheets import assembled
+
+        with assembled(path, context, context.feed.cad) as source:
+            yield source
+        return
+    with container.opened(path, declared.encoding, declared.member) as arrival:
+        shape = context.layer.geometry
+        yield open_source(
+            arrival, context.feed, context.city,
+            wants=shape.type if shape else None, needs=bool(shape and shape.required),
+        )  # fmt: skip

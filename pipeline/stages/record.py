@@ -64,6 +64,8 @@ class Recorder:
             "value": pa.array(found.value, type=pa.string()),
             "detail": pa.array(found.detail, type=pa.string()),
         }
+        if shapes is None and any(found.shape):
+            shapes = np.array(found.shape, dtype=object)
         if shapes is not None:
             columns["geom"] = pa.array(shapes, type=pa.binary())
             columns["place"] = pa.array(self._places(shapes), type=pa.binary())

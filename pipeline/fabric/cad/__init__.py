@@ -1,0 +1,1 @@
+"""CAD: drawn lines and texts of one or several sheets made into numbered areas."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,11 @@ def reproject(geometries: Geometries, source: CRS, target: CRS) -> Geometries:
         return np.column_stack(move.transform(xy[:, 0], xy[:, 1]))
 
     return np.asarray(shapely.transform(geometries, to_target))
+
+
+def identical(one: Geometries, other: Geometries) -> Mask:
+    """True where both hold the very same object, which is how what was left alone is known."""
+    return np.asarray(np.frompyfunc(is_, 2, 1)(one, other), dtype=bool)
 
 
 def swapped(geometries: Geometries) -> Geometries:

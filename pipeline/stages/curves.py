@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import shapely
 from pyproj import CRS
+
+from pipeline.stages.wkb import codes
 
 Points = npt.NDArray[np.float64]
 
@@ -100,18 +101,11 @@ def stroked(wkb: pa.Array, sagitta: float) -> pa.Array:
 
 
 _SUSPECT = np.array([_COLLECTION, _CIRCULAR, _COMPOUND, _CURVED_POLYGON, 11, 12])
-_HEAD = np.dtype([("order", "u1"), ("code", "<u4")])
 
 
 def _is_curved(wkb: pa.Array) -> npt.NDArray[np.bool_]:
-    """By the type in the first five bytes, which ISO's thousands for Z and M leave to be found."""
-    heads = pc.binary_slice(wkb, 0, _HEAD.itemsize)
-    whole = np.asarray(pc.fill_null(pc.equal(pc.binary_length(heads), 5), fill_value=False))
-    read = np.frombuffer(b"".join(heads.filter(pa.array(whole)).to_pylist()), dtype=_HEAD)
-    codes = np.where(read["order"] == 0, read["code"].byteswap(), read["code"])
-    found = np.zeros(len(wkb), dtype=bool)
-    found[whole] = np.isin((codes & 0x0FFF_FFFF) % 1000, _SUSPECT)
-    return found
+    """By the type, which ISO's thousands for Z and M leave to be found."""
+    return np.isin((codes(wkb) & 0x0FFF_FFFF) % 1000, _SUSPECT)
 
 
 class _Reader:

@@ -19,7 +19,7 @@ from pipeline.db.engine import Connection
 from pipeline.geo import Floats
 from pipeline.stages.batch import Context, Found, Lines, Mask, Raw
 from pipeline.stages.map import as_text
-from pipeline.stages.whole import Digests, Keys, Shapes, text_digests
+from pipeline.stages.whole import Digests, Keys, Shapes, digests
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
@@ -33,7 +33,7 @@ def row_digests(raw: Raw, names: list[str]) -> Digests:
     for name in names:
         made = _mixed(made, _column(raw.columns.column(name).combine_chunks()))
     if raw.wkb is not None:
-        made = _mixed(made, text_digests(raw.wkb.fill_null(b"")))
+        made = _mixed(made, digests(raw.wkb.fill_null(b"")))
     return made
 
 
@@ -52,7 +52,7 @@ def _column(values: pa.Array) -> Digests:
         found = np.asarray(plain.to_numpy(zero_copy_only=False)).view(np.uint64)
     else:
         coded = as_text(values).dictionary_encode()
-        known = text_digests(coded.dictionary)
+        known = digests(coded.dictionary)
         places = np.asarray(coded.indices.fill_null(0))
         found = known[places] if len(known) else np.zeros(len(values), dtype=np.uint64)
     return np.where(np.asarray(values.is_null()), _NOTHING, found) if values.null_count else found

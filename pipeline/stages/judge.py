@@ -21,6 +21,7 @@ from pipeline.stages.flatten import Heights
 from pipeline.stages.map import as_text, map_rows
 from pipeline.stages.shape import Shaper, from_wkb
 from pipeline.stages.unread import UNREAD
+from pipeline.stages.wkb import written, written_again
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Judged:
     rows: Rows
     good: Mask
     found: Found
-    wkb: Geometries | None = None
+    wkb: pa.Array | None = None
     heights: Heights = field(default_factory=Heights)
     sizes: Floats | None = None
 
@@ -42,21 +43,21 @@ class Judged:
 def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
     """All row-by-row stages over one batch; ``crs`` is that of the file's coordinates."""
     rows, found = map_rows(raw, context)
-    heights = Heights()
+    heights, shapes = Heights(), None
     rows, more = clean_values(rows, context)
     found.extend(more)
     if crs is not None:
-        arrived, more = drawn(raw, context, crs)
-        found.extend(more)
+        arrived, unread = drawn(raw, context, crs)
+        found.extend(unread)
         shaper = Shaper(raw.lines, arrived, context, crs)
         shaped, more = shaper.run()
         found.extend(_not_twice(more, found))
         rows, heights = replace(rows, geometry=shaped), shaper.heights
+        shapes = _written(raw, shaper, unread)
     rows = derive_fields(rows, context)
     found.extend(check_rows(rows, context))
     found = _without_echo(found)
     bad = found.lines_of(error_codes(context))
-    shapes = None if rows.geometry is None else as_wkb(rows.geometry)
     return Judged(rows, ~np.isin(raw.lines, bad), found, shapes, heights, _sizes(rows, context))
 
 
@@ -70,9 +71,12 @@ def _sizes(rows: Rows, context: Context) -> Floats | None:
     return np.nan_to_num(shapely.length(rows.geometry) * metres)
 
 
-def as_wkb(geometries: Geometries) -> Geometries:
-    """Geometries as WKB. PostGIS gives those without an SRID that of the column they come to."""
-    return np.asarray(shapely.to_wkb(geometries, output_dimension=2), dtype=object)
+def _written(raw: Raw, shaper: Shaper, unread: Found) -> pa.Array:
+    """The geometries as WKB; what GEOS could not read as it stood is not as it arrived."""
+    if raw.wkb is None:
+        return written(shaper.made)
+    as_arrived = shaper.as_arrived & ~np.isin(raw.lines, unread.line)
+    return written_again(shaper.made, shaper.wanted.type, raw.wkb, as_arrived)
 
 
 def error_codes(context: Context) -> frozenset[str]:

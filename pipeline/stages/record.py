@@ -11,9 +11,10 @@ from pyproj import CRS
 from pipeline import geo
 from pipeline.db import queries
 from pipeline.db.engine import Connection
-from pipeline.stages.batch import Context, Found, Geometries, Lines, Raw
-from pipeline.stages.judge import Judged, as_wkb, error_codes
+from pipeline.stages.batch import Context, Found, Lines, Raw
+from pipeline.stages.judge import Judged, error_codes
 from pipeline.stages.whole import Keys
+from pipeline.stages.wkb import written
 from pipeline.stages.write import Writer
 
 
@@ -36,21 +37,19 @@ class Recorder:
             return
         places = np.searchsorted(raw.lines, np.array(judged.found.line, dtype=np.int64))
         known = judged.rows.keys_at(self.context.layer, np.unique(places))
-        shapes = None if judged.wkb is None else judged.wkb[places]
+        shapes = None if judged.wkb is None else judged.wkb.take(pa.array(places))
         self._findings(judged.found, known, shapes)
         bad = ~judged.good
         if bad.any():
             reasons = _reasons(judged.found, error_codes(self.context))
-            shapes = None if judged.wkb is None else judged.wkb[bad]
+            shapes = None if judged.wkb is None else judged.wkb.filter(pa.array(bad))
             self.quarantine(_only(raw, bad), reasons, known, shapes)
 
     def findings(self, found: Found, keys: Keys) -> None:
         """What the whole delivery shows."""
         self._findings(found, keys.of(np.array(found.line, dtype=np.int64)), None)
 
-    def _findings(
-        self, found: Found, keys: dict[int, str | None], shapes: Geometries | None
-    ) -> None:
+    def _findings(self, found: Found, keys: dict[int, str | None], shapes: pa.Array | None) -> None:
         count = len(found)
         severity = {code: self.context.catalog.severity(code) for code in set(found.code)}
         columns = {
@@ -67,8 +66,8 @@ class Recorder:
         if shapes is None and any(found.shape):
             shapes = np.array(found.shape, dtype=object)
         if shapes is not None:
-            columns["geom"] = pa.array(shapes, type=pa.binary())
-            columns["place"] = pa.array(self._places(shapes), type=pa.binary())
+            columns["geom"] = shapes
+            columns["place"] = self._places(shapes)
         self.writer.copy("ops", "finding", pa.table(columns))
 
     def quarantine(
@@ -76,7 +75,7 @@ class Recorder:
         raw: Raw,
         reasons: dict[int, list[str]],
         keys: dict[int, str | None],
-        drawn: Geometries | None,
+        drawn: pa.Array | None,
     ) -> None:
         """Sets the rows of ``raw`` aside: raw values as JSON, raw geometry as WKB.
 
@@ -84,7 +83,7 @@ class Recorder:
         """
         values = raw.columns.to_pylist()
         shapes = raw.wkb.to_pylist() if raw.wkb is not None else [None] * len(values)
-        places = [None] * len(values) if drawn is None else self._places(drawn, raw).tolist()
+        places = [None] * len(values) if drawn is None else self._places(drawn, raw).to_pylist()
         layer = self.context.layer.id
         with (
             self.connection.cursor() as cursor,
@@ -97,16 +96,16 @@ class Recorder:
                 copy.write_row((self.run, layer, line, *told, shape, place and place.hex()))
         self.quarantined += len(values)
 
-    def _places(self, drawn: Geometries, raw: Raw | None = None) -> Geometries:
+    def _places(self, drawn: pa.Array, raw: Raw | None = None) -> pa.Array:
         """Where faulty geometries are, as WKB points; None where they are not in the city."""
         city = self.context.city
-        shapes = np.asarray(shapely.from_wkb(drawn), dtype=object)
+        shapes = np.asarray(shapely.from_wkb(drawn.to_numpy(zero_copy_only=False)), dtype=object)
         lost = shapely.is_missing(shapes)
         if raw is not None and raw.wkb is not None and self.crs is not None and lost.any():
             wkb = raw.wkb.filter(pa.array(lost)).to_numpy(zero_copy_only=False)
             arrived = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
             shapes[lost] = city.operation(self.crs).apply(arrived)
-        return as_wkb(geo.places(shapes, city.extent.bounds))
+        return written(geo.places(shapes, city.extent.bounds))
 
     def one_more_reason(self, reason: str, lines: Lines) -> None:
         """Adds ``reason`` to rows of ``lines`` that are in quarantine already."""

@@ -18,7 +18,10 @@ _TOO_FEW = "Too few points"
 
 
 class Shaper:
-    """Works on one batch: narrows ``alive`` down to the rows whose geometry can be loaded."""
+    """Works on one batch: narrows ``alive`` down to the rows whose geometry can be loaded.
+
+    ``as_arrived`` are those of which nothing was changed but that a single part is a multi part.
+    """
 
     def __init__(self, lines: Lines, geometries: Geometries, context: Context, crs: CRS) -> None:
         """``geometries`` as read, in ``crs``; None where there is none."""
@@ -27,6 +30,7 @@ class Shaper:
             raise TypeError(f"the layer {context.layer.id} has no geometry")
         self.wanted: Geometry = wanted
         self.lines = lines
+        self.arrived = geometries
         self.given = geometries
         self.made = geometries
         self.context = context
@@ -49,6 +53,7 @@ class Shaper:
         self._spikes(turning)
         self._slivers()
         self.made[~self.alive] = None
+        self.as_arrived &= geo.identical(self.made, self.promoted) & ~shapely.is_missing(self.made)
         return self.made, self.found
 
     def _drop(self, where: Mask, code: str, **told: object) -> None:
@@ -98,7 +103,9 @@ class Shaper:
         self.made[~self.alive] = None
 
     def _of_type(self) -> None:
+        self.as_arrived = geo.identical(self.made, self.arrived)
         self.made = geo.promote(self.made, self.wanted.type)
+        self.promoted = self.made.copy()
         types = shapely.get_type_id(self.made)
         wrong = self.alive & (types != geo.TYPES[self.wanted.type])
         names = [geo.TYPE_NAMES.get(int(number), "curve") for number in types[wrong]]

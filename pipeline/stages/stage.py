@@ -26,7 +26,7 @@ def good_rows(judged: Judged) -> pa.Table:
     chosen = pa.array(good)
     columns = {n: values if every else values.filter(chosen) for n, values in rows.columns.items()}
     if judged.wkb is not None:
-        columns[GEOMETRY] = pa.array(judged.wkb[good], type=pa.binary())
+        columns[GEOMETRY] = judged.wkb if every else judged.wkb.filter(chosen)
     columns[LINE] = pa.array(rows.lines[good])
     return pa.table(columns)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,14 +21,10 @@ BETWEEN = "\x1f"
 Digests = npt.NDArray[np.uint64]
 
 
-def digests(values: Iterable[bytes], count: int) -> Digests:
-    """A 64-bit hash (xxh3) of each value; the same in every process."""
-    return np.fromiter(map(xxh3_64_intdigest, values), dtype=np.uint64, count=count)
-
-
-def text_digests(values: pa.Array) -> Digests:
-    """A 64-bit hash of each text or binary value, none of which is null."""
-    return digests(values.cast(pa.binary()).to_pylist(), len(values))
+def digests(values: pa.Array) -> Digests:
+    """A 64-bit hash (xxh3) of each text or binary value, none null; the same in every process."""
+    found = map(xxh3_64_intdigest, values.cast(pa.binary()).to_pylist())
+    return np.fromiter(found, dtype=np.uint64, count=len(values))
 
 
 @dataclass
@@ -51,7 +46,7 @@ class Keys:
             parts = [rows.columns[name].cast(pa.string()) for name in names]
             joined = pc.binary_join_element_wise(*parts, BETWEEN, null_handling="emit_null")
             self.columns.setdefault(names, []).append(joined)
-            self.hashes.setdefault(names, []).append(text_digests(joined.drop_null()))
+            self.hashes.setdefault(names, []).append(digests(joined.drop_null()))
 
     def _identities(self) -> list[tuple[str, ...]]:
         unique = [(f.name,) for f in self.layer.fields if f.unique and (f.name,) != self.layer.key]
@@ -104,7 +99,7 @@ class Shapes:
             return
         drawn = judged.good & ~shapely.is_missing(judged.rows.geometry)
         self.lines.append(judged.rows.lines[drawn])
-        self.hashes.append(digests(judged.wkb[drawn], int(drawn.sum())))
+        self.hashes.append(digests(judged.wkb.filter(pa.array(drawn))))
 
     def every(self) -> tuple[Lines, Digests]:
         """The lines of all rows that have a shape, in the file's order, and its hash."""

@@ -27,7 +27,8 @@ from pipeline.settings import Settings
 from pipeline.stages.batch import Context, Rows
 from pipeline.stages.check import check_rows, derive_fields
 from pipeline.stages.clean import ARROW_TYPES
-from pipeline.stages.judge import as_wkb, error_codes
+from pipeline.stages.judge import error_codes
+from pipeline.stages.wkb import written
 
 CITIES = {city: registry.load(city) for city in ("qom", "cambridge")}
 # A view has no constraints: what it shows has been judged before.
@@ -166,7 +167,7 @@ def test_check_and_constraints_say_the_same(
             stored = pa.table(rows.columns).to_pylist()
             for line, row in enumerate(stored, start=1):
                 if shapes is not None:
-                    row["geom"] = as_wkb(shapes[:1])[0].hex()
+                    row["geom"] = written(shapes[:1])[0].as_py().hex()
                 said = insert(connection, layer, row)
                 assert (said is not None) == (line in refused), (said, row)
 
@@ -191,7 +192,7 @@ def test_extent_and_constraint_say_the_same(
     inside = bool(geo.within(shapes, schemas.city.extent.bounds)[0])
     row = {f.name: good(f, schemas) for f in layer.fields if f.required}
     with cities[city].connect("owner", autocommit=True) as connection:
-        said = insert(connection, layer, {**row, "geom": as_wkb(shapes)[0].hex()})
+        said = insert(connection, layer, {**row, "geom": written(shapes)[0].as_py().hex()})
     assert (said is None) == inside, (x, y, said)
 
 

@@ -65,7 +65,7 @@ def _print(done: list[Checked], schemas: Schemas) -> None:
         table.add_column(title, justify="right" if title in ("run", "rows", "found") else "left")
     for one in done:
         for rule in schemas.layer(one.layer).fabric:
-            head = [str(one.run), one.layer, rule.id, rule.rule or ""]
+            head = [str(one.run or ""), one.layer, rule.id, rule.rule or ""]
             if rule.id in one.unchecked:
                 table.add_row(*head, "", "", "", escape(f"not checked: {one.unchecked[rule.id]}"))
                 continue

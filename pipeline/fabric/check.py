@@ -37,10 +37,11 @@ _THREADS = 2
 @dataclass
 class Checked:
     """How the check of one layer ended. ``stands`` counts what stands by rule, code and severity;
-    ``rows`` were looked at, ``whole`` whether these are all."""
+    ``rows`` were looked at, ``whole`` whether these are all. ``run`` is None where no rule could
+    be checked, now and before."""
 
     layer: str
-    run: int
+    run: int | None
     rows: int
     whole: bool
     stands: list[Stood]
@@ -96,7 +97,7 @@ def _judges(schemas: Schemas, name: str) -> bool:
     return any(rule.other == name for layer in schemas.layers.values() for rule in layer.fabric)
 
 
-def _told(recorded: tuple[int, list[Stood]], work: Work, rows: int) -> Checked:
+def _told(recorded: tuple[int | None, list[Stood]], work: Work, rows: int) -> Checked:
     run, stands = recorded
     rules = [rule.id for rule in work.rules]
     whole = work.since is None

@@ -121,7 +121,7 @@ def code_of_container(rule: FabricRule, part: Part, others: Part, separator: str
     asked = part.own & held & part.having(rule.where)
     places = np.flatnonzero(asked & ~_true(pc.fill_null(good, fill_value=True)))
     backwards = np.zeros(len(part), dtype=bool)
-    if prefix and len(places):
+    if prefix and separator and len(places):
         turned = pa.array([_reversed(one, separator) for one in code.to_pylist()], pa.string())
         backwards = _true(pc.fill_null(_begins(turned, expected, separator), fill_value=False))
     chosen = expected.take(pa.array(places)).to_pylist()

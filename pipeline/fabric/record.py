@@ -53,6 +53,12 @@ def _standing(source: Source, work: Work, latest: int) -> str:
     return hashlib.sha256(str(row[0] if row else "").encode()).hexdigest()
 
 
+def _former(source: Source, work: Work) -> Former | None:
+    with source.connection.cursor(row_factory=class_row(Former)) as cursor:
+        query = queries.load("fabric")["former"]
+        return cursor.execute(query, {"layer": work.layer.id}).fetchone()
+
+
 def _rules(source: Source, work: Work) -> str:
     """A digest of the rules that are checked, and of what the city says about them."""
     parts = [rule.model_dump_json() for rule in work.rules] + [source.schemas.city.id]
@@ -64,9 +70,7 @@ def since(source: Source, work: Work) -> int | None:
 
     So it is where there was none, rules have changed, or a load that it saw has been undone.
     """
-    with source.connection.cursor(row_factory=class_row(Former)) as cursor:
-        query = queries.load("fabric")["former"]
-        former = cursor.execute(query, {"layer": work.layer.id}).fetchone()
+    former = _former(source, work)
     if former is None or former.contract_sha256 != _rules(source, work):
         return None
     seen = int(former.seen)
@@ -79,8 +83,13 @@ def record(
     work: Work,
     asked: Asked,
     found: dict[tuple[str, str], Faults],
-) -> tuple[int, list[Stood]]:
-    """Writes the run and its findings in one transaction; returns its number and what stands."""
+) -> tuple[int | None, list[Stood]]:
+    """Writes the run and its findings in one transaction; returns its number and what stands.
+
+    There is no run where no rule could be checked, and none was before.
+    """
+    if not work.rules and _former(source, work) is None:
+        return None, []
     latest = _latest(source)
     arrival = Arrival(Path(str(latest)), _standing(source, work, latest), 0)
     with database.connect("loader") as connection:

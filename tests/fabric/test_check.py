@@ -9,6 +9,7 @@ import pytest
 import shapely
 from click.testing import CliRunner
 
+from pipeline import testing
 from pipeline.cli import fabric as cli
 from pipeline.contracts import registry
 from pipeline.db import ledger
@@ -173,6 +174,32 @@ def test_a_layer_that_no_rule_concerns_is_refused(database, schemas):
     )  # fmt: skip
     with pytest.raises(SettingsError, match="no fabric rule"):
         check(database, schemas, (lonely,))
+
+
+def test_a_sheet_of_the_french_cadastre_is_sound(cluster, real_data, findings):
+    """EDIGEO, Lambert 93 by an IGNF code: 389 parcels in a section whose code theirs begin with."""
+    schemas = registry.load("provence_trial")
+    path = real_data / "edigeo_cornillon" / "edigeo-130290000A01.tar.bz2"
+    with testing.clone(testing.template(cluster, "provence_trial")) as database:
+        for feed in ("sections", "parcels", "buildings"):
+            load(database, schemas, feed, path)
+        done = {one.layer: one for one in check(database, schemas)}
+        found = findings(database)
+        parcels = done[schemas.feed("parcels").layer]
+        assert parcels.rows == 389
+        assert {"apart", "in_block", "code_of_block"} <= set(parcels.rules)
+        assert parcels.stands == []
+        assert done[schemas.feed("sections").layer].run is not None
+        assert next(one for one in done.values() if not one.rules).run is None
+        beyond = [one for one in found if one[2] == "fabric.encroachment"]
+        with database.connect("owner") as connection:
+            expected = connection.execute(
+                b"SELECT b.building_code FROM data.building b WHERE ST_Area(ST_Difference(b.geom, "
+                b"ST_Buffer((SELECT p.geom FROM data.parcel p WHERE p.geom && b.geom ORDER BY "
+                b"ST_Area(ST_Intersection(p.geom, b.geom)) DESC LIMIT 1), 0.05, 'join=mitre'))) "
+                b"> 0.01 ORDER BY 1"
+            ).fetchall()
+        assert sorted(one[3] for one in beyond) == sorted(row[0] for row in expected)
 
 
 def test_cambridge_is_checked_without_blocks(cambridge, real_data, findings):

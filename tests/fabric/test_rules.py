@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zipfile
 
 import numpy as np
 import pyogrio
@@ -262,6 +263,34 @@ def test_cambridge_overlaps_as_the_data_are_known(real_data, year, pairs):
         for a, b, shape in zip(found.key, found.value, found.shape, strict=True)
     ]
     assert sum(share > 0.01 for share in shared) == pairs
+
+
+@pytest.mark.parametrize(
+    ("name", "sheet", "crs"),
+    [
+        ("dutch/bgt_otterlo.zip", "bgt_pand.gml", "EPSG:28992"),
+        ("plu_fr/30014_PLU_20171013", "ZONE_URBA", "EPSG:2154"),
+    ],
+)
+def test_overlaps_of_real_layers_are_those_of_every_pair(real_data, tmp_path, name, sheet, crs):
+    """Against intersecting each pair of neighbours, without any coverage function."""
+    path = real_data / name
+    if path.is_dir():
+        place = next(path.rglob(f"*{sheet}*.shp"))
+    else:
+        with zipfile.ZipFile(path) as archive:
+            place = archive.extract(sheet, tmp_path)
+    shapes = pyogrio.read_dataframe(place).geometry.to_numpy()
+    shapes = shapely.make_valid(shapes[shapely.area(shapes) > 0])
+    one, two = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    one, two = one[one < two], two[one < two]
+    areas = shapely.area(shapely.intersection(shapes[one], shapes[two]))
+    expected = {
+        (f"k{a}", f"k{b}") for a, b in zip(one[areas > 0.01], two[areas > 0.01], strict=True)
+    }
+    found = overlap.no_overlap(rule("no_overlap", tolerance=0.01), part(shapes), 1.0)
+    assert set(zip(found.key, found.value, strict=True)) == expected
+    assert expected
 
 
 def test_paris_has_one_overlap(real_data):

@@ -32,6 +32,7 @@ COMMANDS = {
         f"{_CLI}.fabric:fabric", "Check how loaded rows lie among each other.", lean=True
     ),
     "feed": Entry(f"{_CLI}.feed:feed", "Propose a feed for an unknown file.", lean=True),
+    "frames": Entry(f"{_CLI}.frames:frames", "Publish aerial frames; make an orthophoto of them."),
     "history": Entry(f"{_CLI}.history:history", "Show every version of one object."),
     "load": Entry(f"{_CLI}.load:load", "Load files of a feed; wholly or not at all.", lean=True),
     "match": Entry(f"{_CLI}.match:match", "Report how a match of two layers went.", lean=True),

@@ -140,7 +140,7 @@ def _jobs(
     acquired: str | None,
     nodata: float | None,
 ) -> list[Job]:
-    declared = Declared(declared_crs(crs), _date(acquired), nodata)
+    declared = Declared(declared_crs(crs), declared_date(acquired), nodata)
     contract = schemas.raster(layer)
     jobs = [Job(path, contract, schemas.city, declared) for path in files]
     sheets = [job.subject.sheet for job in jobs]
@@ -163,7 +163,8 @@ def declared_crs(text: str | None) -> CRS | None:
     return found
 
 
-def _date(text: str | None) -> date | None:
+def declared_date(text: str | None) -> date | None:
+    """The day that --date names, None where it is not given; raises SettingsError for another."""
     if text is None:
         return None
     try:

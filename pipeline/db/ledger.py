@@ -109,7 +109,7 @@ def start(
     connection: Connection,
     found: Arrival,
     *,
-    kind: Literal["load", "raster", "fabric"],
+    kind: Literal["load", "raster", "fabric", "derive"],
     layer: str,
     contract: str,
     feed: str | None = None,

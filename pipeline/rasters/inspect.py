@@ -31,6 +31,7 @@ from pipeline.rasters.tally import Tally
 _MOST_BLOCK_BYTES = 2**30
 _MOST_EXPANSION = 20_000  # even a blank raster in ZSTD shrinks less
 _SMALL_BYTES = 2**30
+_FULL = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,8 @@ def _judge(
         return replace(found, findings=(*found.findings, finding))
     statistics = tuple(tally.statistics.summary())
     findings = (*found.findings, *_value_findings(job, plan, tally, statistics))
+    if _is_like_a_frame(job, found, tally):
+        findings = (*findings, job.subject.finding("raster.looks_like_frame"))
     footprint = found.placement.in_city(tally, job.city) if found.placement else None
     return replace(
         found,
@@ -220,6 +223,16 @@ def _judge(
         valid_share=tally.valid_share,
         footprint=footprint,
     )
+
+
+def _is_like_a_frame(job: Job, found: Inspection, tally: Tally) -> bool:
+    """Turned, and full to its corners: a picture as the camera took it, placed approximately.
+
+    What was resampled to the ground is north-up, or has empty corners where it was turned.
+    """
+    transform = found.header.transform if found.header else None
+    turned = transform is not None and header.is_rotated(transform)
+    return turned and job.contract.unit is None and tally.valid_share > _FULL
 
 
 def _value_findings(

@@ -361,9 +361,11 @@ def test_a_raster_that_is_not_north_up_is_told(
     catalog: Catalog,
 ) -> None:
     found = look(make("a.tif", colors, transform=transform), orthophoto)
-    (finding,) = found.findings
+    finding, *others = found.findings
     assert finding.code == "raster.rotated"
     assert told in str(finding.detail)
+    # Turned by an angle and full to its corners, as no resampled picture is.
+    assert [other.code for other in others] == ["raster.looks_like_frame"] * (told == "30")
     assert found.accepted(catalog)
 
 

@@ -36,7 +36,7 @@ class Settings:
     port: int = 8080
     workers: int = 2
     public_url: str = ""
-    batch_rows: int = 50_000
+    batch_rows: int = 20_000
     statement_timeout_s: int = 10
 
     @property

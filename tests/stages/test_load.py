@@ -137,7 +137,7 @@ def test_an_unreadable_file_is_a_failed_run_of_one_line(
     bench: Any, database: Database, query: Any
 ) -> None:
     path = bench.text("broken.gpkg", "SQLite format 3\0 and nothing else")
-    with pytest.raises(ArrivalError, match=r"broken\.gpkg: cannot be read") as caught:
+    with pytest.raises(ArrivalError, match=r"broken\.gpkg: is in no format that is read") as caught:
         bench.load(database, path)
     assert "\n" not in str(caught.value)
     assert str(bench.folder) not in str(caught.value)

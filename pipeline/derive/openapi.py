@@ -134,6 +134,8 @@ def _geojson() -> dict[str, Any]:
         **json_of("featureCollection", "application/geo+json"),
         "text/html": {"schema": {"type": "string"}},
         "text/csv": {"schema": {"type": "string"}},
+        **openapi_parts.binary("application/flatgeobuf"),
+        **openapi_parts.binary("application/vnd.apache.parquet"),
     }
 
 

@@ -216,7 +216,7 @@ def _parameters(schemas: Schemas, config: Part) -> Part:
         "featureId": _path("featureId", "Feature id", {"type": "string"}),
         "tileMatrixSetId": _path("tileMatrixSetId", "Tile grid", _enum("WebMercatorQuad")),
     }
-    formats = {"f-items": ("json", "html", "csv"), "f-item": ("json", "html")}
+    formats = {"f-items": ("json", "html", "csv", "fgb", "parquet"), "f-item": ("json", "html")}
     formats["f-tileset"] = ("json", "tilejson", "html")
     found |= {key: _query("f", "Format", _enum(*names)) for key, names in formats.items()}
     return found

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import answers, links, paging, params, query, wanted
+from pipeline.serve import answers, files, links, paging, params, query, wanted
 from pipeline.serve.errors import Problem, bad, missing
 from pipeline.serve.links import CSV, GEOJSON, HTML, JSON, Link
 from pipeline.serve.query import Query
@@ -26,6 +26,7 @@ FORMATS = {
     "json": (GEOJSON, "This document as GeoJSON"),
     "html": (HTML, "This document as HTML"),
     "csv": (CSV, "This document as CSV"),
+    **files.FORMATS,
 }
 _ITEM_FORMATS = {name: FORMATS[name] for name in ("json", "html")}
 _MAX_BODY = 1_000_000
@@ -67,7 +68,34 @@ async def items(request: Request) -> Response:
     asked = _read(request, None, FORMATS)
     if asked.form == "html":
         asked.given.setdefault("limit", _PAGE_FOR_PEOPLE)
-    return await _answer(request, asked, params.query(asked.served, asked.given))
+    return await _answered(request, asked)
+
+
+async def _answered(request: Request, asked: _Asked) -> Response:
+    if asked.form not in files.FORMATS:
+        return await _answer(request, asked, params.query(asked.served, asked.given))
+    wished = params.query(asked.served, asked.given, whole=True)
+    counted = await asked.site.state.counts(wished)
+    matched = await _matched(request, asked, wished, counted)
+    answer = await asked.site.files.answer(wished, asked.form, request.is_disconnected)
+    answer.headers["Content-Crs"] = f"<{wished.shape.crs.uri}>"
+    answer.headers["OGC-NumberMatched"] = str(matched)
+    end = wished.offset + wished.limit
+    if wished.limit and end < matched:
+        # Who asks for a part (QGIS does, page by page) learns where the rest is.
+        href = links.address(f"{asked.path}/items", {**asked.given, "offset": str(end)})
+        kind = FORMATS[asked.form][0]
+        following = links.link("next", kind, "Next page", href, asked.language)
+        answer.headers["Link"] = links.header([following])
+    return answer
+
+
+async def _matched(request: Request, asked: _Asked, wished: Query, counted: Counted) -> int:
+    """How many features match, by the count that is kept or by a new one."""
+    if counted.number is None:
+        row = await asked.site.features.row(wished.count(), request.is_disconnected)
+        counted.keep(int(row[0]) if row else 0)
+    return counted.number or 0
 
 
 async def search(request: Request) -> Response:
@@ -88,7 +116,7 @@ async def search(request: Request) -> Response:
     except UnicodeDecodeError:
         raise bad("the body is not UTF-8") from None
     asked.given.update({"filter": text, "filter-lang": "cql2-json"})
-    return await _answer(request, asked, params.query(asked.served, asked.given))
+    return await _answered(request, asked)
 
 
 async def _answer(request: Request, asked: _Asked, wished: Query) -> Response:
@@ -99,10 +127,7 @@ async def _answer(request: Request, asked: _Asked, wished: Query) -> Response:
         statement = wished.page(counted=counted.number is not None)
         page = _page(wished, await asked.site.features.row(statement, gone), counted)
     else:
-        if counted.number is None:
-            row = await asked.site.features.row(wished.count(), gone)
-            counted.keep(int(row[0]) if row else 0)
-        page = _Page(b"", 0, counted.number or 0, None)
+        page = _Page(b"", 0, await _matched(request, asked, wished, counted), None)
     found = _links(asked, wished, page)
     headers |= {"OGC-NumberMatched": str(page.matched), "Link": links.header(found)}
     if asked.form == "html":

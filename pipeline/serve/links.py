@@ -19,6 +19,8 @@ _FA = {
     "This document as JSON-LD": "این سند به صورت JSON-LD",
     "This document as HTML": "این سند به صورت HTML",
     "This document as CSV": "این سند به صورت CSV",
+    "This document as FlatGeobuf": "این سند به صورت FlatGeobuf",
+    "This document as GeoParquet": "این سند به صورت GeoParquet",
     "The OpenAPI definition as JSON": "تعریف OpenAPI به صورت JSON",
     "The OpenAPI definition as HTML": "تعریف OpenAPI به صورت HTML",
     "Conformance": "انطباق با استانداردها",

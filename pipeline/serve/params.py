@@ -26,12 +26,13 @@ def known(served: Served) -> tuple[str, ...]:
     return (*ITEMS, *(name for name in served.fields if name not in ITEMS))
 
 
-def query(served: Served, given: dict[str, str]) -> Query:
-    """The request that ``given`` makes of ``served``."""
+def query(served: Served, given: dict[str, str], *, whole: bool = False) -> Query:
+    """The request that ``given`` makes of ``served``; ``whole``: no page, so no limit of ours."""
     publish = served.layer.publish
     limit = _count(given, "limit", publish.default_limit)
     if limit < 1:
         raise bad("limit: must be 1 or more")
+    limit = (limit if "limit" in given else 0) if whole else min(limit, publish.max_limit)
     cursor = given.get("cursor")
     offset = _count(given, "offset", 0)
     if offset < 0 or (cursor is not None and offset):
@@ -41,7 +42,7 @@ def query(served: Served, given: dict[str, str]) -> Query:
         shape=shape(served, given),
         where=tuple(_conditions(served, given)),
         keys=paging.keys(served, given.get("sortby")),
-        limit=min(limit, publish.max_limit),
+        limit=limit,
         offset=offset,
         cursor=cursor,
         hits=_one_of(given, "resulttype", ("results", "hits")) == "hits",

@@ -64,6 +64,25 @@ class Query:
         extent = {"limit": Int8(self.limit), "offset": Int8(self.offset)}
         return Statement(made, {**where.values, **after.values, **extent})
 
+    def rows(self) -> Statement:
+        """Asks for all features at once, as columns; ``limit`` 0 is no limit."""
+        where = conjunction(self.where)
+        names = self.shape.names if self.shape.names is not None else tuple(self.served.fields)
+        columns: list[sql.Composable] = [
+            sql.SQL("v.") + sql.Identifier(name) for name in (ID, *names)
+        ]
+        if self.served.has_geometry and not self.shape.skip_geometry:
+            shape = template("wkb").format(shape=_moved(self.served, self.shape))
+            columns.append(shape + sql.SQL(" AS geometry"))
+        made = template("rows").format(
+            columns=sql.SQL(", ").join(columns),
+            view=self.served.view,
+            where=ready(where.text),
+            order=paging.order(self.keys),
+        )
+        extent = {"limit": self.limit or None, "offset": self.offset}
+        return Statement(made.as_bytes(None), {**where.values, **extent})
+
     def count(self) -> Statement:
         """Asks how many match."""
         where = conjunction(self.where)
@@ -88,12 +107,18 @@ def _feature(served: Served, shape: Shape) -> sql.Composed:
     )
 
 
+def _moved(served: Served, shape: Shape) -> sql.Composable:
+    """The stored geometry in the CRS that was asked for, east before north."""
+    stored: sql.Composable = sql.SQL("v.") + sql.Identifier(GEOMETRY)
+    if shape.crs.srid == served.city.srid:
+        return stored
+    return sql.SQL("ST_Transform({}, {})").format(stored, sql.Literal(shape.crs.srid))
+
+
 def _geometry(served: Served, shape: Shape) -> sql.Composable:
     if shape.skip_geometry or not served.has_geometry:
         return sql.SQL("'null'")
-    moved: sql.Composable = sql.SQL("v.") + sql.Identifier(GEOMETRY)
-    if shape.crs.srid != served.city.srid:
-        moved = sql.SQL("ST_Transform({}, {})").format(moved, sql.Literal(shape.crs.srid))
+    moved = _moved(served, shape)
     if shape.crs.flipped:
         moved = sql.SQL("ST_FlipCoordinates({})").format(moved)
     digits = sql.Literal(served.digits(shape.crs))

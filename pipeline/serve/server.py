@@ -32,6 +32,7 @@ from pipeline.db.engine import Database
 from pipeline.errors import ResourceError, SettingsError
 from pipeline.serve import app, publish, running, served
 from pipeline.serve.door import Entrance, access_log
+from pipeline.serve.files import Files
 from pipeline.serve.keys import Keys
 from pipeline.serve.pages import Pages
 from pipeline.serve.publish import Published
@@ -141,6 +142,7 @@ def build(
         tiles=Reader(database, audience.role, size=options["tile_connections"]),
         state=State(features, audience),
         digest=_digest(place),
+        files=Files(database, audience.role, settings.home / "cache", asyncio.Semaphore(1)),
     )
     entrance = None
     if audience.needs_key:

@@ -12,6 +12,7 @@ from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.serve.errors import missing
+from pipeline.serve.files import Files
 from pipeline.serve.pages import Pages
 from pipeline.serve.reader import Reader
 from pipeline.serve.served import Served
@@ -36,6 +37,7 @@ class Site:
     tiles: Reader
     state: State
     digest: str
+    files: Files
     static: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     @property

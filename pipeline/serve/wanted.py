@@ -22,6 +22,8 @@ _TYPES = {
     "application/vnd.oai.openapi+json": "json",
     "application/ld+json": "jsonld",
     "text/csv": "csv",
+    "application/flatgeobuf": "fgb",
+    "application/vnd.apache.parquet": "parquet",
     "application/vnd.mapbox-vector-tile": "mvt",
     "image/png": "png",
     "image/jpeg": "jpeg",

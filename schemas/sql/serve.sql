@@ -19,6 +19,14 @@ FROM (
     ) AS r
 ) AS page
 
+-- name: rows
+-- Every feature that is asked for, as columns of a file; the geometry last, as WKB.
+SELECT {columns} FROM {view} AS v WHERE {where} ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
+
+-- name: wkb
+-- The geometry of a file's row.
+ST_AsBinary({shape})
+
 -- name: count
 -- How many features match.
 SELECT count(*) FROM {view} AS v WHERE {where}

@@ -12,7 +12,7 @@ from types import ModuleType
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -33,12 +33,15 @@ from pipeline.serve import (
 )
 from pipeline.serve.door import Door, Entrance
 from pipeline.serve.errors import Problem
+from pipeline.serve.files import FLATGEOBUF, GEOPARQUET
 from pipeline.serve.middleware import Guard
 from pipeline.serve.site import Site
 
 Handler = Callable[[Request], Awaitable[Response]]
 _GZIP_LEVEL = 4
 _GZIP_FROM = 1_000
+# Compressed already, or so large that it would take longer than a city's network.
+_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, FLATGEOBUF, GEOPARQUET)
 _THREADS = 8
 _COLLECTION = "/collections/{collection_id}"
 
@@ -169,7 +172,12 @@ def create(
         middleware=[
             Middleware(Guard, closed=entrance is not None),
             *([Middleware(Door, entrance=entrance)] if entrance else []),
-            Middleware(GZipMiddleware, minimum_size=_GZIP_FROM, compresslevel=_GZIP_LEVEL),
+            Middleware(
+                GZipMiddleware,
+                minimum_size=_GZIP_FROM,
+                compresslevel=_GZIP_LEVEL,
+                exclude_content_types=_AS_THEY_ARE,
+            ),
         ],
         exception_handlers={HTTPException: _refused},
         lifespan=life,

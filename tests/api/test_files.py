@@ -37,6 +37,7 @@ def test_a_file_holds_what_the_pages_hold(client: TestClient, form: str, collect
     address = f"/collections/{collection}/items"
     answer = client.get(address, params={"f": form})
     assert answer.status_code == 200
+    assert "content-encoding" not in answer.headers
     assert answer.headers["content-disposition"] == f'attachment; filename="{collection}.{form}"'
     frame = read(answer.content, form).sort_values("id")
     features = client.get(address, params={"limit": 1000}).json()["features"]

@@ -127,3 +127,25 @@ def test_no_password_is_written_down(published: Path, city: Database) -> None:
     password = city.cluster.state()["password_makan_reader"]
     for path in published.iterdir():
         assert password not in path.read_text(encoding="utf-8")
+
+
+def test_no_hidden_column_of_any_layer_can_be_felt(client: TestClient, schemas: Schemas) -> None:
+    """Every column that only others see, through every way in: 400, and never named."""
+    public = schemas.audience("public")
+    tried = 0
+    for layer in schemas.layers.values():
+        shown = public.fields(layer)
+        names = {schemas.city.published(field.name) for field in shown}
+        here = f"/collections/{layer.publish.collection}"
+        hidden = [schemas.city.published(f.name) for f in layer.fields if f not in shown]
+        for name in hidden if shown else ():
+            assert name not in names
+            for query in ("{}=1", "properties={}", "sortby=-{}", "filter={} IS NULL",
+                          "filter=id=1 OR {}=1", "f=fgb&properties={}"):  # fmt: skip
+                answer = client.get(f"{here}/items?{query.format(name)}")
+                assert answer.status_code == 400, (name, query)
+                assert name not in answer.json()["detail"].split("known are", 1)[-1].split(", ")
+            for path in ("schema", "queryables"):
+                assert name not in client.get(f"{here}/{path}?f=json").json()["properties"]
+            tried += 1
+    assert tried > 20

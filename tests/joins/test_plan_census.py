@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,23 @@ def test_a_french_plan_loads_by_feeds_alone(real_data: Path, cluster: Cluster) -
         assert edition.in_force
         assert edition.boundary_m2 is None
         assert edition.doubled_m2 > 0  # three pairs of zones overlap, says the data's README
+
+
+def test_a_dutch_base_map_loads_by_feeds_alone(
+    real_data: Path, cluster: Cluster, query: Any
+) -> None:
+    """Versions that have ended stay out; a building hangs on a parcel where both were delivered."""
+    dutch, folder = registry.load("otterlo"), real_data / "dutch"
+    with zipfile.ZipFile(folder / "bgt_otterlo.zip") as archive:
+        ended = archive.read("bgt_pand.gml").count(b"<imgeo:eindRegistratie>")
+    with testing.clone(testing.template(cluster, "otterlo")) as database:
+        parcels = folder / "brk_v5/kadastralekaart_perceel.gml"
+        assert load(database, parcels, "parcels", dutch).account.inserted == 11
+        account = load(database, folder / "bgt_otterlo.zip", "buildings", dutch).account
+        assert (account.arrived, account.skipped) == (2273, ended)
+        assert account.inserted == 2273 - ended
+        joins.derive(database, dutch)
+        kinds = query(database, "SELECT part, count(*) FROM facts.building_parcel GROUP BY 1")
+        total = query(database, "SELECT sum(share) FROM facts.building_parcel")[0][0]
+        assert total == pytest.approx(account.inserted)
+        assert dict(kinds)["rest"] > 0

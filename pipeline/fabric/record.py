@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -145,8 +145,3 @@ def _put(
             faults.code, faults.key, faults.value, faults.detail, texts, points, strict=True
         ):
             copy.write_row((run, code, severity, layer, key, rule, value, *rest))
-
-
-def plain(stood: Stood) -> dict[str, object]:
-    """As JSON."""
-    return asdict(stood)

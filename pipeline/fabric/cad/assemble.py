@@ -222,7 +222,7 @@ def _numbered(found: Entities, areas: _Areas, role: str, told: list[Told]) -> tu
         Told(
             f"cad.{role}_several",
             number[at],
-            found_names(found, text[area == at]),
+            _names(found, text[area == at]),
             areas.shapes[at],
         )
         for at in np.flatnonzero(several).tolist()
@@ -244,7 +244,7 @@ def _slivers(shapes: Shapes, metres: float) -> list[Told]:
     return [Told("cad.sliver", f"{shape.area * metres**2:.4f} m2", "", shape) for shape in shapes]
 
 
-def found_names(found: Entities, places: Ints) -> str:
+def _names(found: Entities, places: Ints) -> str:
     """Several entities as people find them."""
     return ", ".join(found.named(int(at)) for at in places)
 
@@ -276,6 +276,6 @@ def _counted_aside(found: Entities) -> list[Told]:
     told = []
     for reason, count in sorted(Counter(found.fate[aside].tolist()).items(), key=str):
         places = np.flatnonzero(aside & (found.fate == reason))
-        some = found_names(found, places[:5])
+        some = _names(found, places[:5])
         told.append(Told("cad.aside", str(count), f"{reason}: {some}", None))
     return told

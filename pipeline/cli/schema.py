@@ -10,15 +10,17 @@ import click
 from pydantic import BaseModel
 
 from pipeline import paths
+from pipeline.answers.formulas import Formulas
 from pipeline.cli import options
 from pipeline.contracts.audience import Audiences
 from pipeline.contracts.city import City
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.feed import Feed
 from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.process import Process
 from pipeline.contracts.raster import RasterContract
 from pipeline.contracts.registry import Schemas
-from pipeline.derive import ddl, dictionary
+from pipeline.derive import ddl, dictionary, processes
 from pipeline.errors import ContractError
 from pipeline.findings import Catalog
 from pipeline.settings import Settings
@@ -30,6 +32,8 @@ _MODELS: dict[str, type[BaseModel]] = {
     "raster": RasterContract,
     "fact": FactContract,
     "audiences": Audiences,
+    "process": Process,
+    "formulas": Formulas,
 }
 _CLI_HEAD = "# Commands\n\nMade by `makan schema generate` from the commands' own help.\n"
 
@@ -75,6 +79,7 @@ def generate(context: click.Context, check: bool) -> None:
 def _files(schemas: Schemas, root: click.Command) -> Iterator[tuple[Path, str]]:
     yield Path("docs/data-dictionary.md"), dictionary.markdown(schemas)
     yield Path("docs/findings.md"), dictionary.findings_markdown(Catalog.load())
+    yield Path("docs/processes.md"), processes.markdown(schemas)
     yield Path("docs/commands.md"), _CLI_HEAD + "\n".join(_help(root, "makan"))
     for name, model in _MODELS.items():
         text = json.dumps(model.model_json_schema(), indent=1, ensure_ascii=False)

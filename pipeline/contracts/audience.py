@@ -12,7 +12,9 @@ from pydantic import model_validator
 from pipeline import paths
 from pipeline.contracts import toml
 from pipeline.contracts.base import Frozen, Identifier, Text
+from pipeline.contracts.fact import FactContract
 from pipeline.contracts.layer import Field, LayerContract, Privacy
+from pipeline.contracts.process import Input, Process
 
 
 class Audience(Frozen):
@@ -45,6 +47,18 @@ class Audience(Frozen):
     def sees(self, layer: LayerContract) -> bool:
         """Whether this audience knows the layer at all."""
         return bool(self.fields(layer))
+
+    def knows(self, fact: FactContract) -> bool:
+        """Whether this audience is told the fact."""
+        return fact.privacy in self.privacy
+
+    def may_ask(self, process: Process) -> bool:
+        """Whether this audience is offered the process."""
+        return process.privacy in self.privacy
+
+    def inputs(self, process: Process) -> tuple[Input, ...]:
+        """The inputs of ``process`` that this audience is offered."""
+        return tuple(one for one in process.inputs if one.privacy in self.privacy)
 
     @model_validator(mode="after")
     def _nothing_personal(self) -> Self:

@@ -16,6 +16,7 @@ from pipeline.contracts.codelist import Codelist
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.feed import Feed
 from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.process import Process
 from pipeline.contracts.raster import RasterContract
 from pipeline.errors import ContractError, SettingsError
 
@@ -33,6 +34,7 @@ class Schemas:
     feeds: dict[str, Feed]
     rasters: dict[str, RasterContract]
     facts: dict[str, FactContract]
+    processes: dict[str, Process]
     codelists: dict[str, Codelist]
     audiences: dict[str, Audience]
 
@@ -86,6 +88,10 @@ class Schemas:
                 f"unknown fact {name}", todo=f"Known are: {', '.join(self.facts)}."
             ) from None
 
+    def process_file(self, process: Process, ending: str) -> Path:
+        """A file of the process: its queries (``sql``) or the schema of its answer."""
+        return self.root / "processes" / f"{process.id}.{ending}"
+
     def codes(self, field: Field) -> Codelist | None:
         """The code list of a field as this city uses it, or None."""
         if field.codelist is None:
@@ -119,7 +125,7 @@ class Schemas:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _read_all[Item: (LayerContract, Feed, RasterContract, FactContract)](
+def _read_all[Item: (LayerContract, Feed, RasterContract, FactContract, Process)](
     folder: Path, model: type[Item]
 ) -> dict[str, Item]:
     items: dict[str, Item] = {}
@@ -182,6 +188,14 @@ def _check_facts(schemas: Schemas) -> None:
                 raise ContractError(
                     f"{layer} has no field {', '.join(sorted(names - known))}", where=where
                 )
+
+
+def _check_processes(schemas: Schemas) -> None:
+    for process in schemas.processes.values():
+        for ending in ("sql", "schema.json"):
+            path = schemas.process_file(process, ending)
+            if not path.is_file():
+                raise ContractError("the process lacks this file", where=str(path))
 
 
 def _check_fabric(schemas: Schemas, layer: LayerContract, where: str) -> None:
@@ -253,10 +267,12 @@ def load(city: str, root: Path | None = None) -> Schemas:
         feeds=_read_all(root / "feeds" / city, Feed),
         rasters=rasters,
         facts=_read_all(root / "facts", FactContract),
+        processes=_read_all(root / "processes", Process),
         codelists=lists,
         audiences=audience.table(root),
     )
     _check_layers(schemas)
     _check_feeds(schemas)
     _check_facts(schemas)
+    _check_processes(schemas)
     return schemas

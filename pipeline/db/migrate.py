@@ -14,6 +14,8 @@ from sqlalchemy import Connection as EngineConnection
 from sqlalchemy import create_engine
 
 from pipeline import paths
+from pipeline.contracts.audience import Audience
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.db.city import check_city as check_city
@@ -243,12 +245,24 @@ def derived_statements(schemas: Schemas) -> list[str]:
             for layer in layers
             if audience.sees(layer)
         ]
+        statements += [made.as_string(None) for made in _answering(schemas, layers, audience)]
         made = views.version(queries.load("serve")["version_view"], layers, audience)
         statements.append(made.as_string(None))
         if audience.needs_key:
             made = views.access(queries.load("access")["view"], audience)
             statements.append(made.as_string(None))
     return statements
+
+
+def _answering(
+    schemas: Schemas, layers: list[LayerContract], audience: Audience
+) -> Iterator[sql.Composed]:
+    """What processes read beside layers: facts, names, loads."""
+    named = queries.load("answers")
+    for fact in views.facts_of(schemas, audience):
+        yield views.fact(fact, audience)
+    yield views.places(named["place_branch"], schemas, layers, audience)
+    yield from views.told(named, schemas, audience)
 
 
 def _city_checks(schemas: Schemas) -> Iterator[str]:

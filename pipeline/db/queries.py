@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import LiteralString, cast
 
 from pipeline import paths
@@ -18,7 +19,13 @@ _HEAD = re.compile(r"^-- name: ([a-z][a-z0-9_]*)\n", re.MULTILINE)
 @cache
 def load(file: str) -> dict[str, LiteralString]:
     """All queries of schemas/sql/``file``.sql by name."""
-    text = (paths.schemas() / "sql" / f"{file}.sql").read_text(encoding="utf-8")
+    return read(paths.schemas() / "sql" / f"{file}.sql")
+
+
+@cache
+def read(path: Path) -> dict[str, LiteralString]:
+    """All queries of the file ``path`` by name."""
+    text = path.read_text(encoding="utf-8")
     pieces = _HEAD.split(text)[1:]
     return {
         name: cast("LiteralString", body.strip())

@@ -12,7 +12,7 @@ from pipeline import __version__
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import Field
 from pipeline.contracts.registry import Schemas
-from pipeline.derive import jsonschema, openapi_parts, views
+from pipeline.derive import jsonschema, openapi_parts, processes, views
 from pipeline.derive.openapi_parts import get, json_of, ref
 
 Paths = dict[str, Any]
@@ -30,6 +30,8 @@ def document(schemas: Schemas, audience: Audience, config: dict[str, Any]) -> di
     for name, resource in config["resources"].items():
         tags.append({"name": name, "description": resource["title"][language]})
         paths |= _collection(schemas, audience, name, resource)
+    process_tags, process_paths = processes.openapi(schemas, audience, language)
+    tags, paths = tags + process_tags, paths | process_paths
     return {
         "openapi": "3.0.3",
         "info": {

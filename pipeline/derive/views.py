@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import LiteralString
 
 from psycopg import sql
 
 from pipeline.contracts.audience import Audience
+from pipeline.contracts.fact import FactContract
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
-from pipeline.derive.columns import DERIVED, GEOMETRY, ID, KEY_ENDING, home
+from pipeline.derive.columns import DERIVED, GEOMETRY, ID, KEY_ENDING, RUN, home
+from pipeline.derive.facts import COLUMNS, FACTS
 
 #: The view that says which load each layer of an audience is at; no layer has this name.
 VERSION = "makan_version"
 #: The view of the keys that open an audience's server; no layer has this name.
 ACCESS = "makan_access"
+#: The view of the loads that rows come from, and that of how fresh facts are.
+SOURCE, FRESHNESS = "makan_source", "makan_fact"
+#: The view of everything that can be found by its name.
+PLACE = "makan_place"
 
 
 def published_fields(
@@ -32,6 +38,74 @@ def search_keys(schemas: Schemas, layer: LayerContract, audience: Audience) -> d
         for name, field in published_fields(schemas, layer, audience).items()
         if field.search
     }
+
+
+def hidden_columns(schemas: Schemas, layer: LayerContract, audience: Audience) -> dict[str, str]:
+    """Columns of the view that no collection shows, and those of the table: what texts are searched
+    by, and the load that each row is of."""
+    run = {} if layer.source == "view" else {RUN: RUN}
+    return search_keys(schemas, layer, audience) | run
+
+
+def fact_view(fact: FactContract) -> str:
+    """The name of the view of a fact; no layer is called so."""
+    return f"fact_{fact.id}"
+
+
+def facts_of(schemas: Schemas, audience: Audience) -> tuple[FactContract, ...]:
+    """The facts that ``audience`` is told: those whose both layers it sees."""
+    return tuple(
+        fact
+        for fact in schemas.fact_order
+        if audience.knows(fact)
+        and audience.sees(schemas.layers[fact.subject])
+        and audience.sees(schemas.layers[fact.object])
+    )
+
+
+def fact(found: FactContract, audience: Audience) -> sql.Composed:
+    """``CREATE VIEW api.fact_<id>``: every column of the fact."""
+    columns = [sql.Identifier(ID), *(sql.Identifier(one.name) for one in COLUMNS[found.kind])]
+    relation = sql.Identifier(audience.schema_name, fact_view(found))
+    made = sql.SQL("CREATE VIEW {} AS SELECT {} FROM {};").format(
+        relation, sql.SQL(", ").join(columns), sql.Identifier(FACTS, found.id)
+    )
+    return made + _comment(sql.SQL("VIEW {}").format(relation), found.title.en, found.title.fa)
+
+
+def places(
+    template: LiteralString, schemas: Schemas, layers: Iterable[LayerContract], audience: Audience
+) -> sql.Composed:
+    """The view of names: ``template`` (schemas/sql/answers.sql) once for every searched text that
+    ``audience`` sees of a layer with places."""
+    branches = [
+        sql.SQL(template).format(
+            layer=sql.Literal(layer.id),
+            name=sql.Identifier(name),
+            key=sql.Identifier(name + KEY_ENDING),
+            view=sql.Identifier(audience.schema_name, layer.id),
+        )
+        for layer in layers
+        if layer.geometry and layer.source != "view"
+        for name, field in published_fields(schemas, layer, audience).items()
+        if field.search
+    ]
+    relation = sql.Identifier(audience.schema_name, PLACE)
+    return sql.SQL("CREATE VIEW {} AS {};").format(relation, sql.SQL(" UNION ALL ").join(branches))
+
+
+def told(
+    templates: dict[str, LiteralString], schemas: Schemas, audience: Audience
+) -> Iterator[sql.Composed]:
+    """The views of loads and of fresh facts (schemas/sql/answers.sql), of what it sees alone."""
+    layers = [layer.id for layer in schemas.layers.values() if audience.sees(layer)]
+    facts = [fact.id for fact in facts_of(schemas, audience)]
+    for name, template, listed in (
+        (SOURCE, templates["source_view"], layers),
+        (FRESHNESS, templates["freshness_view"], facts),
+    ):
+        relation = sql.Identifier(audience.schema_name, name)
+        yield sql.SQL(template).format(view=relation, listed=sql.Literal(listed))
 
 
 def own_view(schemas: Schemas, layer: LayerContract) -> sql.Composed:
@@ -53,7 +127,7 @@ def view(schemas: Schemas, layer: LayerContract, audience: Audience) -> sql.Comp
     shown = published_fields(schemas, layer, audience)
     for name, field in shown.items():
         columns.append(sql.SQL("{} AS {}").format(sql.Identifier(field.name), sql.Identifier(name)))
-    for name, column in search_keys(schemas, layer, audience).items():
+    for name, column in hidden_columns(schemas, layer, audience).items():
         columns.append(sql.SQL("{} AS {}").format(sql.Identifier(column), sql.Identifier(name)))
     if layer.geometry:
         columns.append(sql.Identifier(GEOMETRY))

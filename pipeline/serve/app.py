@@ -25,6 +25,7 @@ from pipeline.serve import (
     fresh,
     health,
     items,
+    processes,
     raster_api,
     site,
     stock,
@@ -95,6 +96,9 @@ def _routes(pygeoapi: ModuleType, tile_seconds: int) -> Iterator[BaseRoute]:
     }
     for path, handler in {**table, **_revalidated(pygeoapi, tile_seconds)}.items():
         yield Route(path, _answering(handler), methods=["GET"])
+    run = "/processes/{process_id}/execution"
+    yield Route(run, _answering(processes.execute_by_address), methods=["GET"])
+    yield Route(run, _answering(processes.execute), methods=["POST"])
     yield Route(f"{here}/search", _answering(items.search), methods=["POST"])
     yield Mount("/static", StaticFiles(directory=paths.server_files() / "static"))
 
@@ -113,6 +117,9 @@ def _revalidated(pygeoapi: ModuleType, tile_seconds: int) -> dict[str, Handler]:
         "/tileMatrixSets/{grid_id}": documents.tile_grid,
         "/collections": described,
         here: described,
+        "/processes": processes.listed,
+        "/processes/{process_id}": processes.described,
+        "/processes/{process_id}/answer-schema": processes.answer_schema,
         f"{here}/schema": _schema(pygeoapi, "collection_schema", documents.schema),
         f"{here}/queryables": _schema(pygeoapi, "collection_queryables", documents.queryables),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 _SPEC = "http://www.opengis.net/spec"
@@ -50,6 +51,13 @@ TILES = (
     "ogcapi-tiles-1/1.0/conf/geodata-tilesets",
     "ogcapi-tiles-1/1.0/conf/oas30",
 )
+PROCESSES = (
+    "ogcapi-processes-1/1.0/conf/core",
+    "ogcapi-processes-1/1.0/conf/ogc-process-description",
+    "ogcapi-processes-1/1.0/conf/json",
+    "ogcapi-processes-1/1.0/conf/html",
+    "ogcapi-processes-1/1.0/conf/oas30",
+)
 _TILE_FORMATS = {
     "application/vnd.mapbox-vector-tile": "ogcapi-tiles-1/1.0/conf/mvt",
     "image/png": "ogcapi-tiles-1/1.0/conf/png",
@@ -70,9 +78,9 @@ _BY_PROVIDER = {
 }
 
 
-def classes(config: dict[str, Any]) -> list[str]:
-    """The classes that hold for what ``config`` publishes."""
-    found = set(ALWAYS)
+def classes(config: dict[str, Any], processes: Collection[str] = ()) -> list[str]:
+    """The classes that hold for what ``config`` publishes, and for ``processes`` if any."""
+    found = set(ALWAYS) | set(PROCESSES if processes else ())
     for resource in config["resources"].values():
         for provider in resource["providers"]:
             found |= set(_BY_PROVIDER[provider["type"]])

@@ -18,11 +18,11 @@ from pipeline.serve.links import HTML, JSON, OGC, OPENAPI, SCHEMA, Link
 from pipeline.serve.pages import translated
 from pipeline.serve.site import Site
 
-_DOCUMENT = {"json": (JSON, "This document as JSON"), "html": (HTML, "This document as HTML")}
+FORMS = {"json": (JSON, "This document as JSON"), "html": (HTML, "This document as HTML")}
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class View:
     """For whom a document is made."""
 
     site: Site
@@ -31,18 +31,18 @@ class _View:
 
     def links(self, path: str) -> list[Link]:
         """The document itself and its other format."""
-        return links.documents(self.site.base + path, {}, _DOCUMENT, self.form, self.language)
+        return links.documents(self.site.base + path, {}, FORMS, self.form, self.language)
 
     def link(self, rel: str, kind: str, title: str, path: str) -> Link:
         """A link to another document."""
         return links.link(rel, kind, title, self.site.base + path, self.language)
 
 
-Make = Callable[[_View], dict[str, Any]]
+Make = Callable[[View], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class Kind:
     """How a document is sent: its page, what only the page needs, its media type, parameters."""
 
     template: str
@@ -51,12 +51,12 @@ class _Kind:
     known: tuple[str, ...] = wanted.COMMON
 
 
-async def _document(request: Request, kind: _Kind, make: Make) -> Response:
+async def document(request: Request, kind: Kind, make: Make) -> Response:
     """The document that ``make`` makes, as JSON or as a page; kept, since it cannot change."""
     site = site_of(request)
     given = wanted.parameters(request, kind.known)
-    form = wanted.form(request, given, tuple(_DOCUMENT))
-    view = _View(site, wanted.language(request, given, site.languages), form)
+    form = wanted.form(request, given, tuple(FORMS))
+    view = View(site, wanted.language(request, given, site.languages), form)
     key = (request.scope["path"], form, view.language)
     if key not in site.static:
         site.static[key] = await _made(view, kind, make(view))
@@ -64,7 +64,7 @@ async def _document(request: Request, kind: _Kind, make: Make) -> Response:
     return Response(kept.body, headers=dict(kept.headers))
 
 
-async def _made(view: _View, kind: _Kind, content: dict[str, Any]) -> Response:
+async def _made(view: View, kind: Kind, content: dict[str, Any]) -> Response:
     if view.form == "json":
         return answers.json(content, view.language, kind.media_type)
     added = kind.page_only(view) if kind.page_only else {}
@@ -74,10 +74,14 @@ async def _made(view: _View, kind: _Kind, content: dict[str, Any]) -> Response:
 async def landing(request: Request) -> Response:
     """GET /."""
 
-    def page_only(view: _View) -> dict[str, Any]:
-        return {"collection": bool(view.site.config["resources"]), "tile": _tiled(view.site)}
+    def page_only(view: View) -> dict[str, Any]:
+        return {
+            "collection": bool(view.site.config["resources"]),
+            "tile": _tiled(view.site),
+            "process": bool(view.site.answerer.processes),
+        }
 
-    return await _document(request, _Kind("landing_page.html", page_only), _landing)
+    return await document(request, Kind("landing_page.html", page_only), _landing)
 
 
 def _tiled(site: Site) -> bool:
@@ -85,7 +89,7 @@ def _tiled(site: Site) -> bool:
     return any(provider["type"] == "tile" for provider in providers)
 
 
-def _landing(view: _View) -> dict[str, Any]:
+def _landing(view: View) -> dict[str, Any]:
     site = view.site
     identity = translated(site.config["metadata"]["identification"], view.language, site.languages)
     found = [
@@ -95,6 +99,8 @@ def _landing(view: _View) -> dict[str, Any]:
         view.link("conformance", JSON, "Conformance", "/conformance"),
         view.link("data", JSON, "Collections", "/collections"),
     ]
+    if site.answerer.processes:
+        found.append(view.link(f"{OGC}/processes", JSON, "Processes", "/processes"))
     if _tiled(site):
         found.append(view.link(f"{OGC}/tiling-schemes", JSON, "Tile grids", "/TileMatrixSets"))
     return {"title": identity["title"], "description": identity["description"], "links": found}
@@ -103,10 +109,10 @@ def _landing(view: _View) -> dict[str, Any]:
 async def conforms(request: Request) -> Response:
     """GET /conformance."""
 
-    def make(view: _View) -> dict[str, Any]:
-        return {"conformsTo": conformance.classes(view.site.config)}
+    def make(view: View) -> dict[str, Any]:
+        return {"conformsTo": conformance.classes(view.site.config, view.site.answerer.processes)}
 
-    return await _document(request, _Kind("conformance.html"), make)
+    return await document(request, Kind("conformance.html"), make)
 
 
 async def openapi(request: Request) -> Response:
@@ -114,13 +120,13 @@ async def openapi(request: Request) -> Response:
     site = site_of(request)
     known = (*wanted.COMMON, "ui")
     given = wanted.parameters(request, known)
-    if wanted.form(request, given, tuple(_DOCUMENT)) == "json":
+    if wanted.form(request, given, tuple(FORMS)) == "json":
         return answers.data(site.openapi, OPENAPI)
 
-    def make(view: _View) -> dict[str, Any]:
+    def make(view: View) -> dict[str, Any]:
         return {"openapi-document-path": f"{view.site.base}/openapi"}
 
-    return await _document(request, _Kind("openapi/swagger.html", known=known), make)
+    return await document(request, Kind("openapi/swagger.html", known=known), make)
 
 
 async def schema(request: Request) -> Response:
@@ -138,21 +144,21 @@ async def _schema(request: Request, name: str, derive: Callable[..., dict[str, A
     served = site.feature_collection(request.path_params["collection_id"])
     path = f"{site.base}/collections/{served.id}"
 
-    def make(view: _View) -> dict[str, Any]:
+    def make(view: View) -> dict[str, Any]:
         made: dict[str, Any] = derive(
             site.schemas, served.layer, site.audience, view.language, f"{path}/{name}"
         )
         return made
 
-    def page_only(_: _View) -> dict[str, Any]:
+    def page_only(_: View) -> dict[str, Any]:
         return {"dataset_path": path, "collections_path": f"{site.base}/collections"}
 
-    return await _document(request, _Kind(f"collections/{name}.html", page_only, SCHEMA), make)
+    return await document(request, Kind(f"collections/{name}.html", page_only, SCHEMA), make)
 
 
 async def tile_grids(request: Request) -> Response:
     """GET /TileMatrixSets."""
-    return await _document(request, _Kind("tilematrixsets/index.html"), _tile_grids)
+    return await document(request, Kind("tilematrixsets/index.html"), _tile_grids)
 
 
 def _grids(site: Site) -> dict[str, Any]:
@@ -166,7 +172,7 @@ def _grids(site: Site) -> dict[str, Any]:
     return {grid.tileMatrixSet: grid for grid in kinds if grid.tileMatrixSet in used}
 
 
-def _tile_grids(view: _View) -> dict[str, Any]:
+def _tile_grids(view: View) -> dict[str, Any]:
     listed = [
         {
             "id": name,
@@ -185,7 +191,7 @@ async def tile_grid(request: Request) -> Response:
     if name not in _grids(site_of(request)):
         raise missing(f"there is no tile grid {name!r}")
 
-    def make(view: _View) -> dict[str, Any]:
+    def make(view: View) -> dict[str, Any]:
         grid = _grids(view.site)[name]
         return {
             "id": name,
@@ -197,4 +203,4 @@ async def tile_grid(request: Request) -> Response:
             "tileMatrices": grid.tileMatrices,
         }
 
-    return await _document(request, _Kind("tilematrixsets/tilematrixset.html"), make)
+    return await document(request, Kind("tilematrixsets/tilematrixset.html"), make)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 import psycopg
@@ -23,12 +24,19 @@ _TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed"}
 
 
 class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
-    """An answer that is an error: its HTTP status, OGC code and what to tell the client."""
+    """An answer that is an error: its HTTP status, OGC code and what to tell the client; ``told``
+    are further members, for programs."""
 
     def __init__(
-        self, status: int, code: str, detail: str, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        headers: dict[str, str] | None = None,
+        told: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
+        self.told = told or {}
         self.status = status
         self.code = code
         self.detail = detail
@@ -49,6 +57,7 @@ class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
                 "detail": self.detail,
                 "code": self.code,
                 "description": self.detail,
+                **self.told,
             }
         )
 

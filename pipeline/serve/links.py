@@ -26,6 +26,10 @@ _FA = {
     "Conformance": "انطباق با استانداردها",
     "Collections": "لایه‌های داده",
     "Tile grids": "شبکه‌های کاشی",
+    "Processes": "پردازش‌ها",
+    "This process": "این پردازش",
+    "Execution": "اجرا",
+    "JSON Schema of the answer": "طرح JSON پاسخ",
     "Next page": "صفحه بعد",
     "Previous page": "صفحه قبل",
 }

@@ -98,7 +98,7 @@ def _check_view(
 ) -> None:
     """The view must have the columns this city's contracts give it, in the city's CRS."""
     expected: set[Any] = {ID, *views.published_fields(schemas, layer, audience)}
-    expected |= set(views.search_keys(schemas, layer, audience))
+    expected |= set(views.hidden_columns(schemas, layer, audience))
     if layer.geometry:
         expected.add(GEOMETRY)
     name = f"{audience.schema_name}.{layer.id}"

@@ -25,6 +25,7 @@ from starlette.applications import Starlette
 from uvicorn_worker import UvicornWorker
 
 from pipeline import __version__, paths
+from pipeline.answers.ask import Answerer
 from pipeline.contracts import registry
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
@@ -35,6 +36,7 @@ from pipeline.serve.door import Entrance, access_log
 from pipeline.serve.files import Files
 from pipeline.serve.keys import Keys
 from pipeline.serve.pages import Pages
+from pipeline.serve.processes import asking
 from pipeline.serve.publish import Published
 from pipeline.serve.reader import Reader
 from pipeline.serve.site import Site
@@ -141,6 +143,7 @@ def build(
         features=features,
         tiles=Reader(database, audience.role, size=options["tile_connections"]),
         state=State(features, audience),
+        answerer=Answerer(schemas, audience, asking(features)),
         digest=_digest(place),
         files=Files(database, audience.role, settings.home / "cache", asyncio.Semaphore(1)),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.answers.ask import Answerer
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
@@ -36,6 +37,7 @@ class Site:
     features: Reader
     tiles: Reader
     state: State
+    answerer: Answerer
     digest: str
     files: Files
     static: dict[tuple[str, ...], Any] = field(default_factory=dict)

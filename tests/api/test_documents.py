@@ -83,7 +83,8 @@ def test_every_path_without_placeholders_answers(
     openapi: dict[str, Any], client: TestClient
 ) -> None:
     for path, operations in openapi["paths"].items():
-        if "get" in operations and "{" not in path:
+        # Questions need inputs: tests/answers asks each with its example.
+        if "get" in operations and "{" not in path and not path.endswith("/execution"):
             assert client.get(path).status_code == 200, path
 
 

@@ -1,0 +1,139 @@
+"""Answers a question: checks it, asks the database as the audience, tells where facts are from."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import orjson
+
+from pipeline.answers import formulas, inputs, statement
+from pipeline.answers.refusals import NotDerivedError, NothingFoundError, TooMuchError
+from pipeline.contracts.audience import Audience
+from pipeline.contracts.process import Input, Process
+from pipeline.contracts.registry import Schemas
+from pipeline.db import queries
+from pipeline.derive import processes as derived
+
+#: Asks one query and gives its first row; serving brings its pool of connections.
+Ask = Callable[[bytes, dict[str, Any]], Awaitable[tuple[Any, ...] | None]]
+#: Where rows are from: a number of a load in an answer stands by this name.
+RUN = "run"
+_FRESH_S = 1.0
+_SOURCES = 10_000
+
+
+class Answerer:
+    """All processes of one audience, their queries composed once."""
+
+    def __init__(self, schemas: Schemas, audience: Audience, ask: Ask) -> None:
+        """``ask`` asks the database with the login of ``audience``."""
+        self._schemas, self._audience, self._ask = schemas, audience, ask
+        self.processes = {p.id: p for p in schemas.processes.values() if audience.may_ask(p)}
+        self.offered: dict[str, dict[str, Input]] = {
+            name: derived.offered(schemas.city, audience, process)
+            for name, process in self.processes.items()
+        }
+        self._queries = {name: self._composed(one) for name, one in self.processes.items()}
+        self._facts = {name: self._read_facts(one) for name, one in self.processes.items()}
+        self._own = {
+            name: statement.compose(text, schemas, audience)
+            for name, text in queries.load("answers").items()
+            if name in ("sources", "freshness")
+        }
+        self._sources: dict[int, Any] = {}
+        self._states: dict[str, tuple[float, list[str]]] = {}
+
+    def _composed(self, process: Process) -> dict[str, bytes]:
+        named = queries.read(self._schemas.process_file(process, "sql"))
+        return {
+            name: statement.compose(text, self._schemas, self._audience)
+            for name, text in named.items()
+        }
+
+    def _read_facts(self, process: Process) -> list[str]:
+        text = self._schemas.process_file(process, "sql").read_text(encoding="utf-8")
+        return sorted(statement.facts(text))
+
+    async def answer(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
+        """The answer of the process ``name``; raises a Refusal, or what the database raises."""
+        process, offered = self.processes[name], self.offered[name]
+        city = self._schemas.city
+        inputs.check(offered, process, city, given)
+        values = inputs.bound(process, city, offered, given)
+        stale = await self._stale(name)
+        await self._measure(process, values)
+        found = await self._json(name, "answer", values)
+        if found is None:
+            near = "near" in self._queries[name]
+            close = await self._json(name, "near", values) if near else []
+            raise NothingFoundError(process.nothing, self._published(close or []))
+        if process.formulas:
+            root = self._schemas.root
+            found = await asyncio.to_thread(formulas.worked_out, root, process.formulas, found)
+        answer: dict[str, Any] = self._published(found)
+        return answer | {
+            "sources": await self._told(set(_runs(found))),
+            **({"stale": stale} if stale else {}),
+        }
+
+    async def _measure(self, process: Process, values: dict[str, Any]) -> None:
+        if process.limit is None:
+            return
+        row = await self._ask(self._queries[process.id]["size"], values)
+        size = int(row[0] or 0) if row else 0
+        if size > process.limit.most:
+            raise TooMuchError(size, process.limit.most, process.limit.unit)
+
+    async def _json(self, process: str, query: str, values: dict[str, Any]) -> Any:
+        row = await self._ask(self._queries[process][query], values)
+        return orjson.loads(row[0]) if row and row[0] is not None else None
+
+    async def _stale(self, name: str) -> list[str]:
+        """The facts that are behind their layers; raises NotDerivedError for those never made."""
+        if not self._facts[name]:
+            return []
+        until, known = self._states.get(name, (0.0, []))
+        if time.monotonic() >= until:
+            row = await self._ask(self._own["freshness"], {"facts": self._facts[name]})
+            states = orjson.loads(row[0]) if row and row[0] else {}
+            never = sorted(fact for fact, state in states.items() if state == "never")
+            if never:
+                raise NotDerivedError(", ".join(never))
+            known = sorted(states)
+            self._states[name] = (time.monotonic() + _FRESH_S, known)
+        return known
+
+    async def _told(self, runs: set[int]) -> dict[str, Any]:
+        """What is known of the loads ``runs``."""
+        unknown = sorted(runs - self._sources.keys())
+        if unknown:
+            row = await self._ask(self._own["sources"], {"runs": unknown})
+            found = orjson.loads(row[0]) if row and row[0] else {}
+            if len(self._sources) > _SOURCES:
+                self._sources.clear()
+            self._sources |= {run: found.get(str(run)) for run in runs if str(run) in found}
+        return {str(run): self._sources[run] for run in sorted(runs) if run in self._sources}
+
+    def _published(self, value: Any) -> Any:
+        """``value`` with members by the names that clients know."""
+        if isinstance(value, dict):
+            rename = self._schemas.city.published
+            return {rename(name): self._published(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self._published(inner) for inner in value]
+        return value
+
+
+def _runs(value: Any) -> Iterator[int]:
+    """Every load that is named anywhere in ``value``."""
+    if isinstance(value, dict):
+        if isinstance(value.get(RUN), int):
+            yield value[RUN]
+        for inner in value.values():
+            yield from _runs(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _runs(inner)

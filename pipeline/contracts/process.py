@@ -1,0 +1,89 @@
+"""The process contract: one question that other systems ask, and how its answer is found.
+
+One process is three files of schemas/processes/: ``<id>.toml`` says what is asked, by whom and with
+which words; ``<id>.sql`` finds the answer, over the contracts' own names; ``<id>.schema.json`` is
+the JSON Schema of the answer, which is published.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import jsonschema  # type: ignore[import-untyped]
+from pydantic import Field as Setting
+from pydantic import model_validator
+
+from pipeline.contracts.base import CollectionId, Frozen, Identifier, Text
+from pipeline.contracts.layer import Privacy
+
+#: How a value that was given is understood before the query gets it.
+Meaning = Literal["plain", "code", "plate", "folded", "geometry"]
+#: Types that stand in an address as they are.
+PLAIN_TYPES = ("string", "integer", "number", "boolean")
+
+
+class Input(Frozen):
+    """One input. ``accepts`` is its JSON Schema; ``meaning`` says how the query gets it: ``plain``
+    as it is, ``code`` as the parcel codes it may mean, ``plate`` as the plates, ``folded`` as for
+    searching, ``geometry`` (GeoJSON) as a shape in the city's CRS. ``privacy``: who is offered it.
+    """
+
+    name: Identifier
+    title: Text
+    description: Text | None = None
+    accepts: dict[str, Any]
+    meaning: Meaning = "plain"
+    required: bool = False
+    privacy: Privacy = "P0"
+    example: Any
+
+    @model_validator(mode="after")
+    def _schema_is_one(self) -> Self:
+        try:
+            jsonschema.Draft202012Validator.check_schema(self.accepts)
+        except jsonschema.SchemaError as error:
+            raise ValueError(f"accepts is no JSON Schema: {error.message}") from None
+        if not jsonschema.Draft202012Validator(self.accepts).is_valid(self.example):
+            raise ValueError("the example does not fit what is accepted")
+        return self
+
+
+class Limit(Frozen):
+    """How much one question may ask for; the query ``size`` counts it before the answer is made."""
+
+    most: int = Setting(gt=0)
+    unit: Text
+
+
+class Process(Frozen):
+    """One process. ``one_of``: exactly one of these inputs must be given. ``nothing`` is told when
+    there is no answer. ``formulas``: the file of schemas/formulas/ whose lines are worked out over
+    the items of the answer."""
+
+    id: CollectionId
+    title: Text
+    description: Text
+    asked_by: Text
+    privacy: Privacy = "P0"
+    keywords: tuple[str, ...] = ()
+    one_of: tuple[Identifier, ...] = ()
+    inputs: tuple[Input, ...]
+    nothing: Text
+    limit: Limit | None = None
+    formulas: Identifier | None = None
+
+    @cached_property
+    def named(self) -> dict[str, Input]:
+        """Inputs by the contract's own names."""
+        return {one.name: one for one in self.inputs}
+
+    @model_validator(mode="after")
+    def _names_are_inputs(self) -> Self:
+        names = [one.name for one in self.inputs]
+        if len(set(names)) < len(names):
+            raise ValueError("an input stands twice")
+        unknown = set(self.one_of) - set(names)
+        if unknown:
+            raise ValueError(f"one_of names no input: {', '.join(sorted(unknown))}")
+        return self

@@ -1,0 +1,203 @@
+"""What derives from a process: its OGC description, its part of OpenAPI, its page in docs/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.contracts.audience import Audience
+from pipeline.contracts.city import City
+from pipeline.contracts.process import Input, Process
+from pipeline.contracts.registry import Schemas
+from pipeline.derive.openapi_parts import Part, get, ref
+
+#: The only output of every process.
+OUTPUT = "answer"
+VERSION = "1.0.0"
+_HEAD = """\
+# Processes: the questions that other systems ask
+
+Made by `makan schema generate` from `schemas/processes/`. Every process is at `/processes/ID`
+(a page with a form in a browser) and is asked at `/processes/ID/execution`: by POST with
+`{"inputs": {...}}`, or by GET with the inputs in the address. It answers with one JSON document,
+whose schema is at `/processes/ID/answer-schema`. Every fact carries the number of its load
+(`run`); `sources` tells layer, feed, file, SHA-256 and time of each. `stale` names facts that
+are behind their layers.
+
+A wrong input is 400 with `field`, `rule` and `example`; nothing found is 404 with `near`; a
+question over its limit is 413 with `found` and `most`; facts that were never derived and a
+database that is down are 503.
+
+| process | who asks | audience |
+|---|---|---|"""
+
+
+def offered(city: City, audience: Audience, process: Process) -> dict[str, Input]:
+    """Inputs that ``audience`` is offered, by the names that clients use."""
+    return {city.published(one.name): one for one in audience.inputs(process)}
+
+
+def summary(process: Process, language: str) -> dict[str, Any]:
+    """What the list of processes says of one."""
+    return {
+        "id": process.id,
+        "version": VERSION,
+        "title": process.title.of(language),
+        "description": process.description.of(language),
+        "keywords": list(process.keywords),
+        "jobControlOptions": ["sync-execute"],
+        "outputTransmission": ["value"],
+    }
+
+
+def description(
+    schemas: Schemas, process: Process, audience: Audience, language: str
+) -> dict[str, Any]:
+    """The process description (OGC 18-062r2, 7.10) for ``audience``, without links."""
+    found = offered(schemas.city, audience, process)
+    return {
+        **summary(process, language),
+        "inputs": {name: _input(one, language) for name, one in found.items()},
+        "outputs": {
+            OUTPUT: {
+                "title": process.title.of(language),
+                "schema": answer_schema(schemas, process),
+            }
+        },
+        "example": {"inputs": example(schemas.city, process, audience)},
+    }
+
+
+def _input(one: Input, language: str) -> dict[str, Any]:
+    return {
+        "title": one.title.of(language),
+        "description": (one.description or one.title).of(language),
+        "minOccurs": int(one.required),
+        "maxOccurs": 1,
+        "schema": {**one.accepts, "examples": [one.example]},
+    }
+
+
+def example(city: City, process: Process, audience: Audience) -> dict[str, Any]:
+    """Inputs of a question that can be asked."""
+    found = offered(city, audience, process)
+    choice = [city.published(name) for name in process.one_of]
+    first = next((name for name in choice if name in found), None)
+    return {n: one.example for n, one in found.items() if one.required or n == first}
+
+
+def answer_schema(schemas: Schemas, process: Process) -> dict[str, Any]:
+    """The JSON Schema of the answer, by published names."""
+    path = schemas.process_file(process, "schema.json")
+    found: dict[str, Any] = _named(json.loads(path.read_bytes()), schemas.city.names)
+    return found
+
+
+def _named(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {names.get(key, key): _named(inner, names) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_named(inner, names) for inner in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def openapi(schemas: Schemas, audience: Audience, language: str) -> tuple[list[Part], Part]:
+    """Tags and paths of the processes that ``audience`` may ask."""
+    asked = [one for one in schemas.processes.values() if audience.may_ask(one)]
+    if not asked:
+        return [], {}
+    page, some = [ref("f"), ref("lang")], _json({"type": "object"})
+    paths: Part = {"/processes": get("processes", "processes", "Processes", page, some)}
+    for process in asked:
+        here = f"/processes/{process.id}"
+        title = process.title.of(language)
+        paths[here] = get("processes", f"{process.id}.describe", title, page, some)
+        paths[f"{here}/answer-schema"] = get(
+            "processes", f"{process.id}.schema", f"{title}: schema of the answer", page, some
+        )
+        paths[f"{here}/execution"] = _execution(schemas, process, audience, title, language)
+    return [{"name": "processes", "description": "Answers for other systems"}], paths
+
+
+def _json(schema: Part) -> Part:
+    return {"application/json": {"schema": schema}}
+
+
+def _execution(
+    schemas: Schemas, process: Process, audience: Audience, title: str, language: str
+) -> Part:
+    found = offered(schemas.city, audience, process)
+    parameters = [
+        {
+            "name": name,
+            "in": "query",
+            "description": one.title.of(language),
+            "required": one.required,
+            "schema": {"type": "string"},
+        }
+        for name, one in found.items()
+    ]
+    answer = _json({"type": "object"})
+    made = get(
+        "processes", f"{process.id}.ask", title, [*parameters, ref("f"), ref("lang")], answer
+    )
+    body = {
+        "type": "object",
+        "properties": {
+            "inputs": {"type": "object"},
+            "outputs": {"type": "object"},
+            "response": {"type": "string", "enum": ["raw", "document"]},
+        },
+    }
+    post = get("processes", f"{process.id}.execute", title, [ref("f"), ref("lang")], answer)["get"]
+    asked = {"inputs": example(schemas.city, process, audience)}
+    content = {"application/json": {"schema": body, "example": asked}}
+    post["requestBody"] = {"required": True, "content": content}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/problem"}}}
+    for operation in (made["get"], post):
+        operation["responses"]["413"] = {"description": "Asks for too much", "content": problem}
+    return {**made, "post": post}
+
+
+def markdown(schemas: Schemas) -> str:
+    """docs/processes.md: each process with its inputs, a curl line, who asks it."""
+    lines = [_HEAD]
+    for process in schemas.processes.values():
+        who = "everybody" if process.privacy == "P0" else "staff"
+        lines.append(f"| [{process.id}](#{process.id}) | {process.asked_by.en} | {who} |")
+    for process in schemas.processes.values():
+        lines += ["", *_section(schemas, process)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(schemas: Schemas, process: Process) -> Iterator[str]:
+    city = schemas.city
+    yield f"## {process.id}\n\n{process.title.en} – {process.title.fa}. {process.description.en}\n"
+    yield from ("| input | accepts | meaning |", "|---|---|---|")
+    for one in process.inputs:
+        kind = one.accepts.get("type", "any")
+        kinds = " or ".join(kind) if isinstance(kind, list) else kind
+        needed = ", required" if one.required else ""
+        staff = ", staff only" if one.privacy != "P0" else ""
+        said = (one.description or one.title).en
+        yield f"| `{city.published(one.name)}` | {kinds}{needed}{staff} | {said} |"
+    if process.one_of:
+        choice = ", ".join(f"`{city.published(name)}`" for name in process.one_of)
+        yield from ("", f"Exactly one of {choice} must be given.")
+    if process.limit:
+        yield from ("", f"At most {process.limit.most} {process.limit.unit.en} at once.")
+    audience = next(one for one in schemas.audiences.values() if one.may_ask(process))
+    place = f"http://127.0.0.1:{8080 + audience.port_offset}/processes/{process.id}/execution"
+    asked = example(city, process, audience)
+    yield from ("", "```sh", curl(place, asked, key=audience.needs_key), "```")
+
+
+def curl(address: str, asked: dict[str, Any], *, key: bool = False) -> str:
+    """The command line that asks ``asked`` at ``address``."""
+    body = json.dumps({"inputs": asked}, ensure_ascii=False)
+    opened = " -H 'X-API-Key: …'" if key else ""
+    return (
+        f"curl -s {address}{opened} \\\n"
+        f"     -H 'Content-Type: application/json' \\\n     -d '{body}'"
+    )

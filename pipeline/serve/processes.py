@@ -1,0 +1,216 @@
+"""OGC API - Processes: the list, descriptions, execution. Handlers of our own, not pygeoapi's.
+
+Its manager keeps jobs in a file or loads all of them, checks no input against its schema and shares
+one processor among requests. Here a process is a contract (``schemas/processes/``), answered by
+``pipeline.answers`` with the login of the audience; a question can be asked by POST or, so that a
+page with a form needs no script, by GET.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.answers import inputs
+from pipeline.answers.ask import Ask
+from pipeline.answers.refusals import (
+    NotDerivedError,
+    NothingFoundError,
+    Refusal,
+    TooMuchError,
+    WrongInputError,
+)
+from pipeline.contracts.process import Process
+from pipeline.derive import processes as derived
+from pipeline.serve import answers, links, wanted
+from pipeline.serve.answers import site_of
+from pipeline.serve.documents import FORMS, Kind, View, document
+from pipeline.serve.errors import Problem, bad, unavailable
+from pipeline.serve.links import JSON, OGC, SCHEMA, Link
+from pipeline.serve.query import Statement
+from pipeline.serve.reader import Reader
+from pipeline.serve.site import Site
+
+_MAX_BODY = 1_000_000
+_EXECUTE_REL = f"{OGC}/execute"
+
+
+def asking(reader: Reader) -> Ask:
+    """How the answers' room asks the database: by the pool of ``reader``."""
+
+    async def ask(query: bytes, values: dict[str, Any]) -> tuple[Any, ...] | None:
+        return await reader.row(Statement(query, values))
+
+    return ask
+
+
+async def listed(request: Request) -> Response:
+    """GET /processes."""
+
+    def make(view: View) -> dict[str, Any]:
+        found = [
+            {**derived.summary(one, view.language), "links": _links(view, one)}
+            for one in view.site.answerer.processes.values()
+        ]
+        return {"processes": found, "links": view.links("/processes")}
+
+    return await document(
+        request, Kind("processes/index.html", known=(*wanted.COMMON, "limit")), make
+    )
+
+
+def _links(view: View, process: Process) -> list[Link]:
+    path = f"/processes/{process.id}"
+    return [
+        *view.links(path),
+        view.link(_EXECUTE_REL, JSON, "Execution", f"{path}/execution"),
+        view.link("describedby", SCHEMA, "JSON Schema of the answer", f"{path}/answer-schema"),
+    ]
+
+
+def _process(request: Request) -> Process:
+    name = request.path_params["process_id"]
+    found = site_of(request).answerer.processes.get(name)
+    if found is None:
+        raise Problem(404, "NoSuchProcess", f"there is no process {name!r}")
+    return found
+
+
+async def described(request: Request) -> Response:
+    """GET /processes/{id}: the description, or the page with the form."""
+    process = _process(request)
+
+    def make(view: View) -> dict[str, Any]:
+        made = derived.description(view.site.schemas, process, view.site.audience, view.language)
+        return {**made, "links": _links(view, process)}
+
+    def page_only(view: View) -> dict[str, Any]:
+        asked = derived.example(view.site.schemas.city, process, view.site.audience)
+        address = f"{view.site.base}/processes/{process.id}/execution"
+        return {"curl": derived.curl(address, asked)}
+
+    return await document(request, Kind("processes/process.html", page_only), make)
+
+
+async def answer_schema(request: Request) -> Response:
+    """GET /processes/{id}/answer-schema."""
+    process = _process(request)
+    site = site_of(request)
+    given = wanted.parameters(request, wanted.COMMON)
+    language = wanted.language(request, given, site.languages)
+    return answers.json(derived.answer_schema(site.schemas, process), language, SCHEMA)
+
+
+async def execute(request: Request) -> Response:
+    """POST /processes/{id}/execution, synchronously."""
+    process = _process(request)
+    given = wanted.parameters(request, wanted.COMMON)
+    asked = await _body(request)
+    answer = await _answered(request, process, _values(asked))
+    if asked.get("response") == "document":
+        answer = {derived.OUTPUT: answer}
+    return await _sent(request, process, given, answer, asked.get("inputs", {}))
+
+
+async def execute_by_address(request: Request) -> Response:
+    """GET /processes/{id}/execution with the inputs in the address."""
+    process = _process(request)
+    offered = site_of(request).answerer.offered[process.id]
+    given = wanted.parameters(request, (*offered, *wanted.COMMON))
+    texts = {n: v for n, v in given.items() if n not in wanted.COMMON}
+    answer = await _answered(request, process, inputs.of_texts(offered, texts))
+    return await _sent(request, process, given, answer, texts)
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != JSON:
+        raise Problem(415, "InvalidParameterValue", f"the body must be {JSON}")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise Problem(413, "InvalidParameterValue", f"the body exceeds {_MAX_BODY} bytes")
+    try:
+        asked = orjson.loads(bytes(body))
+    except orjson.JSONDecodeError as error:
+        raise bad(f"the body is not JSON: {error}") from None
+    if not isinstance(asked, dict) or not isinstance(asked.get("inputs", {}), dict):
+        raise bad('the body must be an object such as {"inputs": {}}')
+    _check_request(asked)
+    return asked
+
+
+def _check_request(asked: dict[str, Any]) -> None:
+    """What an execute request may say beside its inputs."""
+    unknown = asked.keys() - {"inputs", "outputs", "response", "mode"}
+    if unknown:
+        raise bad(f"unknown member {sorted(unknown)[0]!r}; known are inputs, outputs, response")
+    outputs = asked.get("outputs", {})
+    if not isinstance(outputs, dict) or outputs.keys() - {derived.OUTPUT}:
+        raise bad(f"outputs: the only output is {derived.OUTPUT}")
+    if asked.get("response", "raw") not in ("raw", "document"):
+        raise bad("response: must be raw or document")
+
+
+def _values(asked: dict[str, Any]) -> dict[str, Any]:
+    """Inputs, whether given as they are or as {"value": ...}."""
+    return {
+        name: value["value"] if isinstance(value, dict) and value.keys() <= {"value", "mediaType"}
+        and "value" in value else value
+        for name, value in asked.get("inputs", {}).items()
+    }  # fmt: skip
+
+
+async def _answered(request: Request, process: Process, given: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return await site_of(request).answerer.answer(process.id, given)
+    except Refusal as refusal:
+        raise _problem(refusal) from None
+    except NotDerivedError as error:
+        raise unavailable(
+            f"the facts {error} were not worked out yet (`makan derive`); try again later"
+        ) from None
+
+
+_STATUS: dict[type[Refusal], tuple[int, str]] = {
+    WrongInputError: (400, "InvalidParameterValue"),
+    NothingFoundError: (404, "NotFound"),
+    TooMuchError: (413, "TooMuch"),
+}
+
+
+def _problem(refusal: Refusal) -> Problem:
+    status, code = _STATUS[type(refusal)]
+    return Problem(status, code, refusal.detail, told=refusal.told)
+
+
+async def _sent(
+    request: Request,
+    process: Process,
+    given: dict[str, str],
+    answer: dict[str, Any],
+    asked: dict[str, Any],
+) -> Response:
+    """The answer as JSON or as a page; never kept by caches, since the data may change."""
+    site: Site = site_of(request)
+    language = wanted.language(request, given, site.languages)
+    if wanted.form(request, given, tuple(FORMS)) == "html":
+        path = f"/processes/{process.id}"
+        content = {
+            "id": process.id,
+            "title": process.title.of(language),
+            "answer": answer,
+            "asked": asked,
+            "links": links.documents(
+                f"{site.base}{path}/execution", given, FORMS, "html", language
+            ),
+        }
+        response = await answers.page(site, "processes/answer.html", content, language)
+    else:
+        response = answers.json(answer, language)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,11 @@
+"""What processes ask of the database: plates by their numbers, the parcel of one postcode."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0012"
+down_revision = "0011"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0012_answers.sql")

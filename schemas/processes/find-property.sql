@@ -1,0 +1,54 @@
+-- name: answer
+-- Candidates with scores; one parcel where one is surer than all others.
+WITH meant AS (
+    SELECT p.id, 'code' AS method, 1.0 - 0.1 * (k.place - 1) AS score, NULL::float8 AS distance_m
+    FROM unnest(%(parcel_code)s::text[]) WITH ORDINALITY AS k (code, place) JOIN {parcel} AS p ON p.parcel_code = k.code
+    UNION ALL
+    SELECT p.id, 'plate', 1.0 - 0.1 * (k.place - 1), NULL
+    FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place)
+    JOIN {parcel} AS p ON makan.plate_key(p.registration_plate) = k.plate
+    UNION ALL
+    SELECT f.parcel_id, 'postcode ' || f.quality, f.score, f.distance_m
+    FROM makan.parcel_of_postcode(%(postcode)s::text) AS f WHERE f.parcel_id IS NOT NULL
+    UNION ALL
+    SELECT p.id, 'building', 1.0 - 0.1 * (k.place - 1), NULL
+    FROM unnest(%(building_code)s::text[]) WITH ORDINALITY AS k (code, place)
+    JOIN {building} AS b ON b.building_code = k.code JOIN {parcel} AS p ON p.parcel_code = b.parcel_code
+    UNION ALL
+    SELECT a.object_id, 'address', a.score * a.alike, NULL
+    FROM (
+        SELECT f.object_id, f.score, round(similarity(k.address_text_key, %(address)s::text)::numeric, 3) AS alike
+        FROM {postcode} AS k JOIN {fact.postcode_parcel} AS f ON f.subject_id = k.id
+        WHERE k.address_text_key %% %(address)s::text AND f.object_id IS NOT NULL
+        ORDER BY k.address_text_key <-> %(address)s::text LIMIT 20
+    ) AS a
+    UNION ALL
+    SELECT n.id, CASE WHEN n.far = 0 THEN 'point' ELSE 'near point' END,
+        CASE WHEN n.far = 0 THEN 1.0 ELSE round((0.5 * (1 - n.far / 15))::numeric, 3) END, round(n.far::numeric, 2)
+    FROM (
+        SELECT p.id, ST_Distance(p.geom, g.geom) * {unit} AS far
+        FROM (SELECT ST_Transform(%(point)s::geometry, {srid}) AS geom) AS g
+        JOIN {parcel} AS p ON ST_DWithin(p.geom, g.geom, 15 / {unit}) ORDER BY far LIMIT 10
+    ) AS n
+),
+best AS (
+    SELECT DISTINCT ON (m.id) m.* FROM meant AS m ORDER BY m.id, m.score DESC
+),
+told AS (
+    SELECT b.id, b.method, b.score, b.distance_m, p.parcel_code, p.block_code, p.land_use, p.run_id,
+        rank() OVER (ORDER BY b.score DESC) AS place, count(*) OVER () AS number,
+        ST_PointOnSurface(p.geom) AS at
+    FROM best AS b JOIN {parcel} AS p ON p.id = b.id ORDER BY b.score DESC, p.parcel_code LIMIT 20
+)
+SELECT jsonb_build_object(
+    'parcel', CASE WHEN count(*) FILTER (WHERE t.place = 1) = 1 AND max(t.score) >= 0.6 THEN
+        (jsonb_agg(jsonb_build_object('parcel_id', t.id, 'parcel_code', t.parcel_code, 'block_code', t.block_code,
+            'land_use', t.land_use, 'run', t.run_id) ORDER BY t.place))[0] END,
+    'candidates', jsonb_agg(jsonb_build_object('parcel_id', t.id, 'parcel_code', t.parcel_code, 'score', t.score,
+        'method', t.method, 'distance_m', t.distance_m, 'point', ST_AsGeoJSON(ST_Transform(t.at, 4326), 7)::jsonb,
+        'run', t.run_id) ORDER BY t.place, t.parcel_code)
+)::text FROM told AS t HAVING count(*) > 0
+
+-- name: near
+-- What may have been meant by a code that no parcel has.
+SELECT ({part.near})::text

@@ -1,0 +1,40 @@
+-- name: answer
+-- Names that hold the words, before those that are only like them; then codes that begin so.
+WITH held AS MATERIALIZED (
+    SELECT p.layer, p.id, p.name, p.run_id, p.geom,
+        CASE WHEN p.key = %(q)s::text THEN 1.0 WHEN p.key LIKE makan.like_literal(%(q)s::text) || '%%' THEN 0.9
+            ELSE 0.8 END + 0.05 * similarity(p.key, %(q)s::text) - 0.05 AS score
+    FROM {place} AS p
+    WHERE p.layer <> 'plan_road_line' AND p.key LIKE '%%' || makan.like_literal(%(q)s::text) || '%%' LIMIT 2000
+), alike AS MATERIALIZED (
+    SELECT p.layer, p.id, p.name, p.run_id, p.geom, 0.7 * word_similarity(%(q)s::text, p.key) AS score
+    FROM {place} AS p
+    WHERE p.layer <> 'plan_road_line' AND NOT EXISTS (SELECT FROM held) AND length(%(q)s::text) > 2 AND %(q)s::text <%% p.key LIMIT 2000
+), coded AS (
+    SELECT 'parcel' AS layer, p.id, p.parcel_code AS name, p.run_id, p.geom,
+        CASE WHEN p.parcel_code = regexp_replace(%(q)s::text, '[ /]', '-', 'g') THEN 1.0 ELSE 0.85 END AS score
+    FROM {parcel} AS p
+    WHERE %(q)s::text ~ '[0-9]' AND length(%(q)s::text) > 3
+        AND p.parcel_code LIKE makan.like_literal(upper(regexp_replace(%(q)s::text, '[ /]', '-', 'g'))) || '%%'
+    ORDER BY p.parcel_code LIMIT 20
+), hits AS (
+    SELECT * FROM held UNION ALL SELECT * FROM alike UNION ALL SELECT * FROM coded
+), shown AS (
+    SELECT h.layer, (array_agg(h.id ORDER BY h.id))[1] AS id, h.name, max(h.score) AS score, count(*) AS parts,
+        max(h.run_id) AS run_id, (array_agg(h.geom ORDER BY h.id))[1] AS geom
+    FROM hits AS h GROUP BY h.layer, h.name ORDER BY score DESC, length(h.name), h.name LIMIT %(limit)s::int
+)
+SELECT jsonb_build_object('hits', jsonb_agg(jsonb_build_object('kind', s.layer, 'id', s.id, 'name', s.name,
+    'score', round(s.score::numeric, 3), 'parts', s.parts,
+    'point', ST_AsGeoJSON(ST_Transform(at.geom, 4326), 7)::jsonb, 'within', {part.units}, 'run', s.run_id
+) ORDER BY s.score DESC, length(s.name), s.name))::text
+FROM shown AS s CROSS JOIN LATERAL (
+    SELECT CASE WHEN ST_Dimension(s.geom) = 1 THEN ST_LineInterpolatePoint(ST_GeometryN(s.geom, 1), 0.5)
+        WHEN ST_Dimension(s.geom) = 0 THEN s.geom ELSE ST_PointOnSurface(s.geom) END AS geom
+) AS at HAVING count(*) > 0
+
+-- name: near
+-- The names that are least unlike.
+SELECT coalesce(jsonb_agg(DISTINCT n.name), '[]')::text FROM (
+    SELECT p.name FROM {place} AS p WHERE p.key %% %(q)s::text ORDER BY p.key <-> %(q)s::text LIMIT 5
+) AS n

@@ -1,0 +1,113 @@
+"""The sample city, loaded, derived and served to the public and to staff."""
+
+from __future__ import annotations
+
+import fnmatch
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from pipeline import testing
+from pipeline.contracts import registry
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Database
+from pipeline.joins import derive as joins
+from pipeline.sample import city as sample
+from pipeline.settings import Settings
+from pipeline.stages import load as loading
+
+with warnings.catch_warnings():
+    # Warnings of pygeoapi's own modules about themselves.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from pipeline.serve import publish, server
+
+PARCELS = 700
+Asked = Callable[..., Any]
+
+
+def load_all(database: Database, folder: Path, schemas: Schemas) -> None:
+    """Every file of ``folder`` that a feed matches, in load order."""
+    place = {name: number for number, name in enumerate(schemas.load_order)}
+    for feed in sorted(schemas.feeds.values(), key=lambda one: place[one.layer]):
+        for path in sorted(folder.iterdir()):
+            if any(fnmatch.fnmatch(path.name, pattern) for pattern in feed.source.match):
+                context = loading.context_for(schemas, feed.id)
+                loading.load(database, path, context, batch_rows=50_000, progress=lambda *_: None)
+
+
+def serving(database: Database, audience: str) -> TestClient:
+    """The application over ``database`` for ``audience``, to be entered."""
+    settings = replace(database.settings, audience=audience, public_url="http://makan.test")
+    schemas = registry.load(settings.city)
+    place = publish.publish(settings, schemas, Database(settings))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        application = server.build(settings, schemas, place)
+    return TestClient(application, base_url="http://makan.test")
+
+
+@pytest.fixture(scope="session")
+def sampled(
+    qom_template: Settings, tmp_path_factory: pytest.TempPathFactory, schemas: Schemas
+) -> Iterator[Database]:
+    """The sample city without faults, loaded and its facts derived."""
+    folder = tmp_path_factory.mktemp("city")
+    sample.write(folder, parcels=PARCELS, seed=7, dirt=0.0, imagery=False)
+    with testing.clone(qom_template) as database:
+        load_all(database, folder, schemas)
+        joins.derive(database, schemas)
+        yield database
+
+
+@pytest.fixture(scope="session")
+def public(sampled: Database) -> Iterator[TestClient]:
+    """The service for everybody."""
+    with serving(sampled, "public") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def staff(sampled: Database) -> Iterator[TestClient]:
+    """The service for staff."""
+    with serving(sampled, "staff") as running:
+        yield running
+
+
+@pytest.fixture
+def ask() -> Asked:
+    """The answer of a process; its status must be 200."""
+
+    def asked(client: TestClient, process: str, **inputs: Any) -> Any:
+        response = client.post(f"/processes/{process}/execution", json={"inputs": inputs})
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    return asked
+
+
+@pytest.fixture
+def refused() -> Asked:
+    """The problem that a process answers with."""
+
+    def asked(client: TestClient, process: str, **inputs: Any) -> Any:
+        response = client.post(f"/processes/{process}/execution", json={"inputs": inputs})
+        assert response.headers["content-type"] == "application/problem+json"
+        return response.json()
+
+    return asked
+
+
+@pytest.fixture(scope="session")
+def query(sampled: Database) -> Asked:
+    """Rows of a query, as the owner: what answers are compared with."""
+
+    def run(statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with sampled.connect("owner") as connection:
+            return connection.execute(statement.encode(), values or None).fetchall()
+
+    return run

@@ -1,0 +1,128 @@
+"""Finding: a property by any of its keys, places by what people type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+Asked = Callable[..., Any]
+P7 = "1-12-45-7-0-0-0"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "1-12-45-7",
+        "1-12-45-7-0-0-0",
+        "01-12-045-007-00-00-00",
+        "7-45-12-1",
+        "0-0-0-7-45-12-1",
+        "۱-۱۲-۴۵-۷",
+        "1/12/45/7",
+        " 1 - 12 - 45 - 7 ",
+    ],
+)
+def test_a_code_in_any_order_and_padding(public: TestClient, ask: Asked, written: str) -> None:
+    assert ask(public, "find-property", nosazi=written)["parcel"]["nosazi"] == P7
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"registration_plate": "1234/567 بخش 4"},
+        {"registration_plate": "567/1234 بخش ۴"},
+        {"postcode": "3715613947"},
+        {"postcode": "۳۷۱۵۶۱۳۹۴۷"},
+        {"building_code": "1-12-45-7-1-0-0"},
+        {"point": {"type": "Point", "coordinates": [50.875668, 34.639832]}},
+        {"point": "POINT(488605 3833110)", "crs": "http://www.opengis.net/def/crs/EPSG/0/32639"},
+    ],
+    ids=str,
+)
+def test_every_key_of_p7_gives_the_same_parcel(
+    staff: TestClient, ask: Asked, inputs: dict[str, Any]
+) -> None:
+    found = ask(staff, "find-property", **inputs)
+    by_code = ask(staff, "find-property", nosazi="1-12-45-7")
+    assert found["parcel"] == by_code["parcel"]
+    assert found["candidates"][0]["score"] >= 0.6
+
+
+def test_an_address_that_two_parcels_have_gives_both(staff: TestClient, ask: Asked) -> None:
+    # The numbers of a street begin anew at each block of the sample.
+    found = ask(staff, "find-property", address="قم كوچه ياس پلاک ۳")
+    best = [one for one in found["candidates"] if one["score"] == 1.0]
+    assert found["parcel"] is None
+    assert len(best) == 2
+    assert P7 in [one["nosazi"] for one in best]
+
+
+def test_a_point_beside_parcels_gives_candidates(public: TestClient, ask: Asked) -> None:
+    found = ask(public, "find-property", point="POINT(50.8756 34.6397)")
+    assert found["parcel"] is None
+    scores = [one["score"] for one in found["candidates"]]
+    assert len(scores) > 1
+    assert scores == sorted(scores, reverse=True)
+    assert max(scores) < 0.6
+
+
+def test_a_code_that_no_parcel_has_gives_its_neighbours(public: TestClient, refused: Asked) -> None:
+    told = refused(public, "find-property", nosazi="1-12-45-77")
+    assert told["status"] == 404
+    assert "1-12-45-9-0-0-0" in told["near"]
+
+
+@pytest.mark.parametrize("written", ["کوچه یاس", "کوچه ياس", "كوچه‌ياس", "ياس", "کوچه یااس"])
+def test_a_street_is_found_however_it_is_typed(
+    public: TestClient, ask: Asked, written: str
+) -> None:
+    hits = ask(public, "search", q=written)["hits"]
+    found = next(hit for hit in hits if (hit["kind"], hit["name"]) == ("street", "کوچه یاس"))
+    assert found["within"]["region"]["code"] == "1"
+    assert found["within"]["neighbourhood"]["code"] == "12"
+
+
+def test_a_code_is_found_while_it_is_typed(public: TestClient, ask: Asked) -> None:
+    hits = ask(public, "search", q="1-12-45")["hits"]
+    assert P7 in [hit["name"] for hit in hits]
+
+
+def test_hits_hold_the_words_literally(public: TestClient, refused: Asked) -> None:
+    assert refused(public, "search", q="%%")["status"] == 404
+    assert refused(public, "search", q="__")["status"] == 404
+
+
+def test_137_gets_the_place_of_a_postcode(public: TestClient, ask: Asked) -> None:
+    found = ask(public, "geocode", postcode="3715613947")["results"][0]
+    assert found["quality"] == "parcel-door"
+    assert found["confidence"] == 1.0
+    assert found["parcel"]["nosazi"] == P7
+    assert found["within"]["region"]["code"] == "1"
+    assert found["within"]["neighbourhood"]["code"] == "12"
+    inside = ask(public, "reverse-geocode", point=found["point"])
+    assert inside["parcel"]["nosazi"] == P7
+    assert inside["street"]["name_fa"] == "کوچه یاس"
+
+
+def test_the_public_sees_no_address_of_a_postcode(public: TestClient, ask: Asked) -> None:
+    assert "پلاک" not in str(ask(public, "geocode", postcode="3715613947"))
+
+
+def test_a_point_on_a_border_is_in_exactly_one_region(
+    public: TestClient, ask: Asked, query: Asked
+) -> None:
+    shared = query(
+        "SELECT a.region_code, b.region_code, ST_AsText(ST_StartPoint(d.geom)) "
+        "FROM data.region a JOIN data.region b ON a.region_code < b.region_code "
+        "CROSS JOIN LATERAL ST_Dump(ST_CollectionExtract(ST_Intersection(a.geom, b.geom), 2)) d "
+        "LIMIT 1"
+    )
+    if not shared:
+        pytest.skip("the small sample city has no two regions side by side")
+    lower, _, point = shared[0]
+    crs = "http://www.opengis.net/def/crs/EPSG/0/32639"
+    found = ask(public, "reverse-geocode", point=point, crs=crs)
+    assert found["within"]["region"]["code"] == lower

@@ -1,0 +1,141 @@
+"""Processes as a service: described, asked in every way, refused with what helps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+from starlette.testclient import TestClient
+
+from pipeline.contracts import registry
+from pipeline.contracts.process import Process
+from pipeline.derive import processes as derived
+
+SCHEMAS = registry.load("qom")
+PROCESSES = list(SCHEMAS.processes.values())
+EVERYBODY = [one for one in PROCESSES if one.privacy == "P0"]
+
+
+def answered(client: TestClient, process: Process, asked: dict[str, Any]) -> Any:
+    response = client.post(f"/processes/{process.id}/execution", json={"inputs": asked})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def test_the_list_and_the_landing_page_lead_to_every_process(public: TestClient) -> None:
+    rels = {link["rel"]: link["href"] for link in public.get("/").json()["links"]}
+    listed = public.get(rels["http://www.opengis.net/def/rel/ogc/1.0/processes"]).json()
+    assert {one["id"] for one in listed["processes"]} == {one.id for one in EVERYBODY}
+    core = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/core"
+    assert core in public.get("/conformance").json()["conformsTo"]
+
+
+def test_what_is_for_staff_is_not_there_for_the_public(
+    public: TestClient, staff: TestClient
+) -> None:
+    for process in PROCESSES:
+        expected = 200 if process.privacy == "P0" else 404
+        assert public.get(f"/processes/{process.id}").status_code == expected
+        assert staff.get(f"/processes/{process.id}").status_code == 200
+    offered = public.get("/processes/find-property?f=json").json()["inputs"]
+    assert "registration_plate" not in offered
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda one: one.id)
+def test_the_example_is_answered_as_the_published_schema_says(
+    staff: TestClient, process: Process
+) -> None:
+    schema = staff.get(f"/processes/{process.id}/answer-schema").json()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    asked = derived.example(SCHEMAS.city, process, SCHEMAS.audiences["staff"])
+    answer = answered(staff, process, asked)
+    jsonschema.validate(answer, schema, jsonschema.Draft202012Validator)
+    assert answer["sources"]
+    for source in answer["sources"].values():
+        assert source["file"] or source["feed"] is None
+        assert source["loaded"].endswith("Z")
+
+
+@pytest.mark.parametrize("process", EVERYBODY, ids=lambda one: one.id)
+@pytest.mark.parametrize("language", ["fa", "en"])
+def test_the_page_has_a_form_whose_answer_is_a_page(
+    public: TestClient, process: Process, language: str
+) -> None:
+    page = public.get(f"/processes/{process.id}?f=html&lang={language}")
+    assert page.status_code == 200
+    assert f'action="/processes/{process.id}/execution"' in page.text
+    assert process.title.of(language) in page.text
+    asked = derived.example(SCHEMAS.city, process, SCHEMAS.audiences["public"])
+    texts = {name: str(value) for name, value in asked.items()}
+    answer = public.get(
+        f"/processes/{process.id}/execution", params={**texts, "f": "html", "lang": language}
+    )
+    assert answer.status_code == 200, answer.text
+    assert f'lang="{language}"' in answer.text
+
+
+def test_a_question_in_the_address_gives_the_same_answer(public: TestClient) -> None:
+    asked = public.get("/processes/find-property/execution?nosazi=1-12-45-7&f=json")
+    posted = public.post(
+        "/processes/find-property/execution", json={"inputs": {"nosazi": {"value": "1-12-45-7"}}}
+    )
+    assert asked.json() == posted.json()
+    assert asked.headers["cache-control"] == "no-store"
+
+
+def test_a_document_has_the_answer_as_its_output(public: TestClient) -> None:
+    asked = {"inputs": {"nosazi": "1-12-45-7"}, "response": "document"}
+    answer = public.post("/processes/find-property/execution", json=asked).json()
+    assert answer["answer"]["parcel"]["nosazi"] == "1-12-45-7-0-0-0"
+
+
+@pytest.mark.parametrize(
+    ("process", "inputs", "field", "rule"),
+    [
+        ("find-property", {"nosazy": "1"}, "nosazy", "unknown"),
+        ("find-property", {}, "nosazi", "one of"),
+        ("find-property", {"nosazi": "1", "postcode": "3715613947"}, "nosazi", "one of"),
+        ("find-property", {"nosazi": ""}, "nosazi", "minLength 1"),
+        ("find-property", {"nosazi": 7}, "nosazi", 'type "string"'),
+        ("find-property", {"postcode": "37156"}, "postcode", 'pattern "^[0-9۰-۹٠-٩]{10}$"'),
+        ("find-property", {"point": "POINT(50"}, "point", "geometry"),
+        ("search", {}, "q", "required"),
+        ("search", {"q": "کوچه", "limit": 51}, "limit", "maximum 50"),
+    ],
+)
+def test_a_wrong_input_is_told_by_field_rule_and_example(
+    public: TestClient, process: str, inputs: dict[str, Any], field: str, rule: str
+) -> None:
+    response = public.post(f"/processes/{process}/execution", json={"inputs": inputs})
+    assert response.status_code == 400
+    told = response.json()
+    assert (told["field"], told["rule"]) == (field, rule)
+    assert rule == "unknown" or told["example"] is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b'{"inputs": []}', "application/json", 400),
+        (b'{"inputs": {}, "ouputs": {}}', "application/json", 400),
+        (b'{"inputs": {}, "outputs": {"pdf": {}}}', "application/json", 400),
+        (b"q=1", "application/x-www-form-urlencoded", 415),
+        (b" " * 1_100_000, "application/json", 413),
+    ],
+)
+def test_a_body_that_is_no_question_is_refused(
+    public: TestClient, body: bytes, kind: str, status: int
+) -> None:
+    response = public.post(
+        "/processes/search/execution", content=body, headers={"Content-Type": kind}
+    )
+    assert response.status_code == status
+
+
+def test_no_such_process_and_no_such_method(public: TestClient) -> None:
+    assert public.get("/processes/nothing").json()["code"] == "NoSuchProcess"
+    assert public.post("/processes/nothing/execution", json={}).status_code == 404
+    assert public.delete("/processes/search/execution").status_code == 405

@@ -152,7 +152,9 @@ def _execution(
     }
     post = get("processes", f"{process.id}.execute", title, [ref("f"), ref("lang")], answer)["get"]
     asked = {"inputs": example(schemas.city, process, audience)}
-    content = {"application/json": {"schema": body, "example": asked}}
+    content: Part = {"application/json": {"schema": body}}
+    if json.dumps(asked, ensure_ascii=False).isascii():  # the document is in English
+        content["application/json"]["example"] = asked
     post["requestBody"] = {"required": True, "content": content}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/problem"}}}
     for operation in (made["get"], post):

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from pipeline import testing
 from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
+from pipeline.db import access
 from pipeline.db.engine import Database
 from pipeline.joins import derive as joins
 from pipeline.sample import city as sample
@@ -48,7 +49,13 @@ def serving(database: Database, audience: str) -> TestClient:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         application = server.build(settings, schemas, place)
-    return TestClient(application, base_url="http://makan.test")
+    headers = {"X-API-Key": _key(database, schemas)} if audience == "staff" else {}
+    return TestClient(application, base_url="http://makan.test", headers=headers)
+
+
+def _key(database: Database, schemas: Schemas) -> str:
+    with database.connect("owner") as connection:
+        return access.add(connection, "tests", schemas.audience("staff"), days=None)
 
 
 @pytest.fixture(scope="session")

@@ -139,11 +139,14 @@ def test_views_show_exactly_what_the_audience_sees(
     seen = {layer.id for layer in schemas.layers.values() if audience.sees(layer)}
     for layer in schemas.layers.values():
         expected = {schemas.city.published(field.name) for field in audience.fields(layer)}
-        expected |= set(views.search_keys(schemas, layer, audience))
+        expected |= set(views.hidden_columns(schemas, layer, audience))
         system = {"id", "geom"} if layer.geometry else {"id"}
         assert shown.get(layer.id, set()) == (expected | system if layer.id in seen else set())
-    # Beside the layers there is only what tells which load each is at, and the hashes of keys.
-    beside = {views.VERSION, views.ACCESS} if audience.needs_key else {views.VERSION}
+    # Beside the layers there is what tells of loads, facts and names, and the hashes of keys.
+    beside = {views.VERSION, views.SOURCE, views.FRESHNESS, views.PLACE}
+    beside |= {views.ACCESS} if audience.needs_key else set()
+    beside |= {views.fact_view(fact) for fact in views.facts_of(schemas, audience)}
+    assert all(fact.privacy in audience.privacy for fact in views.facts_of(schemas, audience))
     assert shown.keys() == seen | beside
     assert shown[views.VERSION] == {"layer", "run", "changes", "finished"}
     assert shown.get(views.ACCESS, set()) <= {"name", "key_sha256", "expires"}

@@ -6,7 +6,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     FROM regexp_matches(makan.fold(written), '[0-9]+', 'g') WITH ORDINALITY AS found (number, place)
 $$;
 COMMENT ON FUNCTION makan.plate_key IS 'The numbers of a registration plate in the order written, as 1234/567/4';
-CREATE INDEX ix_parcel_plate_key ON data.parcel (makan.plate_key(registration_plate));
+CREATE INDEX ix_parcel_registration_plate_numbers ON data.parcel (makan.plate_key(registration_plate));
 
 CREATE FUNCTION makan.like_literal(written text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$

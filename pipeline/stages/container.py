@@ -8,6 +8,7 @@ there as well. A table in another encoding is read from a UTF-8 copy, because GD
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -60,7 +61,8 @@ _FORBIDDEN = (
     b"<GDALTileIndexDataset",
 )  # fmt: skip
 _OLE, _DWG, _RAR, _SEVEN = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"AC10", b"Rar!", b"7z\xbc\xaf\x27"
-_BLOCK = 2**20
+_BLOCK, _ENDS = 2**20, 2**16
+_CRS_ELSEWHERE = re.compile(rb'(?is)"crs"\s*:\s*\{.{0,400}?"type"\s*:\s*"(?:link|url)"')
 
 
 @dataclass(frozen=True)
@@ -129,12 +131,22 @@ def _refuse_unsafe(place: Path, label: str) -> None:
             where=label,
             todo=f"{_DRAWING[:-1]}, or DGN V7." if drawing else "Save it as XLSX or CSV.",
         )
-    if any(mark in head for mark in _FORBIDDEN):
+    if any(mark in head for mark in _FORBIDDEN) or _CRS_ELSEWHERE.search(_ends(place)):
         raise ArrivalError(
             "points to other files or hosts instead of holding data",
             where=label,
             todo="Send the files it points to.",
         )
+
+
+def _ends(place: Path) -> bytes:
+    """The first and last bytes of a JSON file, where its CRS is named."""
+    if place.suffix.lower() not in (".json", ".geojson"):
+        return b""
+    with place.open("rb") as stream:
+        head = stream.read(_ENDS)
+        stream.seek(max(stream.seek(0, io.SEEK_END) - _ENDS, 0))
+        return head + stream.read()
 
 
 def _readable(found: Opened, encoding: str | None) -> Opened:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ import shapely
 from ezdxf.filemanagement import new
 
 from pipeline.contracts.feed import Feed
+from pipeline.errors import ArrivalError
 from pipeline.stages.draft import Drafted, draft
 
 NAMES = ["شهرداری قم", "خیابان امام", "کوچه یاس", "میدان آزادی", "بلوار امین"]
@@ -208,7 +212,67 @@ def test_what_nobody_reads_is_refused_with_advice(bench: Any, name: str, advice:
         draft(archive, "poi", bench.schemas)
 
 
-def test_nothing_is_fetched_from_elsewhere(bench: Any) -> None:
+ASKING = {
+    "a.gml": """<c xmlns:gml="http://www.opengis.net/gml/3.2"
+        xmlns:xlink="http://www.w3.org/1999/xlink"
+        xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+        xsi:schemaLocation="urn:x {url}/x.xsd">
+        <gml:featureMember><Plot><poi_id>1</poi_id><shape><gml:Point srsName="{url}/crs">
+        <gml:pos>488000 3833000</gml:pos></gml:Point></shape><other xlink:href="{url}/other"/>
+        </Plot></gml:featureMember></c>""",
+    "a.kml": """<kml xmlns="http://www.opengis.net/kml/2.2"><Document><Schema id="x"/>
+        <NetworkLink><Link><href>{url}/more.kml</href></Link></NetworkLink>
+        <Style><IconStyle><Icon><href>{url}/icon.png</href></Icon></IconStyle></Style>
+        <Placemark><name>1</name><Point><coordinates>50.87,34.64</coordinates></Point></Placemark>
+        </Document></kml>""",
+    "a.geojson": """{{"type": "FeatureCollection", "crs": {{"type": "link", "properties":
+        {{"href": "{url}/crs", "type": "ogcwkt"}}}}, "links": [{{"href": "{url}/next"}}],
+        "features": [{{"type": "Feature", "properties": {{"poi_id": "1"}}, "geometry":
+        {{"type": "Point", "coordinates": [50.87, 34.64]}}}}]}}""",
+}
+# Hidden from a look at the file's beginning and end.
+ASKING["b.geojson"] = (
+    ASKING["a.geojson"]
+    .replace('"crs"', f'"a": "{"x" * 70_000}", "crs"')
+    .replace('"links"', f'"b": "{"x" * 70_000}", "links"')
+)
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[str]]]:
+    """A host that would be called, and what was asked of it."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_no_host_is_called(
+    bench: Any, reading: Any, name: str, listener: tuple[str, list[str]]
+) -> None:
+    url, asked = listener
+    path = bench.text(name, ASKING[name].format(url=url))
+    with suppress(ArrivalError):
+        reading.rows(path)
+    assert asked == []
+    assert list(bench.folder.iterdir()) == [path]
+
+
+def test_what_points_elsewhere_is_refused(bench: Any) -> None:
     for name, content in {
         "a.vrt.gpkg": "<OGRVRTDataSource><OGRVRTLayer name='x'/></OGRVRTDataSource>",
         "a.geojson": '<?xml version="1.0"?><!-- x --><OGRWFSDataSource><URL>http://x</URL>',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -27,12 +27,25 @@ _OPTIONS: dict[str, dict[str, str]] = {
 pyogrio.set_gdal_config_options({
     "OGR_GEOJSON_DATE_AS_STRING": "YES",
     "GML_DOWNLOAD_SCHEMA": "NO",
-    "CPL_CURL_ENABLE": "NO",
-    "GDAL_HTTP_MAX_RETRY": "0",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
 })  # fmt: skip
+_PROXIES, _NOBODY = ("GDAL_HTTP_PROXY", "GDAL_HTTPS_PROXY"), "http://127.0.0.1:9"
 # A GeoPackage's geometry begins with magic, version, flags, SRS id and a box of 0 to 8 doubles.
 _BOX_DOUBLES = np.array([0, 4, 6, 6, 8, 0, 0, 0])
+
+
+@contextmanager
+def offline(label: str, heard: set[str]) -> Iterator[None]:
+    """As ``explained``; what a file has GDAL ask of a host goes to a port where nobody listens.
+
+    A GeoJSON may name its CRS by an address, and no option of GDAL's forbids to look there.
+    """
+    try:
+        pyogrio.set_gdal_config_options(dict.fromkeys(_PROXIES, _NOBODY))
+        with explained(label, heard):
+            yield
+    finally:
+        pyogrio.set_gdal_config_options(dict.fromkeys(_PROXIES))
 
 
 class GdalDataset:
@@ -48,13 +61,13 @@ class GdalDataset:
     @cached_property
     def sheets(self) -> list[str]:
         """Its layers, in GDAL's order."""
-        with explained(self.label, self.heard):
+        with offline(self.label, self.heard):
             return [str(row[0]) for row in pyogrio.list_layers(self.place)]
 
     @cached_property
     def driver(self) -> str:
         """GDAL's name for its format."""
-        with explained(self.label, self.heard):
+        with offline(self.label, self.heard):
             return str(pyogrio.read_info(self.place, layer=self._first())["driver"])
 
     def _first(self) -> str:
@@ -67,7 +80,7 @@ class GdalDataset:
         options = _OPTIONS.get(self.driver, {})
         # Nothing else is decoded by GDAL, which does not know every name.
         encoding = python_name(encoding or "") if self.driver == "ESRI Shapefile" else None
-        with explained(self.label, self.heard):
+        with offline(self.label, self.heard):
             info = pyogrio.read_info(
                 self.place, layer=sheet, encoding=encoding, force_feature_count=True, **options
             )
@@ -113,7 +126,7 @@ class GdalLayer(Layer):
     def _open(self, stack: ExitStack, rows: int) -> tuple[Iterator[pa.RecordBatch], str | None]:
         """The stream, and the geometry column that comes as the GeoPackage has it, if one does."""
         told: dict[str, Any] = {"batch_size": rows, "use_pyarrow": True, **self.options}
-        with explained(self.label, self.heard):
+        with offline(self.label, self.heard):
             try:
                 stream = pyogrio.open_arrow(
                     self.place, layer=self.sheet, encoding=self.encoding, **told
@@ -130,7 +143,7 @@ class GdalLayer(Layer):
             return stack.enter_context(stream)[1], curved
 
     def _next(self, reader: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
-        with explained(self.label, self.heard):
+        with offline(self.label, self.heard):
             batch = next(reader, None)
             if batch is not None:
                 batch.validate(full=True)

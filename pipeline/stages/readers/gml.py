@@ -19,8 +19,8 @@ import pyogrio
 
 from pipeline.errors import ArrivalError
 from pipeline.stages.container import Opened
-from pipeline.stages.readers.base import Layer, brief, explained
-from pipeline.stages.readers.gdal import GdalDataset
+from pipeline.stages.readers.base import Layer, brief
+from pipeline.stages.readers.gdal import GdalDataset, offline
 
 _KINDS = {
     "Point": "Point", "MultiPoint": "MultiPoint",
@@ -79,7 +79,7 @@ class GmlDataset(GdalDataset):
             link.symlink_to(arrival.place)
         self.place = str(link)
         _refuse_dtd(link, self.label)
-        with explained(self.label, self.heard):
+        with offline(self.label, self.heard):
             pyogrio.list_layers(self.place)
         self._classes: dict[str, _Class] = {}
         schema = link.with_suffix(".gfs")

@@ -95,3 +95,7 @@ def history(settings: Settings, layer: str, key: str, as_json: bool) -> None:
         for field in contract.fields:
             if version[field.name] is not None:
                 options.out(f"    {field.name} = {version[field.name]}")
+        original = version["original"]
+        if isinstance(original, dict):
+            written = ", ".join(f"{name} = {value}" for name, value in original.items())
+            options.out(f"    as it arrived: {written}")

@@ -90,6 +90,7 @@ def _undone(connection: Connection, layer: LayerContract, run: int) -> Undone:
     brought = connection.execute(sql.SQL(named["bring_back"]).format(**parts), values).rowcount
     if layer.personal:
         forget(connection, layer.id, run)
+    connection.execute(sql.SQL(named["forget_originals"]).format(**parts), values)
     connection.execute(named["mark_undone"], values)
     return Undone(run, layer.id, taken, brought)
 

@@ -25,7 +25,7 @@ from pipeline.db.ledger import Account, Published
 from pipeline.derive.columns import DATA
 from pipeline.errors import GuardError, MakanError
 from pipeline.findings import Catalog
-from pipeline.stages import delivery
+from pipeline.stages import delivery, original
 from pipeline.stages.batch import Context, Lines, Raw
 from pipeline.stages.delivery import Former, Record
 from pipeline.stages.fill import Fill
@@ -186,6 +186,7 @@ class Job:
                 target.add(judged)
                 recorder.batch(raw, judged)
                 record.add(raw, judged.found, judged.sizes)
+                original.keep(transaction, self.run, raw, judged, self.context)
                 if raw.personal is not None:
                     keep_personal(transaction, self.context, self.run, raw, judged)
 
@@ -201,6 +202,7 @@ class Job:
             gone = None if former is None else former.gone(work.keys)
             account = self._account(work, target.finish(self._quarantined_keys(), gone), recorder)
             writer.wait()
+            original.forget_unused(transaction, self.run, self.context)
             delivery.forget_earlier(transaction, self.run)
             ledger.finish(transaction, self.run, "done", account)
             quality.measure(transaction, self.run, self.context.layer)

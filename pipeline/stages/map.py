@@ -6,7 +6,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import text
+from pipeline import fold
 from pipeline.contracts.feed import Column
 from pipeline.db.ledger import Published
 from pipeline.errors import ArrivalError
@@ -83,6 +83,12 @@ def _json(value: object) -> str | None:
     return value.hex() if isinstance(value, bytes) else orjson.dumps(value, default=str).decode()
 
 
+def arrived(raw: Raw, column: Column) -> pa.Array:
+    """What ``column`` reads, as it came: one source column, or several joined to one text."""
+    arrays = [raw.columns.column(name).combine_chunks() for name in column.sources]
+    return arrays[0] if len(arrays) == 1 else _joined(arrays, column.join)
+
+
 def _one(raw: Raw, column: Column) -> pa.Array:
     if column.row:
         numbers = pa.array(raw.lines)
@@ -91,8 +97,7 @@ def _one(raw: Raw, column: Column) -> pa.Array:
         return pc.binary_join_element_wise(str(column.value), numbers.cast(pa.string()), "")
     if column.source is None:
         return pa.repeat(column.value, len(raw.lines))
-    arrays = [raw.columns.column(name).combine_chunks() for name in column.sources]
-    values = arrays[0] if len(arrays) == 1 else _joined(arrays, column.join)
+    values = arrived(raw, column)
     if column.nulls or column.values:
         values = _translate(as_text(values), column)
     return values
@@ -106,22 +111,23 @@ def _joined(arrays: list[pa.Array], join: str) -> pa.Array:
 
 
 def _translate(values: pa.Array, column: Column) -> pa.Array:
-    """Known values of the source in ours, however yeh, kaf and blanks are written.
+    """Known values of the source in ours, however yeh, kaf, blanks and ZWNJ are written.
 
-    Only distinct values are looked at.
+    A spelling that is listed means what it is listed for; only distinct values are looked at.
     """
     coded = values.dictionary_encode()
     known = {**column.values, **dict.fromkeys(column.nulls)}
-    ours = dict(zip(_shown(pa.array(known, type=pa.string())), known.values(), strict=True))
+    folded = dict(zip(_folded(pa.array(known, type=pa.string())), known.values(), strict=True))
     written = coded.dictionary
     made = [
-        ours.get(one, raw) for one, raw in zip(_shown(written), written.to_pylist(), strict=True)
+        known[raw] if raw in known else folded.get(one, raw)
+        for one, raw in zip(_folded(written), written.to_pylist(), strict=True)
     ]
     return pa.array(made, type=pa.string()).take(coded.indices)
 
 
-def _shown(values: pa.Array) -> list[str]:
-    return [one or "" for one in text.display(values).to_pylist()]
+def _folded(values: pa.Array) -> list[str]:
+    return [one or "" for one in fold.column(values.cast(pa.string())).to_pylist()]
 
 
 def map_rows(raw: Raw, context: Context) -> tuple[Rows, Found]:

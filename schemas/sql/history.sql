@@ -20,11 +20,12 @@ UPDATE ops.run SET status = 'undone', message = %(message)s WHERE id = %(run)s
 
 -- name: versions
 -- Every version of one object, oldest first, with the runs that began and ended it.
-SELECT v.*, b.file, b.started, e.started AS ended FROM (
+SELECT v.*, o.raw AS original, b.file, b.started, e.started AS ended FROM (
     SELECT id, {columns}, run_id, source_line, NULL::bigint AS ended_by FROM {target} WHERE {key_text} = %(key)s
     UNION ALL
     SELECT id, {columns}, run_id, source_line, ended_by FROM {history} WHERE {key_text} = %(key)s
 ) v JOIN ops.run b ON b.id = v.run_id LEFT JOIN ops.run e ON e.id = v.ended_by
+LEFT JOIN ops.original o ON o.run_id = v.run_id AND o.line = v.source_line
 ORDER BY v.run_id, v.ended_by NULLS LAST
 
 -- name: difference
@@ -47,3 +48,8 @@ SELECT CASE WHEN one.id IS NULL THEN 'added' WHEN two.id IS NULL THEN 'removed' 
 FROM one FULL JOIN two ON one.id = two.id
 WHERE one.id IS NULL OR two.id IS NULL OR one.run_id <> two.run_id
 ORDER BY 1, 2
+
+-- name: forget_originals
+-- What was kept of rows that the run did not publish after all.
+DELETE FROM ops.original o WHERE o.run_id = %(run)s
+    AND NOT EXISTS (SELECT FROM {target} t WHERE t.run_id = o.run_id AND t.source_line = o.line)

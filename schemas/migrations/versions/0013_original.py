@@ -1,0 +1,11 @@
+"""What rows were written as, before they were cleaned."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0013"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0013_original.sql")

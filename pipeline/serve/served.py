@@ -83,6 +83,11 @@ class Served:
             known = ", ".join(self.kinds)
             raise bad(f"{parameter}: there is no property {name!r}; known are {known}") from None
 
+    def collation(self, name: str) -> str | None:
+        """The order in which people look for ``name``: of names that of the city's language."""
+        field = self.fields.get(name)
+        return f"{self.city.languages[0]}-x-icu" if field is not None and field.search else None
+
     def digits(self, wanted: Crs) -> int:
         """Decimals of coordinates in ``wanted``."""
         return wanted.digits(self.layer.publish.precision_m)

@@ -403,3 +403,21 @@ def test_addresses_that_are_not_there(client: TestClient, path: str) -> None:
 def test_a_slash_at_the_end_changes_nothing(client: TestClient) -> None:
     assert client.get("/collections/").status_code == 200
     assert client.get(f"{PARCELS}/?limit=1").status_code == 200
+
+
+def test_names_sort_by_the_alphabet_of_the_city_and_pages_fit(client: TestClient) -> None:
+    """In the order of bytes the Persian چ stands after the Arabic letters."""
+    address = "/collections/poi/items?sortby=name_fa"
+    names = [f["properties"]["name_fa"] for f in client.get(address).json()["features"]]
+    assert [name[0] for name in names] == ["چ", "ح", "د", "ر", "م"]
+    assert [name[0] for name in sorted(names)] == ["ح", "د", "ر", "م", "چ"]
+    for order in ("name_fa", "-name_fa"):
+        address = f"/collections/poi/items?sortby={order}"
+        whole = [f["id"] for f in client.get(address).json()["features"]]
+        following: str | None = f"{address}&limit=1"
+        pages = []
+        while following:
+            page = client.get(following).json()
+            pages += [f["id"] for f in page["features"]]
+            following = _link(page, "next")
+        assert pages == whole

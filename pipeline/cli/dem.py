@@ -24,9 +24,10 @@ from pipeline.findings import Catalog, Finding
 from pipeline.rasters import cog, disk
 from pipeline.rasters.deliver import deliver
 from pipeline.rasters.inspect import Job
+from pipeline.rasters.shelf import Shelf
 from pipeline.serve import running
 from pipeline.settings import Settings
-from pipeline.terrain import derived, read
+from pipeline.terrain import derived, parcels, read
 from pipeline.terrain.build import Built, Plan, build
 from pipeline.terrain.read import Files
 
@@ -104,8 +105,22 @@ def _load(settings: Settings, schemas: Schemas, contract: RasterContract, built:
         catalog = Catalog.load()
         told = "; ".join(catalog.message(finding) for finding in outcomes[0].findings)
         raise SettingsError(f"the model that was made is refused: {told}")
+    parcels.refresh(Database(settings), schemas, settings.home / served.path)
     running.tell(settings.home)
     return str(outcomes[0].path)
+
+
+@dem.command("parcels")
+@click.pass_obj
+def refresh_parcels(settings: Settings) -> None:
+    """Work out heights and slope of every parcel anew, from the model that is served."""
+    schemas = options.schemas(settings)
+    served = Shelf(settings.home, _contract(schemas).id).served()
+    if served is None:
+        raise SettingsError("no elevation model is served", todo="`makan dem build` makes one.")
+    count = parcels.refresh(Database(settings), schemas, settings.home / served.path)
+    running.tell(settings.home)
+    options.out(f"heights and slope of {count:,} parcels")
 
 
 def _report(files: Files, built: Built, findings: list[Finding], where: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pipeline.errors import MakanError
 
 _CLI = "pipeline.cli"
 COMMANDS = {
+    "accuracy": Entry(f"{_CLI}.accuracy:accuracy", "Tell how accurate a product is."),
     "access": Entry(f"{_CLI}.access:access", "Give, list and revoke keys of servers.", lean=True),
     "cad": Entry(
         f"{_CLI}.cad:cad", "Make numbered areas of drawn sheets, and load them.", lean=True

@@ -29,6 +29,7 @@ from pipeline.rasters.load import Outcome
 from pipeline.rasters.publish import publish as publish_layer
 from pipeline.serve import running
 from pipeline.settings import Settings
+from pipeline.terrain import parcels
 
 
 @click.group()
@@ -81,6 +82,8 @@ def load(settings: Settings, /, as_json: bool, **given: Any) -> None:
     with _progress() as watch:
         outcomes, served = deliver(Database(settings), settings.home, schemas, jobs, watch)
     if served:
+        if jobs[0].contract.is_terrain:
+            parcels.refresh(Database(settings), schemas, settings.home / served.path)
         running.tell(settings.home)
     if as_json:
         pointer = served.model_dump() if served else None

@@ -35,7 +35,7 @@ def replace(connection: Connection, batch: Batch, made_of: Arrival, srid: int) -
     """
     layer = batch.layer
     run = ledger.start(connection, made_of, kind="derive", layer=layer.id, contract="")
-    before = _count(connection, batch)
+    before = holds(connection, batch)
     if batch.rows:
         with connection.cursor() as cursor:
             rows = [{**row, RUN: run} for row in batch.rows]
@@ -90,7 +90,8 @@ def _remove(batch: Batch) -> sql.Composed:
     )
 
 
-def _count(connection: Connection, batch: Batch) -> int:
+def holds(connection: Connection, batch: Batch) -> int:
+    """How many rows the table holds of what ``batch`` is about."""
     query = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(_table(batch.layer), _where(batch))
     row = connection.execute(query, dict(batch.within)).fetchone()
     return int(str(row[0])) if row else 0

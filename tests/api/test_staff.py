@@ -333,6 +333,18 @@ def test_pages_say_in_words_what_codes_mean(staff: TestClient, language: str) ->
     assert "<b>دو</b>" not in page
 
 
+@pytest.mark.parametrize("language", ["fa", "en"])
+def test_records_are_named_by_what_their_codes_mean(staff: TestClient, language: str) -> None:
+    address = "/collections/quality-results/items"
+    first = staff.get(f"{address}?limit=1").json()["features"][0]
+    codes = registry.load("qom").codelists["quality_measure"].entries
+    said = codes[first["properties"]["quality_measure"]].of(language)
+    for path in (address, f"{address}/{first['id']}"):
+        answer = staff.get(f"{path}?f=html&lang={language}")
+        assert answer.status_code == 200
+        assert said in answer.text
+
+
 def test_quality_changes_with_every_run_and_acceptance(staff: TestClient, filled: Database) -> None:
     address = "/collections/quality-findings/items?limit=1000"
     first = staff.get(address)

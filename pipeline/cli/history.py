@@ -28,15 +28,15 @@ def undo(settings: Settings, run: int, with_later: bool, as_json: bool) -> None:
     """Bring the layer of RUN back to what it was before that load; in seconds, in one piece."""
     database, schemas = Database(settings), options.schemas(settings)
     steps = versions.undo(database, schemas, run, with_later=with_later)
-    keep_fresh(settings, {step.layer for step in steps}, first=False)
     if as_json:
         options.emit([asdict(step) for step in steps])
-        return
-    for step in steps:
-        options.out(
-            f"run {step.run} of {step.layer} is undone: {step.taken_back} rows taken back, "
-            f"{step.brought_back} former versions in force again"
-        )
+    else:
+        for step in steps:
+            options.out(
+                f"run {step.run} of {step.layer} is undone: {step.taken_back} rows taken back, "
+                f"{step.brought_back} former versions in force again"
+            )
+    keep_fresh(settings, {step.layer for step in steps}, first=False)
 
 
 @click.command()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,8 @@ from pipeline.report.origin import RESERVED, Origin
 from pipeline.stages.batch import Context
 
 _LATIN = re.compile(r"[0-9A-Za-z]")
+# A millionth of a degree is a decimetre; a micrometre is enough of a metre.
+_PRECISE = re.compile(r"(\d\.\d{6})\d+")
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,25 @@ def in_words(finding: Finding, context: Context, lang: str) -> str:
         finding.line,
         titled(finding.field, context.layer, lang),
         finding.value and kept(finding.value),
-        finding.detail and kept(finding.detail),
+        finding.detail and kept(detail_in(finding.detail, lang)),
     )
     return catalog.message(named, lang)
+
+
+def detail_in(detail: str, lang: str) -> str:
+    """A detail as people read it: without digits that mean nothing, in Persian its words too."""
+    shown = _PRECISE.sub(r"\1", detail)
+    if lang == "fa":
+        for pattern, words in _details().items():
+            shown = pattern.sub(words, shown)
+    return shown
+
+
+@cache
+def _details() -> dict[re.Pattern[str], str]:
+    path = Path(__file__).parent / "templates" / "details.toml"
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {re.compile(pattern): words for pattern, words in found.items()}
 
 
 def _isolated(value: str) -> str:

@@ -67,7 +67,8 @@ def page(connection: Connection, schemas: Schemas, number: int, lang: Language) 
             parts=_parts(found),
             groups=_groups(connection, found, lang),
             picture=picture(connection, found, every),
-            repairs=repairs(connection, found),
+            repairs=repairs(connection, found, lang),
+            last=_last(connection, found),
             rows=every[:_ROWS],
             left=left,
             closed=0 if found.of else found.run.quarantined - left,
@@ -79,6 +80,14 @@ def _open(connection: Connection, found: Origin) -> int:
     values = {"runs": [found.run.id]}
     row = connection.execute(queries.load("report")["open_by_run"], values).fetchone()
     return int(str(row[1])) if row else 0
+
+
+def _last(connection: Connection, found: Origin) -> tuple[int | None, list[str]]:
+    """The delivery this one was compared with, and the guards that were overridden by name."""
+    values = {"run": found.run.id}
+    row = connection.execute(queries.load("report")["compared"], values).fetchone()
+    former, accepted = row if row else (None, [])
+    return (None if former is None else int(str(former))), list(accepted)  # type: ignore[call-overload]
 
 
 def _parts(found: Origin) -> list[tuple[str, int]]:

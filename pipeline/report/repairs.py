@@ -12,6 +12,7 @@ import shapely
 from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.errors import MakanError
+from pipeline.report.aside import detail_in
 from pipeline.report.frame import Bounds, Frame
 from pipeline.report.origin import Origin, reread
 from pipeline.stages.read import Source
@@ -44,7 +45,7 @@ class Repairs:
     gone: bool = False
 
 
-def repairs(connection: Connection, found: Origin) -> Repairs:
+def repairs(connection: Connection, found: Origin, lang: str) -> Repairs:
     """Before and after of the first rows whose geometry was repaired."""
     if found.context.layer.geometry is None:
         return Repairs()
@@ -58,7 +59,9 @@ def repairs(connection: Connection, found: Origin) -> Repairs:
     if before is None:
         return Repairs(gone=True)
     metres = found.context.city.metres_per_unit
-    drawn = [_drawn(row, before[row[0]], metres) for row in rows if before.get(row[0]) is not None]
+    drawn = [
+        _drawn(row, before[row[0]], metres, lang) for row in rows if before.get(row[0]) is not None
+    ]
     return Repairs(tuple(drawn))
 
 
@@ -83,7 +86,7 @@ def _read(source: Source, found: Origin, lines: list[int]) -> dict[int, Any]:
     return shapes
 
 
-def _drawn(row: tuple[Any, ...], before: Any, metres: float) -> Repair:
+def _drawn(row: tuple[Any, ...], before: Any, metres: float, lang: str) -> Repair:
     line, key, detail, wkb = row
     after = shapely.from_wkb(bytes(wkb))
     frame = _frame(shapely.bounds([before, after]))
@@ -92,7 +95,7 @@ def _drawn(row: tuple[Any, ...], before: Any, metres: float) -> Repair:
     return Repair(
         line=line,
         key=key,
-        detail=detail or "",
+        detail=detail_in(detail or "", lang),
         before=frame.path(np.array([before], dtype=object)),
         after=frame.path(np.array([after], dtype=object)),
         fault=None if place is None else (int(place[0]), int(place[1])),

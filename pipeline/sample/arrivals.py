@@ -28,7 +28,8 @@ class Arrival:
 
     ``frame`` has the office's columns, as many rows as ``shapes`` (None for plain tables);
     ``geometry`` is the file's geometry type. ``xy`` names the columns that hold coordinates in a
-    CSV, ``decimals`` how exactly. ``safe`` marks rows no fault may be planted in.
+    CSV, ``decimals`` how exactly. ``safe`` marks rows no fault may be planted in, ``broken`` has
+    the WKB of rows whose geometry no library would make.
     """
 
     feed: str
@@ -44,6 +45,7 @@ class Arrival:
     decimals: int = 2
     notes: tuple[str, ...] = ()
     safe: Bools = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    broken: dict[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.safe):
@@ -122,7 +124,10 @@ def _write_shapes(arrival: Arrival, path: Path) -> None:
     arrays = [_encodable(arrow_column(arrival.frame[n]), arrival.encoding) for n in names]
     geometry = pa.field("geometry", pa.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"})
     fields = [pa.field(n, a.type) for n, a in zip(names, arrays, strict=True)] + [geometry]
-    wkb = pa.array(shapely.to_wkb(arrival.shapes), type=pa.binary())
+    drawn = np.asarray(shapely.to_wkb(arrival.shapes), dtype=object)
+    for row, broken in arrival.broken.items():
+        drawn[row] = broken
+    wkb = pa.array(drawn, type=pa.binary())
     table = pa.table([*arrays, wkb], schema=pa.schema(fields))
     options: dict[str, Any] = {"layer_options": {}}
     if arrival.driver == "ESRI Shapefile":
@@ -138,7 +143,7 @@ def _write_shapes(arrival: Arrival, path: Path) -> None:
         layer=arrival.layer or path.stem,
         driver=arrival.driver,
         geometry_name="geometry",
-        geometry_type=arrival.geometry,
+        geometry_type=_declared_type(arrival),
         crs=arrival.crs,
         **options,
     )
@@ -151,6 +156,15 @@ def _encodable(values: pa.Array, encoding: str) -> pa.Array:
         return values
     held = [None if v is None else text.in_code_page(v, encoding) for v in values.to_pylist()]
     return pa.array(held, type=pa.string())
+
+
+def _declared_type(arrival: Arrival) -> str:
+    """The type that the file declares: none in particular where something else is among it."""
+    kinds = shapely.get_type_id(arrival.shapes)
+    usual = shapely.get_type_id(shapely.from_wkt(f"{arrival.geometry.upper()} EMPTY"))
+    single = usual - 3 if arrival.geometry.startswith("Multi") else usual
+    strange = (kinds != usual) & (kinds != single) & (kinds >= 0)
+    return "Unknown" if strange.any() else arrival.geometry
 
 
 def _remove(path: Path) -> None:

@@ -107,7 +107,7 @@ def spoilers(arrival: Arrival, schemas: Schemas) -> list[Spoiler]:
     found: list[Spoiler] = []
     if contract.geometry:
         shape = contract.geometry
-        found += shape_faults.spoilers(arrival, shape.min_area_m2, shape.min_length_m)
+        found += shape_faults.spoilers(arrival, shape)
     for name, column in columns.items():
         key = name in contract.key
         found += _of_column(arrival, schemas, column, contract.field(name), key)
@@ -171,7 +171,7 @@ def _listed(
             kind.text,
         )
         for kind, rows in planted
-        for row in rows
+        for row in (rows.reshape(-1, 2).max(axis=1) if kind.later else rows)
     ]
     return sorted(found, key=lambda fault: fault.row)
 

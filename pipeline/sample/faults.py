@@ -26,8 +26,9 @@ class Spoiler:
     """One kind of fault: the finding's ``code`` and ``field`` (a contract field, several key fields
     or a rule's id, as findings name it), and how it is planted.
 
-    ``fits`` says which rows can take it; ``pairs``: it is planted in rows two and two;
-    ``reshapes``: it changes the area or length that rules may compare with.
+    ``fits`` says which rows can take it; ``pairs``: it is planted in rows two and two, with
+    ``later`` the second of which is found; ``reshapes``: it changes the area or length that rules
+    may compare with.
     """
 
     code: str
@@ -36,6 +37,7 @@ class Spoiler:
     spoil: Spoil
     fits: Fits
     pairs: bool = False
+    later: bool = False
     reshapes: bool = False
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import shapely
 
+from pipeline.contracts.layer import Geometry
 from pipeline.sample.arrays import Floats, Ints
 from pipeline.sample.arrivals import Arrival
 from pipeline.sample.faults import Spoil, Spoiler, always
@@ -73,32 +75,168 @@ def _tiny(min_area: float | None, min_length: float | None) -> Callable[[Any], A
     return change
 
 
-def spoilers(arrival: Arrival, min_area: float | None, min_length: float | None) -> list[Spoiler]:
+def _strip(min_area: float, min_width: float) -> Callable[[Any], Any]:
+    """An area that is large enough and half as wide as it should be."""
+
+    def change(shape: Any) -> Any:
+        x, y = shapely.get_coordinates(shapely.point_on_surface(shape))[0]
+        length = 3 * min_area / (min_width / 2)
+        return _like(shape, shapely.box(x, y, x + length, y + min_width / 2))
+
+    return change
+
+
+def thorn(shape: Any) -> Any:
+    """The polygon with a spike that has a little width: valid, and hardly meant."""
+    ring = _ring(shape)
+    out = 0.4 * (ring[0] - ring.mean(axis=0))
+    reach = 0.002 * float(np.hypot(*out))
+    sides = [
+        ring[0] + reach * (end - ring[0]) / np.hypot(*(end - ring[0]))
+        for end in (ring[1], ring[-1])
+    ]
+    return _like(shape, shapely.Polygon([ring[0] + out, sides[0], *ring[1:], sides[1]]))
+
+
+def _repeated(shape: Any) -> Any:
+    """The first point twice."""
+    if shape.geom_type.endswith("LineString"):
+        points = shapely.get_coordinates(shapely.get_geometry(shape, 0))
+        return shapely.LineString([points[0], *points])
+    ring = _ring(shape)
+    return _like(shape, shapely.Polygon([ring[0], *ring]))
+
+
+def _infinite(shape: Any) -> Any:
+    first = shapely.get_coordinates(shape)[0]
+    return shapely.transform(shape, lambda xy: np.where((xy == first).all(1)[:, None], np.inf, xy))
+
+
+def _mixed(shape: Any) -> Any:
+    return shapely.GeometryCollection([shape, shapely.point_on_surface(shape)])
+
+
+def _outline(shape: Any) -> Any:
+    return shapely.LineString([*_ring(shape), _ring(shape)[0]])
+
+
+def _with_empty_part(shape: Any) -> Any:
+    text = shapely.to_wkt(_like(shape, shape) if shape.geom_type == "Polygon" else shape, 12)
+    return shapely.from_wkt(f"{text.removesuffix(')')}, EMPTY)")
+
+
+def _ring_wkb(points: Floats) -> bytes:
+    """WKB of one ring as it stands, closed or not."""
+    return struct.pack("<BIII", 1, 3, 1, len(points)) + points.astype("<f8").tobytes()
+
+
+def _open_ring(gap: float) -> Callable[[Any], bytes]:
+    """The outline ends a little before where it began."""
+
+    def change(shape: Any) -> bytes:
+        ring = _ring(shape)
+        back = (ring[-1] - ring[0]) / np.hypot(*(ring[-1] - ring[0]))
+        return _ring_wkb(np.vstack([ring, ring[0] + gap * back]))
+
+    return change
+
+
+def _too_few(shape: Any) -> bytes:
+    """An area of two corners, or a line of one point."""
+    if shape.geom_type.endswith("Polygon"):
+        return _ring_wkb(_ring(shape)[[0, 1, 0]])
+    return struct.pack("<BII", 1, 2, 1) + bytes(shapely.get_coordinates(shape)[0].tobytes())
+
+
+def _broken(change: Callable[[Any], bytes]) -> Spoil:
+    """Faults that no geometry library would make: only their WKB can be written."""
+
+    def spoil(arrival: Arrival, rows: Ints) -> None:
+        if arrival.shapes is None:
+            raise TypeError(f"{arrival.file} has no geometries to spoil")
+        several = arrival.geometry.startswith("Multi")
+        for row in rows:
+            wkb = change(arrival.shapes[row])
+            # The kinds of several parts follow those of one by three.
+            head = struct.pack("<BII", 1, wkb[1] + 3, 1) if several else b""
+            arrival.broken[int(row)] = head + wkb
+
+    return spoil
+
+
+def _twins(arrival: Arrival, rows: Ints) -> None:
+    """The second of each pair is drawn where the first is."""
+    if arrival.shapes is None:
+        raise TypeError(f"{arrival.file} has no geometries to spoil")
+    arrival.shapes = arrival.shapes.copy()
+    arrival.shapes[rows[1::2]] = arrival.shapes[rows[::2]]
+
+
+def spoilers(arrival: Arrival, wanted: Geometry) -> list[Spoiler]:
     """All that can go wrong with this arrival's geometries, in a format that can hold it."""
     if arrival.shapes is None:
         return []
     geographic = arrival.crs == "EPSG:4326"
     east = _FAR_EAST_DEG if geographic else _FAR_EAST_M
-    polygons = "Polygon" in arrival.geometry
-
-    def one(
-        code: str, text: str, change: Callable[[Any], Any], *, reshapes: bool = False
-    ) -> Spoiler:
-        return Spoiler(code, "", text, _reshaped(change), always, reshapes=reshapes)
-
     found = [
-        one("geometry.missing", "no geometry", lambda _: None, reshapes=True),
-        one("geometry.outside", f"moved {east:g} to the east", lambda shape: _moved(shape, east)),
+        _one("missing", "no geometry", lambda _: None, reshapes=True),
+        _one("outside", f"moved {east:g} to the east", lambda shape: _moved(shape, east)),
     ]
     if not geographic:
-        found.append(one("geometry.swapped", "east and north swapped", _swapped))
+        found.append(_one("swapped", "east and north swapped", _swapped))
     if arrival.driver in ("GPKG", "GeoJSON"):
         empty = shapely.from_wkt(f"{arrival.geometry.upper()} EMPTY")
-        found.append(one("geometry.empty", "empty geometry", lambda _: empty, reshapes=True))
-    if polygons:
-        found.append(one("geometry.repaired", "a spike of no width", spike))
-        found.append(one("geometry.unrepairable", "a bow-tie", bow_tie, reshapes=True))
-    if min_area if polygons else min_length:
-        tiny = _tiny(min_area if polygons else None, min_length)
-        found.append(one("geometry.sliver", "shrunk to a sliver", tiny, reshapes=True))
+        found.append(_one("empty", "empty geometry", lambda _: empty, reshapes=True))
+    if "Polygon" in arrival.geometry:
+        found.append(_one("repaired", "a spike of no width", spike))
+        found.append(_one("unrepairable", "a bow-tie", bow_tie, reshapes=True))
+    if wanted.min_area_m2 if "Polygon" in arrival.geometry else wanted.min_length_m:
+        area = wanted.min_area_m2 if "Polygon" in arrival.geometry else None
+        tiny = _tiny(area, wanted.min_length_m)
+        found.append(_one("sliver", "shrunk to a sliver", tiny, reshapes=True))
+    if not wanted.may_repeat and not arrival.geometry.endswith("Point"):
+        found.append(
+            Spoiler("geometry.duplicate", "", "drawn where another row is", _twins, always,
+                    pairs=True, later=True, reshapes=True)
+        )  # fmt: skip
+    if arrival.driver == "GPKG" and not geographic:
+        found += _drawn_badly(arrival, wanted)
     return found
+
+
+def _one(code: str, text: str, change: Callable[[Any], Any], *, reshapes: bool = False) -> Spoiler:
+    return Spoiler(f"geometry.{code}", "", text, _reshaped(change), always, reshapes=reshapes)
+
+
+def _drawn_badly(arrival: Arrival, wanted: Geometry) -> list[Spoiler]:
+    """What only a format that takes any geometry can hold."""
+    if arrival.geometry.endswith("Point"):
+        return []
+    found = [
+        _one("nonfinite", "a point at infinity", _infinite, reshapes=True),
+        _one("repeated_points", "its first point twice", _repeated),
+        _raw("degenerate", "too few points", _too_few, reshapes=True),
+        _one("collection", "a point besides", _mixed),
+    ]
+    if "Polygon" not in arrival.geometry:
+        return found
+    middle = shapely.point_on_surface
+    found += [
+        _one("type", "a point instead of an area", middle, reshapes=True),
+        _one("closed_line", "the outline instead of the area", _outline),
+        _one("spike", "a spike of some width", thorn),
+        _raw("closed", "a gap of 3 mm in the outline", _open_ring(0.003)),
+        _raw("unclosed", "a gap of 40 cm in the outline", _open_ring(0.4), reshapes=True),
+    ]
+    if arrival.geometry.startswith("Multi"):
+        found.append(_one("empty_part", "an empty part", _with_empty_part))
+    if wanted.min_width_m and wanted.min_area_m2:
+        strip = _strip(wanted.min_area_m2, wanted.min_width_m)
+        found.append(_one("sliver", "narrow as a thread", strip, reshapes=True))
+    return found
+
+
+def _raw(
+    code: str, text: str, change: Callable[[Any], bytes], *, reshapes: bool = False
+) -> Spoiler:
+    return Spoiler(f"geometry.{code}", "", text, _broken(change), always, reshapes=reshapes)

@@ -1,3 +1,11 @@
+-- name: compared
+-- The delivery of the feed before this one, and the guards that whoever loaded this one overrode by name.
+SELECT (
+    SELECT max(former.id) FROM ops.run former
+    WHERE former.layer = run.layer AND former.feed = run.feed AND former.id < run.id
+        AND former.status = 'done' AND former.resubmits IS NULL
+), accepted FROM ops.run run WHERE id = %(run)s
+
 -- name: open_by_run
 -- How many quarantined rows of each run still wait; an undone correction closes nothing.
 SELECT q.run_id, count(*) FROM ops.quarantine q

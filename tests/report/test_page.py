@@ -19,7 +19,7 @@ from pipeline.db.engine import Database
 from pipeline.errors import SettingsError
 from pipeline.findings import Catalog
 from pipeline.report import picture as drawing
-from pipeline.report.aside import rows
+from pipeline.report.aside import detail_in, rows
 from pipeline.report.frame import Frame
 from pipeline.report.origin import origin
 from pipeline.report.page import _words, page
@@ -194,3 +194,32 @@ def test_a_year_of_real_parcels_makes_a_light_page(
     assert len(text.encode()) < 2_000_000
     assert text.count("<use ") > 100
     assert len(_tree(text).findall(".//div[@class='pair']")) == 6
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ("Ring Self-intersection[-71.1160441850209 42.3697451681152]; 0.02% changed",
+         "برخورد حلقه با خود[-71.116044 42.369745]; 0.02٪ تغییر"),
+        ("a gap of 4.0 mm", "شکاف 4.0 میلی‌متر"),
+        ("0.050 m wide, at least 0.1 expected", "پهنا 0.050 متر، دست‌کم 0.1 انتظار می‌رفت"),
+        ("20 in run 3, accepted by name", "20 در اجرای 3, با نام پذیرفته شد"),
+        ("rows 16, 308", "ردیف‌های 16, 308"),
+    ],
+)  # fmt: skip
+def test_details_are_said_in_persian(detail: str, said: str) -> None:
+    assert detail_in(detail, "fa") == said
+    assert detail_in(detail, "en").startswith(detail[:12])
+
+
+def test_the_page_tells_what_it_was_compared_with(
+    faulty: tuple[Database, int], tmp_path: Path, load: Callable[..., loading.Outcome]
+) -> None:
+    database, number = faulty
+    rows = [(str(place), "نام", square(place)) for place in range(1, 9)]
+    later = load(database, regions(tmp_path / "manategh_2.gpkg", rows)).run
+    assert later
+    said = _said(_tree(_page(database, later, "en")))
+    assert f"Compared with delivery {number}" in said
+    assert "Coordinates no change of CRS" in said
+    assert "Compared with" not in _said(_tree(_page(database, number, "en")))

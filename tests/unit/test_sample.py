@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import json
+import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +75,29 @@ def read(folder: Path, feed):
         return pyogrio.read_dataframe(path, layer=source.sheet, HEADERS="FORCE"), None
     # GDAL takes Jalali dates in GeoJSON for Gregorian ones, unless told to leave them.
     options = {"DATE_AS_STRING": "YES"} if source.driver == "GeoJSON" else {}
-    table = pyogrio.read_dataframe(path, layer=source.sheet, encoding=source.encoding, **options)
-    return pd.DataFrame(table.drop(columns="geometry")), table.geometry.to_numpy()
+    table = pyogrio.read_dataframe(
+        path, layer=source.sheet, encoding=source.encoding, on_invalid="ignore", **options
+    )
+    shapes = table.geometry.to_numpy().copy()
+    _, arrow = pyogrio.read_arrow(path, layer=source.sheet, columns=[])
+    for at, wkb in enumerate(arrow.column(arrow.num_columns - 1).to_pylist()):
+        if shapes[at] is None and wkb is not None:
+            shapes[at] = Unread(shapely.from_wkb(wkb, on_invalid="fix"))
+    return pd.DataFrame(table.drop(columns="geometry")), shapes
+
+
+@dataclass
+class Unread:
+    """A geometry that cannot be read; ``fixed`` is what closing its ring makes of it."""
+
+    fixed: object
+
+    def code(self) -> str:
+        """The finding: too few points, or how wide the gap is."""
+        if self.fixed is None:
+            return "geometry.degenerate"
+        *_, last, first = shapely.get_parts(self.fixed)[0].exterior.coords
+        return "geometry.closed" if math.dist(last, first) < 0.005 else "geometry.unclosed"
 
 
 def is_null(value) -> bool:
@@ -139,8 +163,16 @@ def shape_code(shape, contract, feed) -> str | None:
     """The finding for one geometry, or None."""
     if shape is None:
         return "geometry.missing"
+    if isinstance(shape, Unread):
+        return shape.code()
     if shape.is_empty:
         return "geometry.empty"
+    kind = kind_code(shape, contract.geometry.type)
+    return kind or place_code(shape, contract, feed)
+
+
+def place_code(shape, contract, feed) -> str | None:
+    """The finding for where a readable geometry lies, and for how it is drawn."""
     if feed.source.crs == "EPSG:4326":
         to_city = Transformer.from_crs(4326, SCHEMAS.city.srid, always_xy=True)
         shape = shapely.transform(shape, to_city.transform, interleaved=False)
@@ -154,7 +186,56 @@ def shape_code(shape, contract, feed) -> str | None:
         return "geometry.unrepairable" if changed > limit else "geometry.repaired"
     size = shape.area if contract.geometry.min_area_m2 else shape.length
     least = contract.geometry.min_area_m2 or contract.geometry.min_length_m
-    return "geometry.sliver" if least and size < least else None
+    narrow = contract.geometry.min_width_m
+    small = least and size < least
+    if small or (narrow and shape.buffer(-narrow / 2).is_empty):
+        return "geometry.sliver"
+    return outline_code(shape)
+
+
+def kind_code(shape, wanted: str) -> str | None:
+    """The finding where the geometry is of another kind than the layer takes."""
+    points = shapely.get_coordinates(shape)
+    if not np.isfinite(points).all():
+        return "geometry.nonfinite"
+    if shape.geom_type == "GeometryCollection":
+        return "geometry.collection"
+    if shape.geom_type.endswith("Polygon") and len(np.unique(points, axis=0)) < 3:
+        return "geometry.degenerate"
+    kind = shape.geom_type.removeprefix("Multi")
+    if kind == wanted.removeprefix("Multi"):
+        return None
+    closed = kind == "LineString" and shape.coords[0] == shape.coords[-1]
+    return "geometry.closed_line" if closed else "geometry.type"
+
+
+def outline_code(shape) -> str | None:
+    """The finding for how a valid geometry is drawn."""
+    parts = list(getattr(shape, "geoms", [shape]))
+    if any(part.is_empty for part in parts):
+        return "geometry.empty_part"
+    rings = [r for p in parts for r in ([p.exterior, *p.interiors] if p.area else [p])]
+    for ring in rings:
+        points = [tuple(point[:2]) for point in ring.coords]
+        if any(math.dist(a, b) < 0.001 for a, b in itertools.pairwise(points)):
+            return "geometry.repeated_points"
+        if len(points) > 3 and min(corners(points)) < math.radians(1):
+            return "geometry.spike"
+    return None
+
+
+def corners(points) -> list[float]:
+    """The angle at each corner of a closed ring; of lines none is sharp."""
+    if points[0] != points[-1]:
+        return [math.pi]
+    around = [points[-2], *points]
+    found = []
+    for a, b, c in zip(around, around[1:], around[2:], strict=False):
+        one = math.atan2(a[1] - b[1], a[0] - b[0])
+        other = math.atan2(c[1] - b[1], c[0] - b[0])
+        apart = abs(one - other) % (2 * math.pi)
+        found.append(min(apart, 2 * math.pi - apart))
+    return found
 
 
 def rule_codes(row: dict, contract):
@@ -444,6 +525,8 @@ def test_truth_has_one_fault_a_row_of_many_kinds(dirty):
     assert len(set(rows)) == len(rows)
     codes = {fault["code"] for fault in listed}
     geometry = ["missing", "empty", "repaired", "unrepairable", "outside", "swapped", "sliver"]
+    geometry += ["duplicate", "nonfinite", "repeated_points", "degenerate", "collection", "type"]
+    geometry += ["closed_line", "spike", "closed", "unclosed"]
     value = ["missing", "pattern", "range", "code_unknown", "type", "too_long", "mojibake"]
     expected = {f"geometry.{kind}" for kind in geometry} | {f"value.{kind}" for kind in value}
     assert codes >= expected | {"key.duplicate", "rule.broken"}

@@ -1,0 +1,28 @@
+-- name: answer
+-- The roads along the chosen parcel and what they take of it.
+WITH chosen AS {part.chosen},
+edition AS MATERIALIZED {part.edition},
+areas AS {part.areas},
+roads AS MATERIALIZED {part.roads}
+SELECT jsonb_build_object(
+    'parcel', {part.identity}, 'plan', {part.edition_json}, 'sides', {part.roads_json},
+    'area_grid_m2', round(a.grid::numeric, 2), 'widening_m2', round(a.widening::numeric, 2),
+    'widening_pct', round((100 * a.widening / a.shape)::numeric, 2),
+    'remainder_m2', round((a.grid - a.widening)::numeric, 2),
+    'widening_by_deed_m2', round((a.deed * a.widening / a.shape)::numeric, 2),
+    'chamfer_m2', (SELECT round(sum(ST_Area(ST_Intersection(h.geom, c.geom)) * {unit} ^ 2)::numeric, 2)
+        FROM {chamfer} AS h JOIN edition AS e ON e.plan_id = h.plan_id WHERE ST_Intersects(h.geom, c.geom)),
+    'level', coalesce(
+        (SELECT jsonb_build_object('level_m', l.level_m, 'vertical_datum', l.vertical_datum, 'street_id', l.street_id,
+            'distance_m', round((ST_Distance(l.geom, c.geom) * {unit})::numeric, 2), 'run', l.run_id)
+        FROM {road_level} AS l JOIN edition AS e ON e.plan_id = l.plan_id JOIN roads AS r ON r.street_id = l.street_id
+        ORDER BY ST_Distance(l.geom, c.geom), l.road_level_id LIMIT 1),
+        jsonb_build_object('level_m', NULL, 'reason', jsonb_build_object(
+            'en', 'the plan gives no level for the roads of this parcel', 'fa', 'طرح برای گذرهای این ملک کف ندارد'))),
+    'run', a.widening_run
+)::text
+FROM chosen AS c CROSS JOIN areas AS a
+
+-- name: near
+-- Codes that may have been meant.
+SELECT {part.near}::text

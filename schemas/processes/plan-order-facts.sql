@@ -1,0 +1,53 @@
+-- name: answer
+-- Each zone's rule is the one whose plot area and street width fit; percentages are of the area that the rule names.
+WITH chosen AS {part.chosen},
+edition AS MATERIALIZED {part.edition},
+areas AS {part.areas},
+roads AS MATERIALIZED {part.roads},
+zones AS MATERIALIZED {part.zones},
+fitting AS (
+    SELECT z.zone_id, z.zone_code, z.area_m2, z.share, z.run_id, z.land_use_planned, r.*,
+        z.share * CASE r.area_basis WHEN 'deed' THEN a.deed WHEN 'measured' THEN coalesce(a.measured, a.grid)
+            ELSE a.grid - a.widening END AS base,
+        row_number() OVER (PARTITION BY z.zone_id ORDER BY r.rule_no) AS place
+    FROM zones AS z CROSS JOIN areas AS a JOIN edition AS e ON true
+    LEFT JOIN LATERAL (
+        SELECT q.rule_no, q.area_basis, q.coverage_pct, q.far_pct, q.max_floors, q.max_height_m, q.min_plot_m2,
+            q.min_frontage_m, q.setback_m, q.parking_per_dwelling, q.run_id AS rule_run_id
+        FROM {zone_rule} AS q
+        WHERE q.plan_id = e.plan_id AND q.zone_code = z.zone_code
+            AND a.grid - a.widening >= coalesce(q.plot_area_from_m2, 0)
+            AND a.grid - a.widening < coalesce(q.plot_area_to_m2, 'Infinity')
+            AND coalesce((SELECT max(greatest(w.width_existing_m, w.width_plan_m)) FROM roads AS w), 0)
+                >= coalesce(q.street_width_from_m, 0)
+            AND coalesce((SELECT max(greatest(w.width_existing_m, w.width_plan_m)) FROM roads AS w), 0)
+                < coalesce(q.street_width_to_m, 'Infinity')
+    ) AS r ON true
+    WHERE z.part = 'in'
+)
+SELECT jsonb_build_object(
+    'parcel', {part.identity}, 'plan', {part.edition_json}, 'zones', {part.zones_json},
+    'area_grid_m2', round(a.grid::numeric, 2), 'widening_m2', round(a.widening::numeric, 2),
+    'remainder_m2', round((a.grid - a.widening)::numeric, 2),
+    'rules', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'zone_code', f.zone_code, 'zone_area_m2', round(f.area_m2::numeric, 2), 'land_use', f.land_use_planned,
+        'rule_no', f.rule_no, 'area_basis', f.area_basis, 'base_m2', round(f.base::numeric, 2),
+        'coverage_pct', f.coverage_pct, 'footprint_m2', round((f.base * f.coverage_pct / 100)::numeric, 2),
+        'far_pct', f.far_pct, 'floor_area_m2', round((f.base * f.far_pct / 100)::numeric, 2),
+        'max_floors', f.max_floors, 'max_height_m', f.max_height_m, 'setback_m', f.setback_m,
+        'min_plot_m2', f.min_plot_m2, 'min_frontage_m', f.min_frontage_m,
+        'parking_per_dwelling', f.parking_per_dwelling, 'run', coalesce(f.rule_run_id, f.run_id)
+    ) ORDER BY f.area_m2 DESC, f.rule_no), '[]') FROM fitting AS f),
+    'setback_lines', (SELECT coalesce(jsonb_agg(jsonb_build_object('setback_m', s.setback_m, 'street_id', s.street_id,
+        'run', s.run_id)), '[]') FROM {setback_line} AS s JOIN edition AS e ON e.plan_id = s.plan_id
+        WHERE ST_DWithin(s.geom, c.geom, 0.01)),
+    'sides', {part.roads_json},
+    'manual_decision', (SELECT count(DISTINCT zone_id) <> 1 OR bool_or(rule_no IS NULL OR place > 1) FROM fitting)
+        OR EXISTS (SELECT FROM zones WHERE part <> 'in'),
+    'run', a.widening_run
+)::text
+FROM chosen AS c CROSS JOIN areas AS a
+
+-- name: near
+-- Codes that may have been meant.
+SELECT {part.near}::text

@@ -16,7 +16,8 @@ WITH meant AS (
             CASE WHEN p.key = %(place)s::text THEN 1.0 ELSE 0.9 * word_similarity(%(place)s::text, p.key) END AS score,
             'place', NULL::bigint, p.run_id, p.geom
         FROM {place} AS p
-        WHERE p.key LIKE '%%' || makan.like_literal(%(place)s::text) || '%%' OR %(place)s::text <%% p.key
+        WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record')
+            AND (p.key LIKE '%%' || makan.like_literal(%(place)s::text) || '%%' OR %(place)s::text <%% p.key)
         ORDER BY p.layer, p.name, score DESC
     ) AS n
 ), shown AS (

@@ -5,17 +5,18 @@ WITH held AS MATERIALIZED (
         CASE WHEN p.key = %(q)s::text THEN 1.0 WHEN p.key LIKE makan.like_literal(%(q)s::text) || '%%' THEN 0.9
             ELSE 0.8 END + 0.05 * similarity(p.key, %(q)s::text) - 0.05 AS score
     FROM {place} AS p
-    WHERE p.layer <> 'plan_road_line' AND p.key LIKE '%%' || makan.like_literal(%(q)s::text) || '%%' LIMIT 2000
+    WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') AND p.key LIKE '%%' || makan.like_literal(%(q)s::text) || '%%' LIMIT 2000
 ), alike AS MATERIALIZED (
     SELECT p.layer, p.id, p.name, p.run_id, p.geom, 0.7 * word_similarity(%(q)s::text, p.key) AS score
     FROM {place} AS p
-    WHERE p.layer <> 'plan_road_line' AND NOT EXISTS (SELECT FROM held) AND length(%(q)s::text) > 2 AND %(q)s::text <%% p.key LIMIT 2000
+    WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') AND NOT EXISTS (SELECT FROM held) AND length(%(q)s::text) > 2 AND %(q)s::text <%% p.key LIMIT 2000
 ), coded AS (
     SELECT 'parcel' AS layer, p.id, p.parcel_code AS name, p.run_id, p.geom,
         CASE WHEN p.parcel_code = regexp_replace(%(q)s::text, '[ /]', '-', 'g') THEN 1.0 ELSE 0.85 END AS score
     FROM {parcel} AS p
     WHERE %(q)s::text ~ '[0-9]' AND length(%(q)s::text) > 3
-        AND p.parcel_code LIKE makan.like_literal(upper(regexp_replace(%(q)s::text, '[ /]', '-', 'g'))) || '%%'
+        AND p.parcel_code >= upper(regexp_replace(%(q)s::text, '[ /]', '-', 'g'))
+        AND p.parcel_code < upper(regexp_replace(%(q)s::text, '[ /]', '-', 'g')) || '~'
     ORDER BY p.parcel_code LIMIT 20
 ), hits AS (
     SELECT * FROM held UNION ALL SELECT * FROM alike UNION ALL SELECT * FROM coded
@@ -36,5 +37,5 @@ FROM shown AS s CROSS JOIN LATERAL (
 -- name: near
 -- The names that are least unlike.
 SELECT coalesce(jsonb_agg(DISTINCT n.name), '[]')::text FROM (
-    SELECT p.name FROM {place} AS p WHERE p.key %% %(q)s::text ORDER BY p.key <-> %(q)s::text LIMIT 5
+    SELECT p.name FROM {place} AS p WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') AND p.key %% %(q)s::text ORDER BY p.key <-> %(q)s::text LIMIT 5
 ) AS n

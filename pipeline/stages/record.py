@@ -64,7 +64,7 @@ class Recorder:
             "detail": pa.array(found.detail, type=pa.string()),
         }
         if shapes is None and any(found.shape):
-            shapes = np.array(found.shape, dtype=object)
+            shapes = pa.array(found.shape, type=pa.binary())
         if shapes is not None:
             columns["geom"] = shapes
             columns["place"] = self._places(shapes)

@@ -22,6 +22,7 @@ from pipeline.contracts import registry
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.derive.columns import home
 from pipeline.findings import Catalog
 from pipeline.settings import Settings
 from pipeline.stages.batch import Context, Rows
@@ -126,9 +127,10 @@ def context(schemas: Schemas, layer: LayerContract) -> Context:
 
 def insert(connection: Any, layer: LayerContract, row: dict[str, Any]) -> str | None:
     """What the database says against a row, None if it takes it."""
-    row = {**row, "run_id": 1, "source_line": 1}
+    system = {"run_id": 1, "source_line": 1} if layer.source == "feed" else {"run_id": 1}
+    row = {**row, **system}
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-        sql.Identifier("data", layer.id),
+        sql.Identifier(home(layer), layer.id),
         sql.SQL(", ").join(map(sql.Identifier, row)),
         sql.SQL(", ").join(sql.Placeholder() * len(row)),
     )

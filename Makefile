@@ -32,8 +32,11 @@ lock: setup
 	.venv/.uv/bin/uv pip compile pyproject.toml --extra dev --python-version 3.12 --universal --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header -q -o requirements/dev.lock
 
+# Ratios against peers and limits; benchmarks/README.md says what each compares.
 bench: setup
 	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.fabric
+	$(BIN)/python -m benchmarks.joins
 
 clean:
 	-$(BIN)/makan db stop

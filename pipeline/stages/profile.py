@@ -21,6 +21,10 @@ from pipeline.stages.judge import Judged, drawn
 Bounds = tuple[float, float, float, float]
 
 
+# A street more at the city's edge is no shift of its extent.
+_MARGIN_M = 100.0
+
+
 @dataclass(frozen=True)
 class Known:
     """A profile as the ledger keeps it.
@@ -101,7 +105,9 @@ class Profile:
         self._low = np.minimum(self._low, xy.min(axis=0))
         self._high = np.maximum(self._high, xy.max(axis=0))
         if self.former is not None and self.former.extent is not None:
-            out = (xy < self.former.extent[:2]) | (xy > self.former.extent[2:])
+            margin = _MARGIN_M / city.metres_per_unit
+            low, high = np.array(self.former.extent[:2]), np.array(self.former.extent[2:])
+            out = (xy < low - margin) | (xy > high + margin)
             self.outside += int(out.any(axis=1).sum())
 
     def judged(self, judged: Judged) -> None:

@@ -385,7 +385,7 @@ def test_long_answers_are_compressed_on_request(client: TestClient) -> None:
         "/collections/nope", "/collections/nope/items", "/collections/nope/items/1",
         "/collections/parcels/nope", "/collections/parcels/items/1/x", "/collections/../etc/passwd",
         "/collections/%2e%2e/items", "/collections/parcels%00/items", "/collections/parcel/items",
-        "/processes", "/processes/hello-world", "/jobs", "/stac", "/stac-api", "/admin/config",
+        "/processes/hello-world", "/jobs", "/stac", "/stac-api", "/admin/config",
         "/asyncapi", "/collections/parcels/coverage", "/collections/parcels/map",
         "/collections/parcels/position", "/collections/parcels/area",
         "/collections/parcels/instances",

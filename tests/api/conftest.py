@@ -20,7 +20,7 @@ from pipeline.settings import Settings
 with warnings.catch_warnings():
     # Warnings of pygeoapi's own modules about themselves.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from pipeline.serve import publish, server
+    from pipeline.serve import publish, server, site
 
 # A row of ten parcels, 20 m wide, along a street; parcel 3 has no land use, parcel 10 an odd one.
 X, Y, SIDE, STEP = 490_000.0, 3_830_000.0, 15.0, 20.0
@@ -114,6 +114,13 @@ def client(settings: Settings, city: Database) -> Iterator[TestClient]:
         application = server.build(settings, schemas, place)
     with TestClient(application, base_url="http://makan.test") as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _our_site(request: pytest.FixtureRequest) -> None:
+    """Plugins work for the site of ``client``, whatever other applications this process has had."""
+    if "client" in request.fixturenames:
+        site.install(request.getfixturevalue("client").app.state.site)
 
 
 @pytest.fixture(scope="session")

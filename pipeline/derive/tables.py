@@ -187,9 +187,6 @@ def _indexes(table: Table, layer: LayerContract) -> Iterator[Index]:
                 postgresql_using="gin",
                 postgresql_ops={key: "gin_trgm_ops"},
             )
-        if field.plate:
-            numbers = func.makan.plate_key(table.c[field.name])
-            yield Index(f"ix_{layer.id}_{field.name}_numbers", numbers)
     # Rows of one load lie together: a few kB tell where, and cost nothing to keep.
     yield Index(f"ix_{layer.id}_{RUN}", table.c[RUN], postgresql_using="brin")
 

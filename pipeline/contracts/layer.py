@@ -30,8 +30,7 @@ class Field(Frozen):
     ``expected`` is the form that values of people's experience have, ``suspect`` one they do not
     have: what differs is a warning, where ``pattern`` is the rule. Money is whole rials: unit IRR,
     and the name says so.
-    ``search`` keeps the folded text beside it, in an indexed column of its own; ``plate`` says that
-    it is a registration plate, looked up by its numbers.
+    ``search`` keeps the folded text beside it, in an indexed column of its own.
     """
 
     name: Identifier
@@ -43,7 +42,6 @@ class Field(Frozen):
     unique: bool = False
     index: bool = False
     search: bool = False
-    plate: bool = False
     privacy: Privacy = "P1"
     pattern: str | None = None
     expected: str | None = None
@@ -67,8 +65,8 @@ class Field(Frozen):
         money = self.unit == _RIALS, self.name.endswith("_irr"), self.type == "integer"
         if any(money[:2]) and not all(money):
             raise ValueError('money is an integer of unit "IRR" whose name ends in _irr')
-        if (self.search or self.plate) and self.type != "text":
-            raise ValueError("search and plate are for text fields")
+        if self.search and self.type != "text":
+            raise ValueError("search is for text fields")
         if self.derive and self.type != "number":
             raise ValueError("derive is for number fields")
         return self

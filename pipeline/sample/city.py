@@ -19,6 +19,7 @@ from pipeline.sample import (
     photo,
     places,
     planning,
+    prices,
     sheet,
     tears,
     terrain,
@@ -62,6 +63,7 @@ def _tables(built: Town, audited: Audited, posted: Arrival) -> list[Callable[[],
         planning.zones,
         works.road_lines,
         works.projects,
+        prices.price_blocks,
         terrain.control_points,
         terrain.spot_heights,
         places.places,
@@ -102,7 +104,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 25 if imagery else 23
+    steps = 26 if imagery else 24
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}

@@ -47,6 +47,10 @@ CENSUS_ZONE, CENSUS_BLOCK = 1, 1
 CENSUS_PERSONS, CENSUS_HOUSEHOLDS = 88, 26
 CENSUS_MALE, CENSUS_DWELLINGS, CENSUS_VACANT = 45, 27, 1
 
+# Price block PB-3, rials per m2 in the year 1404.
+PRICE_BLOCK, PRICE_YEAR = 3, 1404
+LAND_PRICE_IRR, BUILDING_PRICE_IRR = 500_000, 300_000
+
 PROJECT_NO = "PR-1"
 PROJECT_TITLE = "تعریض کوچه یاس"
 # The last day of a Jalali month that no Gregorian calendar has: 21 May 2023.

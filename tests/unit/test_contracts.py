@@ -109,7 +109,8 @@ class TestLayer:
     def test_unit_ends_the_name(self, both: tuple[Schemas, ...], layer: str) -> None:
         for field in both[0].layers[layer].fields:
             if field.unit:
-                assert field.name.endswith("_pct" if field.unit == "%" else f"_{field.unit}")
+                ending = "pct" if field.unit == "%" else field.unit.lower()
+                assert field.name.endswith(f"_{ending}")
 
 
 def test_collections_are_named_once(schemas: Schemas) -> None:

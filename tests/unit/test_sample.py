@@ -559,3 +559,15 @@ def test_every_zone_code_has_a_rule(clean):
     assert set(zones.PAHNE) <= set(rules["پهنه"])
     assert set(planning.ZONES) <= set(rules["پهنه"])
     assert fixture.ZONE_CODE in planning.ZONES
+
+
+def test_fixture_price_block(clean):
+    table, shapes = read(clean, SCHEMAS.feed("price_blocks"))
+    around = table[shapely.contains(shapes, P7) & (table.SAL == 1404) & (table.RADIF == 1)]
+    (row,) = around.to_dict("records")
+    assert (row["KOD_BLOK"], row["ZAMIN"], row["BANA"]) == ("PB-3", 500_000, 300_000)
+    assert is_null(row["ZAMIN_TEJARI"])
+    assert is_null(row["BANA_FELEZI"])
+    of_streets = table[table.RADIF > 1]
+    streets, _ = read(clean, SCHEMAS.feed("streets"))
+    assert set(of_streets.KOD_MABAR) <= set(streets.KOD)

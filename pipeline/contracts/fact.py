@@ -1,9 +1,10 @@
 """The fact contract: what the database itself works out about the rows of one layer from another.
 
-One file of schemas/facts/ is one fact, one table of the schema ``facts``. Three kinds:
+One file of schemas/facts/ is one fact, one table of the schema ``facts``. Four kinds:
 ``overlay``: how much of each subject's area lies in which objects; ``neighbour``: which subjects
 share how long a border; ``match``: which object a subject belongs to, by the first rung of a ladder
-that gives exactly one.
+that gives exactly one; ``edge``: the boundary of each subject in straight runs with one neighbour
+each.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import model_validator
 
 from pipeline.contracts.base import Frozen, Identifier, Text
 
-FactKind = Literal["overlay", "neighbour", "match"]
+FactKind = Literal["overlay", "neighbour", "match", "edge"]
 Form = Literal["plain", "folded", "code", "plate", "address"]
 
 
@@ -38,6 +39,19 @@ class Corridor(Frozen):
     left: Identifier | None = None
     right: Identifier | None = None
     along: tuple[Identifier, ...] = ()
+
+
+class Ways(Frozen):
+    """The streets that an edge may lie along: axes of ``layer`` with their whole ``width`` (m).
+
+    The middle of an edge may lie ``margin_m`` beyond half of it, or ``unknown_m`` from an axis
+    whose width is not known.
+    """
+
+    layer: Identifier
+    width: Identifier
+    margin_m: float = 3.0
+    unknown_m: float = 15.0
 
 
 class Equal(Frozen):
@@ -90,6 +104,7 @@ class FactContract(Frozen):
     each other, and so do censuses). ``closes``: for whom it is told what is in no object, or in
     several: all subjects, those that some object touches, or none.
     ``compare``: pairs of fields, of subject and object, whose differences the report tells.
+    ``straight_m``: so far an edge may leave its chord; ``ways``: the streets that edges lie along.
     """
 
     id: Identifier
@@ -106,6 +121,8 @@ class FactContract(Frozen):
     min_area_m2: float = 0.01
     min_length_m: float = 0.05
     reach_m: float = 0.01
+    straight_m: float = 0.05
+    ways: Ways | None = None
     rungs: tuple[Rung, ...] = ()
     compare: tuple[Compare, ...] = ()
 
@@ -127,6 +144,8 @@ class FactContract(Frozen):
             found[self.object] |= {lane.width, *lane.along} | {
                 name for name in (lane.left, lane.right) if name
             }
+        if self.ways:
+            found.setdefault(self.ways.layer, set()).add(self.ways.width)
         for rung in self.rungs:
             other = facts[rung.via].subject if rung.via else rung.layer or self.object
             found.setdefault(other, set()).update(pair.other for pair in rung.equal)
@@ -143,8 +162,10 @@ class FactContract(Frozen):
     def _fits_kind(self) -> Self:
         if (self.kind == "match") != bool(self.rungs):
             raise ValueError("a match has rungs, and nothing else has")
-        if self.kind == "neighbour" and self.subject != self.object:
+        if self.kind in ("neighbour", "edge") and self.subject != self.object:
             raise ValueError("neighbours are rows of one layer")
+        if self.ways and self.kind != "edge":
+            raise ValueError("ways are for edges")
         if self.kind != "overlay" and (self.corridor or self.group):
             raise ValueError("corridor and group are for overlays")
         methods = [rung.method for rung in self.rungs]

@@ -66,7 +66,7 @@ def _make_facts(connection: Connection, schemas: Schemas) -> None:
         connection.execute(sql.SQL(named["drop"]).format(table=relation))
         connection.execute(named["forget"], {"fact": name})
         if name in wanted:
-            connection.execute(facts.table(schemas.facts[name]))
+            connection.execute(facts.table(schemas.facts[name], schemas.city.srid))
             connection.execute(named["enter"], {"fact": name, "digest": wanted[name]})
     connection.execute(named["grants"])
     if stale:  # the views over them went with them

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg import sql
 
 from pipeline.contracts.base import Text
 from pipeline.contracts.fact import FactContract, FactKind
 from pipeline.contracts.registry import Schemas
-from pipeline.derive.columns import ID, RUN
+from pipeline.derive.columns import GEOMETRY, ID, RUN
 
 FACTS = "facts"
 # A row's id lasts until the fact is worked out again for its subject: enough for paging and tiles.
@@ -24,23 +25,36 @@ SUBJECT, OBJECT, GROUP, PART = "subject_id", "object_id", "in_group", "part"
 IN, REST, OVERLAP = "in", "rest", "overlap"
 
 
+WAY, GEOMETRY_TYPE = "way_id", "geometry"
+#: What lies along an edge.
+BESIDE = ("way", "neighbour", "other")
+
+
 @dataclass(frozen=True)
 class Stored:
-    """One column of a fact's table: its PostgreSQL type (as in a binary COPY) and meaning."""
+    """One column of a fact's table: its PostgreSQL type (as in a binary COPY) and meaning.
+
+    ``index``: how it is looked up by (``btree``, ``gist``).
+    """
 
     name: str
     type: str
     title: Text
     unit: str | None = None
     needed: bool = False
+    index: LiteralString | None = None
 
 
 def _text(en: str, fa: str) -> Text:
     return Text(en=en, fa=fa)
 
 
-_SUBJECT = Stored(SUBJECT, "int8", _text("Id of the subject", "شناسه عارضه"), needed=True)
-_OBJECT = Stored(OBJECT, "int8", _text("Id of the object, if any", "شناسه عارضه مقابل"))
+_SUBJECT = Stored(
+    SUBJECT, "int8", _text("Id of the subject", "شناسه عارضه"), needed=True, index="btree"
+)
+_OBJECT = Stored(
+    OBJECT, "int8", _text("Id of the object, if any", "شناسه عارضه مقابل"), index="btree"
+)
 _RUN = Stored(
     RUN,
     "int8",
@@ -59,7 +73,8 @@ COLUMNS: dict[FactKind, tuple[Stored, ...]] = {
     ),
     "neighbour": (
         _SUBJECT,
-        Stored(OBJECT, "int8", _text("Id of the neighbour", "شناسه همسایه"), needed=True),
+        Stored(OBJECT, "int8", _text("Id of the neighbour", "شناسه همسایه"), needed=True,
+               index="btree"),
         Stored("border_m", "float8", _text("Shared border", "مرز مشترک"), "m", needed=True),
         _RUN,
     ),
@@ -74,6 +89,25 @@ COLUMNS: dict[FactKind, tuple[Stored, ...]] = {
         Stored("distance_m", "float8", _text("From the place to the object", "فاصله"), "m"),
         _RUN,
     ),
+    "edge": (
+        _SUBJECT,
+        Stored("seq", "int8", _text("Number, clockwise from the north-west corner",
+               "شماره از گوشه شمال‌غربی در جهت ساعت"), needed=True),
+        Stored("polygon", "int8", _text("Polygon of the subject", "شماره بخش"), needed=True),
+        Stored("ring", "int8", _text("Ring of the polygon, 0 the outer one", "شماره حلقه"),
+               needed=True),
+        Stored("corner", "bool", _text("Begins at a corner", "آغاز در گوشه"), needed=True),
+        Stored("beside", "text", _text("What lies along it", "نوع مجاورت"), needed=True),
+        Stored(OBJECT, "int8", _text("Id of the neighbour, if any", "شناسه همسایه"), index="btree"),
+        Stored(WAY, "int8", _text("Id of the street, if any", "شناسه معبر"), index="btree"),
+        Stored("side", "text", _text("Side of the world it looks to", "جهت")),
+        Stored("outwards_deg", "float8", _text("Azimuth outwards, of grid north", "آزیموت"), "deg"),
+        Stored("length_m", "float8", _text("Length on the grid", "طول روی نقشه"), "m",
+               needed=True),
+        Stored(GEOMETRY, "geometry", _text("Line, the subject to its right", "هندسه"), needed=True,
+               index="gist"),
+        _RUN,
+    ),
 }  # fmt: skip
 
 
@@ -83,13 +117,13 @@ def digest(schemas: Schemas, fact: FactContract) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def table(fact: FactContract) -> sql.Composed:
+def table(fact: FactContract, srid: int) -> sql.Composed:
     """``CREATE TABLE facts.<id>`` with its indexes and comments, as statements."""
     name = sql.Identifier(FACTS, fact.id)
     columns = [
         sql.SQL("{} {}{}").format(
             sql.Identifier(one.name),
-            sql.SQL(one.type),
+            sql.SQL(one.type if one.type != GEOMETRY_TYPE else f"geometry(LineString, {srid})"),
             sql.SQL(" NOT NULL" if one.needed else ""),
         )
         for one in COLUMNS[fact.kind]
@@ -105,13 +139,17 @@ def table(fact: FactContract) -> sql.Composed:
         )
         for one in COLUMNS[fact.kind]
     ]
-    made += [
-        sql.SQL("CREATE INDEX {} ON {} ({});").format(
-            sql.Identifier(f"ix_{fact.id}_{side}"), name, sql.Identifier(side)
-        )
-        for side in (SUBJECT, OBJECT)
-    ]
+    made += [_index(fact, one.name, one.index) for one in COLUMNS[fact.kind] if one.index]
     return sql.Composed(made)
+
+
+def _index(fact: FactContract, column: str, method: LiteralString) -> sql.Composed:
+    return sql.SQL("CREATE INDEX {} ON {} USING {} ({});").format(
+        sql.Identifier(f"ix_{fact.id}_{column}"),
+        sql.Identifier(FACTS, fact.id),
+        sql.SQL(method),
+        sql.Identifier(column),
+    )
 
 
 def _comment(title: Text, unit: str | None = None) -> sql.Literal:

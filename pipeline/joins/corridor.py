@@ -36,13 +36,14 @@ def corridors(axes: Side, rule: Corridor, metres: float) -> Geometries:
 
 def _halves(axes: Side, rule: Corridor, metres: float) -> tuple[Floats, Floats]:
     """How far the edges lie from the axis to its left and right, in units of the CRS."""
-    half = _numbers(axes, rule.width) / 2
-    sides = [half if name is None else _numbers(axes, name) for name in (rule.left, rule.right)]
+    half = numbers(axes, rule.width) / 2
+    sides = [half if name is None else numbers(axes, name) for name in (rule.left, rule.right)]
     left, right = (np.where(np.isnan(one), half, one) / metres for one in sides)
     return left, right
 
 
-def _numbers(axes: Side, name: str) -> Floats:
+def numbers(axes: Side, name: str) -> Floats:
+    """A field of the axes (n,), NaN where it is empty."""
     values = axes.columns[name].cast(pa.float64())
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 

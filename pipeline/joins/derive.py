@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 
 from pipeline import __version__
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
+from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA
-from pipeline.derive.facts import COLUMNS, FACTS
+from pipeline.derive.facts import COLUMNS, FACTS, Stored
 from pipeline.errors import DatabaseError, MakanError
 from pipeline.joins.side import Ints
 from pipeline.joins.tell import tell
 from pipeline.joins.touched import LayerState, Touch, inputs
-from pipeline.joins.work import Work
+from pipeline.joins.work import Columns, Work
 
 _MANY = 0.25
 """From this share of touched subjects on, all are looked at again: whole layers read faster."""
@@ -100,6 +102,24 @@ def _mark(database: Database, facts: list[FactContract], error: BaseException) -
         return
 
 
+_ARROW: dict[str, pa.DataType] = {
+    "int8": pa.int64(),
+    "float8": pa.float64(),
+    "text": pa.string(),
+    "bool": pa.bool_(),
+    "geometry": pa.binary(),
+}
+
+
+def stored(wanted: Sequence[Stored], columns: Columns) -> pa.Table:
+    """Columns of a fact as its table takes them; what is not a number is null."""
+    arrays = [
+        pa.array(values, type=_ARROW[one.type], from_pandas=True)
+        for one, values in zip(wanted, columns, strict=True)
+    ]
+    return pa.table(arrays, names=[one.name for one in wanted])
+
+
 @dataclass
 class _Job:
     connection: Connection
@@ -168,7 +188,7 @@ class _Job:
         total = self._query("estimate", {"relation": f"{DATA}.{fact.subject}"})
         return None if len(ids) > _MANY * max(total, 1) else ids
 
-    def _replace(self, fact: FactContract, columns: list[list[object]], ids: Ints | None) -> None:
+    def _replace(self, fact: FactContract, columns: Columns, ids: Ints | None) -> None:
         named = queries.load("facts")
         table = sql.Identifier(FACTS, fact.id)
         if ids is None:
@@ -176,13 +196,7 @@ class _Job:
         else:
             query = sql.SQL(named["remove"]).format(table=table)
             self.connection.execute(query, {"ids": ids.tolist()})
-        stored = COLUMNS[fact.kind]
-        names = sql.SQL(", ").join(sql.Identifier(one.name) for one in stored)
-        query = sql.SQL(named["copy"]).format(table=table, columns=names)
-        with self.connection.cursor() as cursor, cursor.copy(query) as copy:
-            copy.set_types([one.type for one in stored])
-            for row in zip(*columns, strict=True):
-                copy.write_row(row)
+        copy_table(self.connection, table, stored(COLUMNS[fact.kind], columns))
         if ids is None:
             self.connection.execute(named["analyze"], {"fact": fact.id})
 

@@ -82,6 +82,8 @@ class Touch:
             found = change.ids
         if layer == fact.object:
             found = np.union1d(found, self._by_objects(change))
+        if fact.ways and layer == fact.ways.layer:
+            found = np.union1d(found, self._by_ways(layer, change))
         return np.union1d(found, self._by_others(layer))
 
     def change(self, layer: str) -> Change:
@@ -101,6 +103,13 @@ class Touch:
         for place, rung in enumerate(fact.rungs):
             found = np.union1d(found, self._by_rung(place, rung, change))
         return np.union1d(found, self._undecided(len(fact.rungs)))
+
+    def _by_ways(self, layer: str, change: Change) -> Ints:
+        """Subjects with an edge along a changed street, or that may now have one."""
+        parts = {"table": sql.Identifier(FACTS, self.fact.id)}
+        found = self._ids("subjects_along", parts, {"ids": change.ids.tolist()})
+        far = along(self.schemas, self.fact)
+        return np.union1d(found, self._near(self.fact.subject, layer, change.now, far))
 
     def _by_rung(self, place: int, rung: Rung, change: Change) -> Ints:
         """Subjects that the rung may now lead to a changed object."""
@@ -164,8 +173,20 @@ def reach(schemas: Schemas, fact: FactContract) -> float:
     """How far (units of the CRS) what an object stands for can reach beyond its box."""
     if fact.corridor is None:
         return fact.reach_m / schemas.city.metres_per_unit
-    widest = schemas.layer(fact.object).field(fact.corridor.width).max
-    if widest is None:
-        raise ValueError(f"{fact.corridor.width} needs a max, so that a road's reach is known")
     # A mitre of two edges at a right angle reaches 1.42 times as far as the edges.
-    return widest / schemas.city.metres_per_unit
+    return _widest(schemas, fact.object, fact.corridor.width) / schemas.city.metres_per_unit
+
+
+def along(schemas: Schemas, fact: FactContract) -> float:
+    """How far (units of the CRS) from an axis edges can lie along its street."""
+    if fact.ways is None:
+        return 0.0
+    half = _widest(schemas, fact.ways.layer, fact.ways.width) / 2
+    return max(half + fact.ways.margin_m, fact.ways.unknown_m) / schemas.city.metres_per_unit
+
+
+def _widest(schemas: Schemas, layer: str, width: str) -> float:
+    widest = schemas.layer(layer).field(width).max
+    if widest is None:
+        raise ValueError(f"{width} needs a max, so that a road's reach is known")
+    return widest

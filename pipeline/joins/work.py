@@ -11,15 +11,22 @@ import shapely
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Connection
-from pipeline.derive.facts import IN, OVERLAP, REST
-from pipeline.joins import match
-from pipeline.joins.corridor import corridors
+from pipeline.derive.facts import BESIDE, IN, OVERLAP, REST
+from pipeline.geo import Geometries, Mask
+from pipeline.joins import match, ways
+from pipeline.joins.corridor import corridors, numbers
+from pipeline.joins.edges import Drawing, edges
 from pipeline.joins.neighbours import borders
 from pipeline.joins.overlay import Overlay
 from pipeline.joins.side import Ints, Reader, Side
-from pipeline.joins.touched import reach
+from pipeline.joins.touched import along, reach
 
-Columns = list[list[Any]]
+Columns = list[Any]
+"""Columns (n,) of a fact's table: lists or arrays; NaN and None are null."""
+_MANY = 20_000
+"""For so many subjects all of another layer are read, rather than those near them."""
+_NOBODY = np.zeros(0, dtype=np.int64)
+_NOTHING = Side(_NOBODY, _NOBODY, np.zeros(0, dtype=object), {})
 _PARTS = np.array([IN, REST, OVERLAP], dtype=object)
 
 
@@ -37,6 +44,8 @@ class Work:
             return self._overlay(fact, ids)
         if fact.kind == "neighbour":
             return self._neighbours(fact, ids)
+        if fact.kind == "edge":
+            return self._edges(fact, ids)
         return self._match(fact, ids)
 
     def _overlay(self, fact: FactContract, ids: Ints | None) -> Columns:
@@ -77,14 +86,7 @@ class Work:
 
     def _neighbours(self, fact: FactContract, ids: Ints | None) -> Columns:
         metres = self.schemas.city.metres_per_unit
-        if ids is None:
-            subjects = others = _with_shape(self._whole(fact.subject))
-        else:
-            layer = self.schemas.layer(fact.subject)
-            subjects = _with_shape(self._subjects(fact, ids))
-            others = _with_shape(
-                self._reader(fact).near(layer, subjects.ids, reach(self.schemas, fact))
-            )
+        subjects, others = self._among(fact, ids)
         found = borders(
             subjects.shapes, others.shapes, others.place_of(subjects.ids),
             metres=metres, least_m=fact.min_length_m, reach_m=fact.reach_m,
@@ -94,6 +96,52 @@ class Work:
             subjects.ids[found.subject].tolist(), others.ids[found.object].tolist(),
             found.length.tolist(), run.tolist(),
         ]  # fmt: skip
+
+    def _among(self, fact: FactContract, ids: Ints | None) -> tuple[Side, Side]:
+        """Subjects, and the rows of their own layer around them, themselves among those."""
+        if ids is None:
+            whole = _with_shape(self._whole(fact.subject))
+            return whole, whole
+        layer, reader = self.schemas.layer(fact.subject), self._reader(fact)
+        subjects = _with_shape(self._subjects(fact, ids))
+        return subjects, _with_shape(reader.near(layer, subjects.ids, reach(self.schemas, fact)))
+
+    def _edges(self, fact: FactContract, ids: Ints | None) -> Columns:
+        metres = self.schemas.city.metres_per_unit
+        subjects, others = self._among(fact, ids)
+        rule = Drawing(fact.straight_m, fact.reach_m, fact.min_length_m, metres)
+        found = edges(subjects.shapes, others.shapes, others.place_of(subjects.ids), rule)
+        beside = found.neighbour >= 0
+        way, streets = self._along(fact, subjects.ids, found.shape, beside)
+        run = np.maximum(subjects.runs[found.area], others.runs[found.neighbour] * beside)
+        run[way >= 0] = np.maximum(run[way >= 0], streets.runs[way[way >= 0]])
+        neighbour, street = _ids(others, found.neighbour), _ids(streets, way)
+        kind = np.where(way >= 0, BESIDE[0], np.where(beside, BESIDE[1], BESIDE[2]))
+        shapes = shapely.set_srid(found.shape, self.schemas.city.srid)
+        return [
+            subjects.ids[found.area], found.seq, found.part, found.ring, found.corner, kind,
+            neighbour, street, found.side, found.azimuth, found.length,
+            shapely.to_wkb(shapes, include_srid=True), run,
+        ]  # fmt: skip
+
+    def _along(
+        self, fact: FactContract, ids: Ints, shapes: Geometries, taken: Mask
+    ) -> tuple[Ints, Side]:
+        """The street that each edge lies along (its place in the streets, -1 for none)."""
+        way = np.full(len(shapes), -1, dtype=np.int64)
+        if fact.ways is None:
+            return way, _NOTHING
+        metres = self.schemas.city.metres_per_unit
+        layer = self.schemas.layer(fact.ways.layer)
+        reader = Reader(self.connection, layer, (fact.ways.width,))
+        subject = self.schemas.layer(fact.subject)
+        far = along(self.schemas, fact)
+        axes = _with_shape(reader.all() if len(ids) > _MANY else reader.near(subject, ids, far))
+        half = numbers(axes, fact.ways.width) / 2
+        half = np.where(np.isnan(half), fact.ways.unknown_m - fact.ways.margin_m, half) / metres
+        free = np.flatnonzero(~taken)
+        way[free] = ways.beside(shapes[free], axes.shapes, half, fact.ways.margin_m / metres)
+        return way, axes
 
     def _match(self, fact: FactContract, ids: Ints | None) -> Columns:
         names = tuple(sorted(fact.uses(self.schemas.facts)[fact.subject]))
@@ -134,6 +182,13 @@ class Work:
             used |= {name for name in (lane.left, lane.right) if name}
         layer = self.schemas.layer(fact.object)
         return Reader(self.connection, layer, tuple(sorted(used)), fact.where)
+
+
+def _ids(side: Side, places: Ints) -> Any:
+    """The ids at ``places``, None where there is no place."""
+    found = np.full(len(places), None, dtype=object)
+    found[places >= 0] = side.ids[places[places >= 0]]
+    return found
 
 
 def _with_shape(side: Side) -> Side:

@@ -13,13 +13,14 @@ import pyarrow as pa
 from psycopg import sql
 
 from pipeline.db import queries
+from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA, LINE, RUN
 from pipeline.stages.batch import Context, Lines
 from pipeline.stages.judge import Judged
 from pipeline.stages.stage import good_rows
 from pipeline.stages.target import Merged
-from pipeline.stages.write import copy_table, refused
+from pipeline.stages.write import refused
 
 
 class Fill:

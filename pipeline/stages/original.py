@@ -19,12 +19,12 @@ from pipeline import dates
 from pipeline.contracts.feed import Column
 from pipeline.contracts.layer import Field
 from pipeline.db import queries
+from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA
 from pipeline.stages.batch import Context, Mask, Raw
 from pipeline.stages.judge import Judged
 from pipeline.stages.map import arrived, as_text
-from pipeline.stages.write import copy_table
 
 _PLAIN_NUMBER = r"^-?\d+(\.\d+)?$"
 # JSON's two signs that need a backslash; the control characters are rare and go one by one.

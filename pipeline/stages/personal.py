@@ -13,12 +13,12 @@ import pyarrow as pa
 from psycopg import sql
 
 from pipeline.db import queries
+from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import LINE, PRIVATE, RUN
 from pipeline.stages.batch import Context, Raw
 from pipeline.stages.judge import Judged
 from pipeline.stages.map import as_text
-from pipeline.stages.write import copy_table
 
 _KEY = "key"
 

@@ -120,6 +120,10 @@ SELECT DISTINCT id FROM {history} WHERE ended_by > %(run)s
 -- Subjects of a fact that hang on these objects.
 SELECT DISTINCT subject_id FROM {table} WHERE object_id = ANY(%(ids)s)
 
+-- name: subjects_along
+-- Subjects of a fact with an edge along one of these streets.
+SELECT DISTINCT subject_id FROM {table} WHERE way_id = ANY(%(ids)s)
+
 -- name: undecided
 -- Subjects of a match that no rung before this one has decided.
 SELECT subject_id FROM {table} WHERE NOT method = ANY(%(methods)s)
@@ -139,10 +143,6 @@ DELETE FROM {table} WHERE subject_id = ANY(%(ids)s)
 -- name: empty
 -- All of it is worked out again.
 TRUNCATE {table}
-
--- name: copy
--- Rows of a fact.
-COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)
 
 -- name: analyze
 -- Statistics, without which the planner knows nothing of what was just written.

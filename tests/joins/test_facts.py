@@ -187,7 +187,7 @@ def test_a_failed_derivation_says_so_and_changes_nothing(
     before = rows_of(city, schemas, query)
     path = changed_parcels(city_files, tmp_path, lambda frame: frame.drop(index=range(300, 310)))
     load(city, path, "parcels", schemas)
-    revoke = sql.SQL("REVOKE INSERT ON facts.parcel_zone FROM makan_loader")
+    revoke = sql.SQL("REVOKE DELETE ON facts.parcel_zone FROM makan_loader")
     with city.connect("owner") as connection:
         connection.execute(revoke)
     with pytest.raises(DatabaseError):

@@ -1,0 +1,182 @@
+"""Parcel edges: the fixture's numbers, random polygons, the sample city, real parcels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.db.engine import Database
+from pipeline.joins.edges import Drawing, Edges, edges
+
+RULE = Drawing(straight=0.05, reach=0.1, least=0.05, metres=1.0)
+
+
+def alone(*areas: shapely.Geometry) -> Edges:
+    """The edges of areas that are all there is."""
+    made = np.array(areas, dtype=object)
+    return edges(made, made, np.arange(len(made)), RULE)
+
+
+def told(found: Edges) -> list[tuple[Any, ...]]:
+    """Area, number, side, neighbour and length of each edge."""
+    return [
+        (int(a), int(n), s, int(b), round(float(m), 3))
+        for a, n, s, b, m in zip(
+            found.area, found.seq, found.side, found.neighbour, found.length, strict=True
+        )
+    ]
+
+
+def test_an_edge_ends_where_the_boundary_turns_or_the_neighbour_changes() -> None:
+    """Two plots below a wide one, whose corner they share lies in its straight edge."""
+    found = alone(shapely.box(0, 0, 10, 20), shapely.box(10, 0, 20, 20), shapely.box(0, 20, 20, 30))
+    assert told(found) == [
+        (0, 1, "N", 2, 10.0), (0, 2, "E", 1, 20.0), (0, 3, "S", -1, 10.0), (0, 4, "W", -1, 20.0),
+        (1, 1, "N", 2, 10.0), (1, 2, "E", -1, 20.0), (1, 3, "S", -1, 10.0), (1, 4, "W", 0, 20.0),
+        (2, 1, "N", -1, 20.0), (2, 2, "E", -1, 10.0), (2, 3, "S", 1, 10.0), (2, 4, "S", 0, 10.0),
+        (2, 5, "W", -1, 10.0),
+    ]  # fmt: skip
+    assert found.corner.tolist()[8:] == [True, True, True, False, True]
+
+
+def test_nodes_on_a_straight_run_and_small_drawing_faults_make_no_edges() -> None:
+    """Nodes in the run, 3 cm beside it, and a neighbour 4 cm away."""
+    plot = shapely.Polygon([(0, 0), (0, 10), (3, 10.03), (6, 10), (10, 10), (10, 5), (10, 0)])
+    beside = shapely.box(10.04, -5, 20, 12)
+    found = alone(plot, beside)
+    own = [row for row in told(found) if row[0] == 0]
+    assert [row[2] for row in own] == ["N", "E", "S", "W"]
+    assert [row[3] for row in own] == [-1, 1, -1, -1]
+    assert sum(row[4] for row in own) == pytest.approx(plot.length, abs=0.002)
+    theirs = [(row[2], row[3], row[4]) for row in told(found) if row[0] == 1]
+    assert theirs[-3:] == [("W", -1, 5.0), ("W", 0, 10.0), ("W", -1, 2.0)]
+
+
+def test_holes_and_parts_are_edges_too() -> None:
+    """The north-western part comes first, with its hole; what lies in the hole is beside it."""
+    yard = shapely.box(2, 2, 4, 5)
+    west = shapely.box(0, 0, 10, 10).difference(yard)
+    east = shapely.box(20, 0, 24, 4)
+    plot = shapely.MultiPolygon([east, west])
+    found = alone(plot, yard)
+    own = found.area == 0
+    assert found.part[own].tolist() == [2] * 8 + [1] * 4
+    assert found.ring[own].tolist() == [0] * 4 + [1] * 4 + [0] * 4
+    assert found.seq[own].tolist() == list(range(1, 13))
+    assert [row[2:4] for row in told(found)[4:8]] == [("E", 1), ("N", 1), ("W", 1), ("S", 1)]
+    assert found.length[own].sum() == pytest.approx(plot.length, abs=1e-9)
+
+
+def star(radii: list[float], turn: float) -> shapely.Polygon:
+    """A polygon without self-intersections, whatever the radii."""
+    angle = turn + 2 * np.pi * np.arange(len(radii)) / len(radii)
+    ring = np.column_stack([np.cos(angle), np.sin(angle)]) * np.array(radii)[:, None]
+    return shapely.Polygon(ring + np.array([488600.0, 3833100.0]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.floats(3.0, 60.0), min_size=3, max_size=14), st.floats(0.0, 6.3))
+def test_edges_of_any_polygon(radii: list[float], turn: float) -> None:
+    """They add up to the perimeter, close, run clockwise and begin in the north-west."""
+    plot = star(radii, turn)
+    found = alone(plot)
+    assert found.length.sum() == pytest.approx(plot.length, abs=1e-6)
+    ends = [(line.coords[0], line.coords[-1]) for line in found.shape]
+    assert [last for _, last in ends] == [first for first, _ in ends[1:] + ends[:1]]
+    ring = shapely.LinearRing(shapely.get_coordinates(found.shape))
+    assert not ring.is_ccw
+    first = np.array(ends[0][0])
+    corner = np.array([first for first, _ in ends])
+    assert first[1] - first[0] >= (corner[:, 1] - corner[:, 0]).max() - 0.05
+    assert found.corner.all()
+    # No two edges could be one, and none hides a corner.
+    assert len(found.shape) >= 3
+    chords = shapely.linestrings([[a, b] for a, b in ends])
+    assert shapely.hausdorff_distance(found.shape, chords).max() <= 0.05 + 1e-9
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9]), min_size=1, max_size=4, unique=True),
+    st.floats(0.0, 3.1),
+    st.randoms(use_true_random=False),
+)
+def test_neighbours_agree(cuts: list[float], turn: float, chance: Any) -> None:
+    """Cut by lines, every inner edge stands twice, from both sides and about equally long: at an
+    acute corner two neighbours are near."""
+    whole = star([40.0] * 12, 0.0)
+    middle = whole.centroid
+    pieces: list[shapely.Geometry] = [whole]
+    for cut in cuts:
+        angle = turn + np.pi * cut
+        way = np.array([np.cos(angle), np.sin(angle)]) * 200
+        knife = shapely.LineString([(middle.x - way[0], middle.y - way[1] + chance.uniform(-9, 9)),
+                                    (middle.x + way[0], middle.y + way[1])])  # fmt: skip
+        pieces = [
+            part
+            for piece in pieces
+            for part in shapely.get_parts(shapely.polygonize([piece.boundary.union(knife)]))
+            if piece.buffer(1e-6).covers(part)
+        ]
+    pieces = [part for part in pieces if part.area > 25.0]
+    found = alone(*pieces)
+    total = np.zeros((len(pieces), len(pieces)))
+    inner = found.neighbour >= 0
+    np.add.at(total, (found.area[inner], found.neighbour[inner]), found.length[inner])
+    assert np.abs(total - total.T).max() < 0.5
+    perimeter = np.bincount(found.area, weights=found.length)
+    assert perimeter == pytest.approx(shapely.length(np.array(pieces)), abs=1e-6)
+
+
+EDGES = (
+    "SELECT edge_seq, edge_side, borders, neighbour_code, street_name_fa, length_map_m "
+    "FROM derived.parcel_edge WHERE parcel_code = '1-12-45-7-0-0-0' ORDER BY edge_seq"
+)
+
+
+def test_the_fixture_parcel_has_its_four_sides(city: Database, query: Any) -> None:
+    """AML-8: north is P3, east P8, south kuche-ye Yas, west P6."""
+    assert query(city, EDGES) == [
+        (1, "N", "parcel", "1-12-45-3-0-0-0", None, 10.00),
+        (2, "E", "parcel", "1-12-45-8-0-0-0", None, 20.00),
+        (3, "S", "street", None, "کوچه یاس", 10.00),
+        (4, "W", "parcel", "1-12-45-6-0-0-0", None, 20.00),
+    ]
+
+
+def test_the_corner_table_begins_in_the_north_west(city: Database, query: Any) -> None:
+    """SHR-12: letters clockwise, coordinates, distances that add up to the perimeter."""
+    found = query(
+        city,
+        "SELECT corner_label, east_grid, north_grid, length_to_next_map_m "
+        "FROM derived.parcel_corner WHERE parcel_code = '1-12-45-7-0-0-0' ORDER BY corner_no",
+    )
+    assert found == [
+        ("A", 488600.0, 3833120.0, 10.0), ("B", 488610.0, 3833120.0, 20.0),
+        ("C", 488610.0, 3833100.0, 10.0), ("D", 488600.0, 3833100.0, 20.0),
+    ]  # fmt: skip
+
+
+def test_edges_are_the_boundary_of_every_parcel(city: Database, query: Any) -> None:
+    """T19, and neighbours as the overlay of boundaries has them."""
+    off = query(
+        city,
+        "SELECT max(abs(m - ST_Perimeter(p.geom))) FROM data.parcel p LEFT JOIN (SELECT "
+        "subject_id, sum(length_m) m FROM facts.parcel_edge GROUP BY 1) e ON subject_id = p.id",
+    )
+    assert off[0][0] < 1e-6
+    differing = query(
+        city,
+        "SELECT n.subject_id, n.object_id, n.border_m, e.m FROM facts.parcel_neighbour n FULL JOIN "
+        "(SELECT subject_id, object_id, sum(length_m) m FROM facts.parcel_edge "
+        "WHERE beside = 'neighbour' GROUP BY 1, 2) e USING (subject_id, object_id) "
+        "WHERE abs(coalesce(n.border_m, 0) - coalesce(e.m, 0)) > 0.25",
+    )
+    assert differing == []
+    kinds = dict(query(city, "SELECT beside, count(*) FROM facts.parcel_edge GROUP BY 1"))
+    assert kinds["neighbour"] > kinds["way"] > 300

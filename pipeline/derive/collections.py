@@ -11,7 +11,7 @@ from pipeline.contracts.audience import Audience
 from pipeline.contracts.base import Text
 from pipeline.contracts.city import City
 from pipeline.contracts.layer import Field, LayerContract
-from pipeline.contracts.raster import RasterContract
+from pipeline.contracts.raster import RasterContract, ServedRaster
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import raster_collections, views
 from pipeline.derive.columns import ID
@@ -140,9 +140,21 @@ def has_tiles(layer: LayerContract) -> bool:
 
 
 def raster_resource(
-    city: City, contract: RasterContract, extent: Extent, home: Path
+    city: City, contract: RasterContract, served: ServedRaster, home: Path, base: str
 ) -> dict[str, Any]:
-    """The resource of a raster layer that is loaded below ``home`` (MAKAN_HOME)."""
+    """The resource of a raster layer that is loaded below ``home`` (MAKAN_HOME) and served at
+    the address ``base``."""
     made = head(city, contract.title, contract.description, [contract.theme])
+    made["links"] += _file(city, contract, home / served.path, base)
     providers = raster_collections.providers(contract, city, home)
-    return {**made, "extents": extent.as_config(), "providers": providers}
+    return {**made, "extents": Extent(served.lonlat).as_config(), "providers": providers}
+
+
+def _file(city: City, contract: RasterContract, file: Path, base: str) -> list[dict[str, Any]]:
+    """The link to the COG itself; pygeoapi would ask the server for a length that is not told."""
+    if not file.is_file():
+        return []
+    title = text(contract.title, city)[city.languages[0]]
+    href = base + raster_collections.file_path(contract)
+    link = {"type": raster_collections.COG, "rel": "enclosure", "title": title, "href": href}
+    return [{**link, "length": file.stat().st_size}]

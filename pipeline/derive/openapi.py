@@ -12,7 +12,7 @@ from pipeline import __version__
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import Field
 from pipeline.contracts.registry import Schemas
-from pipeline.derive import jsonschema, openapi_parts, processes, views
+from pipeline.derive import jsonschema, openapi_parts, processes, raster_collections, views
 from pipeline.derive.openapi_parts import get, json_of, ref
 
 Paths = dict[str, Any]
@@ -98,6 +98,10 @@ def _collection(schemas: Schemas, audience: Audience, name: str, resource: dict[
     for kind in ("coverage", "map", "edr"):
         if kind in kinds:
             paths |= openapi_parts.raster(name, title, kinds[kind])
+    if any(link["rel"] == "enclosure" for link in resource["links"]):
+        content = openapi_parts.binary(raster_collections.COG)
+        told = f"{title}: the COG itself, also in parts (Range)"
+        paths[f"/files/{name}.tif"] = get(name, f"{name}.file", told, [], content)
     return paths
 
 

@@ -14,6 +14,8 @@ _EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 _ROOM = "pipeline.serve"
 _PNG = {"name": "png", "mimetype": "image/png"}
 _GEOTIFF = {"name": "GTiff", "mimetype": "image/tiff; application=geotiff"}
+#: The media type of a Cloud Optimized GeoTIFF (OGC 21-026).
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _MAP_FORMATS = {name: _FORMATS[name] for name in ("png", "jpeg")}
 # A value takes about 10 bytes of JSON and 60 of memory while it is written.
@@ -40,6 +42,11 @@ def extent(home: Path, contract: RasterContract) -> tuple[float, float, float, f
     if not pointer.is_file():
         return None
     return ServedRaster.model_validate_json(pointer.read_bytes()).lonlat
+
+
+def file_path(contract: RasterContract) -> str:
+    """Where the server has the COG itself, for clients that read files by ranges."""
+    return f"/files/{contract.collection}.tif"
 
 
 def _bands(contract: RasterContract, city: City) -> list[dict[str, Any]]:

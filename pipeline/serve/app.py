@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipeline import paths
+from pipeline.derive.raster_collections import COG
 from pipeline.serve import (
     answers,
     documents,
@@ -26,6 +27,7 @@ from pipeline.serve import (
     health,
     items,
     processes,
+    ranges,
     raster_api,
     site,
     stock,
@@ -42,7 +44,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 _GZIP_LEVEL = 4
 _GZIP_FROM = 1_000
 # Compressed already, or so large that it would take longer than a city's network.
-_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, FLATGEOBUF, GEOPARQUET)
+_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, FLATGEOBUF, GEOPARQUET, COG)
 _THREADS = 8
 _COLLECTION = "/collections/{collection_id}"
 
@@ -91,6 +93,7 @@ def _routes(pygeoapi: ModuleType, tile_seconds: int) -> Iterator[BaseRoute]:
         f"{here}/position": stock.endpoint(
             pygeoapi, "get_collection_edr_query", *point, needs="edr"
         ),
+        "/files/{collection_id}.tif": ranges.raster,
         "/health/live": health.live,
         "/health/ready": health.ready,
     }

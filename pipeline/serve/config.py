@@ -134,7 +134,7 @@ def _rasters(
     for name, served in rasters.items():
         contract = schemas.rasters[name]
         found[contract.collection] = collections.raster_resource(
-            schemas.city, contract, Extent(served.lonlat), settings.home.resolve()
+            schemas.city, contract, served, settings.home.resolve(), settings.public_base
         )
     return found
 

@@ -18,14 +18,15 @@ _ALWAYS = {
 }
 _CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Content-Crs, ETag, Link, OGC-NumberMatched, Retry-After",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Crs, Content-Range, ETag, Link, "
+    "OGC-NumberMatched, Retry-After",
 }
 _PREFLIGHT = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
     (
         b"access-control-allow-headers",
-        b"Accept, Accept-Language, Content-Type, If-None-Match, Range",
+        b"Accept, Accept-Language, Content-Type, If-None-Match, If-Range, Range",
     ),
     (b"access-control-max-age", b"86400"),
     (b"content-length", b"0"),

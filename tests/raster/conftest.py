@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 import rasterio
+import uvicorn
 from affine import Affine
 
+from pipeline import testing
 from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract, ServedRaster
 from pipeline.contracts.registry import Schemas
+from pipeline.db.cluster import SUPERUSER, Cluster
+from pipeline.db.engine import Database
 from pipeline.findings import Catalog
 from pipeline.rasters import cog, disk
 from pipeline.rasters import crs as crses
 from pipeline.rasters.cog import Cog
+from pipeline.rasters.deliver import deliver
 from pipeline.rasters.inspect import Declared, Inspection, Job, inspect
 from pipeline.rasters.load import make_cog
 from pipeline.rasters.shelf import Shelf
+from pipeline.settings import Settings
 
 with warnings.catch_warnings():
     # Warnings of pygeoapi's own modules about themselves.
     warnings.simplefilter("ignore", DeprecationWarning)
     import pygeoapi.models.provider.base  # noqa: F401
+
+    from pipeline.serve import publish as publishing
+    from pipeline.serve import server
 
 Make = Callable[..., Path]
 EAST, NORTH = 488_600.0, 3_833_000.0
@@ -165,3 +181,86 @@ def serve(tmp_path: Path) -> Serve:
         return home
 
     return served
+
+
+@dataclass(frozen=True)
+class Imagery:
+    """A running server over loaded rasters, in a home of its own."""
+
+    base: str
+    settings: Settings
+
+    @property
+    def database(self) -> Database:
+        return Database(self.settings)
+
+    def get(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> Any:
+        """The answer to a GET."""
+        return httpx2.get(self.base + path, headers=headers, params=query or None)
+
+    def file(self, layer: str) -> Path:
+        """The COG that is served."""
+        served = Shelf(self.settings.home, layer).served()
+        assert served is not None
+        return self.settings.home / served.path
+
+
+def _hilly(rows: int, columns: int) -> Any:
+    """Heights from 905 to 955 m, smooth, (1, rows, columns)."""
+    y, x = np.mgrid[:rows, :columns]
+    return (930 + 25 * np.sin(x / 17) * np.cos(y / 23))[np.newaxis].astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def imagery(
+    cluster: Cluster, qom_template: Settings, schemas: Schemas, colors: Any, tmp_path_factory: Any
+) -> Iterator[Imagery]:
+    """An orthophoto of two sheets of different years and an elevation model, loaded and served."""
+    folder = tmp_path_factory.mktemp("served")
+    warm = np.clip(colors + np.array([[[60]], [[0]], [[-40]]]), 1, 255).astype(np.uint8)
+    east = Affine(1, 0, EAST + 160, 0, -1, NORTH)
+    files = {
+        "orthophoto": [
+            (write(folder / "tasvir-a.tif", colors), date(2019, 5, 1)),
+            (write(folder / "tasvir-b.tif", warm, transform=east), date(2024, 6, 2)),
+        ],
+        "dem": [(write(folder / "dem-a.tif", _hilly(120, 160), transform=FIVE_METRES), None)],
+    }
+    with testing.clone(qom_template) as cloned, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        address = cluster.uri(SUPERUSER, cloned.settings.database)
+        settings = replace(
+            cloned.settings, home=folder / "home", database_url=address, port=port, public_url=""
+        )
+        database = Database(settings)
+        for layer, arrived in files.items():
+            contract = schemas.rasters[layer]
+            jobs = [
+                Job(path, contract, schemas.city, Declared(acquired=flown))
+                for path, flown in arrived
+            ]
+            _, served = deliver(database, settings.home, schemas, jobs)
+            assert served is not None
+        place = publishing.publish(settings, schemas, database)
+        free.close()
+        with running(server.build(settings, schemas, place), port) as base:
+            yield Imagery(base, settings)
+
+
+@contextmanager
+def running(app: Any, port: int) -> Iterator[str]:
+    """The application behind a port of this machine; its address."""
+    found = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none"))
+    thread = threading.Thread(target=found.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not found.started:
+        assert thread.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        found.should_exit = True
+        thread.join(10)

@@ -1,0 +1,91 @@
+"""Files as they are, whole or in parts (RFC 9110, 14): QGIS and GDAL read a COG over HTTP so.
+
+A version that never changes is the file's strong tag. A client that reads on after the file was
+replaced sees by If-Range that it is another one, and gets the new one whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from pipeline.contracts.raster import ServedRaster
+from pipeline.derive.raster_collections import COG
+from pipeline.serve.answers import site_of
+from pipeline.serve.errors import missing
+from pipeline.serve.raster_source import Source
+from pipeline.serve.site import Site
+
+_BLOCK = 2**18
+_UNIT = "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file that is asked for: ``version`` is another one whenever its bytes are."""
+
+    path: Path
+    version: str
+    media_type: str
+    name: str
+
+
+class _Ranged(FileResponse):
+    """Starlette's, in larger blocks and with ranges of other units than bytes left aside."""
+
+    chunk_size = _BLOCK
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the file or the parts that are asked for."""
+        unit = Request(scope).headers.get("range", _UNIT).partition("=")[0]
+        if unit.strip().lower() != _UNIT:
+            kept = [pair for pair in scope["headers"] if pair[0] != b"range"]
+            scope = {**scope, "headers": kept}
+        await super().__call__(scope, receive, send)
+
+
+def answer(request: Request, stored: Stored, cache: str = "no-cache") -> Response:
+    """200, 206, 304 or 416 for ``stored``; HEAD as GET. Raises Problem (404) if it is gone."""
+    tag = f'"{stored.version}"'
+    headers = {"ETag": tag, "Cache-Control": cache, "Accept-Ranges": _UNIT}
+    known = request.headers.get("if-none-match", "")
+    if known.strip() == "*" or tag in [
+        part.strip().removeprefix("W/") for part in known.split(",")
+    ]:
+        return Response(status_code=304, headers=headers)
+    try:
+        state = stored.path.stat()
+    except FileNotFoundError:
+        raise missing(f"the file {stored.name!r} is not here any more") from None
+    return _Ranged(
+        stored.path,
+        headers=headers,
+        media_type=stored.media_type,
+        filename=stored.name,
+        stat_result=state,
+        content_disposition_type="inline",
+    )
+
+
+async def raster(request: Request) -> Response:
+    """GET or HEAD /files/{collection}.tif: the COG that a raster collection is served from."""
+    site = site_of(request)
+    name = request.path_params["collection_id"]
+    found = _served(site, name)
+    stored = Stored(site.settings.home / found.path, found.version, COG, f"{name}.tif")
+    return answer(request, stored)
+
+
+def _served(site: Site, collection: str) -> ServedRaster:
+    """What is served of a raster collection; 404 where there is no such file."""
+    site.collection(collection)
+    for contract in site.schemas.rasters.values():
+        if contract.collection == collection:
+            found = Source(site.settings.home, contract.id).served()
+            if found is not None:
+                return found
+    raise missing(f"the collection {collection!r} is no file")

@@ -29,11 +29,10 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """A private PostgreSQL cluster for the session; REQUIRE_DB=1 makes its absence a failure."""
-    home = tmp_path_factory.mktemp("makan-home")
     try:
-        with testing.running_cluster(home) as running:
+        with testing.scratch_home() as home, testing.running_cluster(home) as running:
             yield running
     except MakanError as error:
         if os.environ.get("REQUIRE_DB"):

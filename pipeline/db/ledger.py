@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,6 +144,27 @@ def finish(
     """Writes how the run ended; the database refuses an account that does not close."""
     values = {"run": run, "status": status, "message": message, **asdict(account or Account())}
     connection.execute(queries.load("ledger")["finish"], values)
+
+
+def publish(connection: Connection, valid_from: datetime | None, run: int) -> None:
+    """From here to the end of the transaction ``run`` alone publishes, under the next number.
+
+    What it brings holds from ``valid_from`` on, or from now.
+    """
+    values = {"run": run, "valid_from": valid_from}
+    connection.execute(queries.load("ledger")["publish"], values)
+
+
+def undo(connection: Connection, layer: str, message: str) -> int:
+    """Enters that a load of ``layer`` is being undone; the number of the run that does it."""
+    values = {"layer": layer, "code": __version__, "who": getpass.getuser(), "message": message}
+    row = connection.execute(queries.load("ledger")["undo"], values).fetchone()
+    return int(str(row[0])) if row else 0
+
+
+def unpublish(connection: Connection, run: int) -> None:
+    """The run has changed nothing after all."""
+    connection.execute(queries.load("ledger")["unpublish"], {"run": run})
 
 
 def coordinates(

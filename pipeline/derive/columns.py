@@ -16,6 +16,15 @@ ID = "id"
 RUN = "run_id"
 LINE = "source_line"
 ENDED = "ended_by"
+#: When a row is said to hold in the real world (by the data themselves; empty: as its load says), and the undo that has put it
+#: in force again.
+SINCE = "valid_since"
+UNTIL = "valid_until"
+BEGUN = "begun_by"
+VALIDITY = (SINCE, UNTIL, BEGUN)
+#: Of a former version: when it held as is known today, and the undo after which it never did.
+VALID = "valid"
+WITHDRAWN = "withdrawn_by"
 SYSTEM_COLUMNS = (ID, RUN, LINE)
 #: The folded form of a text by which it is searched stands in a column called so.
 KEY_ENDING = "_key"

@@ -35,6 +35,8 @@ def _statements(table: Table) -> Iterator[str]:
         yield _text(SetColumnComment(column))
     for index in sorted(table.indexes, key=lambda found: str(found.name)):
         yield _text(CreateIndex(index))
+    if tables.AFTERWARDS in table.info:
+        yield f"{table.info[tables.AFTERWARDS]};"
 
 
 def create_statements(schemas: Schemas, *layers: str) -> list[str]:

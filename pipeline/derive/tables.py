@@ -12,6 +12,7 @@ from typing import Any
 
 from geoalchemy2 import Geometry
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -29,15 +30,19 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    event,
     func,
     literal,
     literal_column,
     or_,
+    text,
 )
+from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint
 from sqlalchemy.types import TypeEngine
 
 from pipeline.contracts.layer import Field, FieldType, LayerContract, Rule
 from pipeline.contracts.registry import Schemas
+from pipeline.derive.columns import BEGUN, SINCE, UNTIL, VALID, WITHDRAWN
 from pipeline.derive.columns import DATA as DATA
 from pipeline.derive.columns import ENDED as ENDED
 from pipeline.derive.columns import GEOMETRY as GEOMETRY
@@ -49,6 +54,9 @@ from pipeline.derive.columns import PRIVATE as PRIVATE
 from pipeline.derive.columns import RUN as RUN
 from pipeline.derive.columns import SYSTEM_COLUMNS as SYSTEM_COLUMNS
 from pipeline.derive.columns import home as home
+
+#: What a table's ``info`` holds the statement under that must follow its creation.
+AFTERWARDS = "afterwards"
 
 _TYPES: dict[FieldType, type[TypeEngine[Any]]] = {
     "text": Text,
@@ -98,6 +106,14 @@ def _keys(layer: LayerContract) -> Iterator[Column[Any]]:
             folded = Computed(f"makan.fold({field.name})", persisted=True)
             comment = f"Folded for search: {field.title.en} | {field.title.fa}"
             yield Column(field.name + KEY_ENDING, Text, folded, comment=comment)
+
+
+def _validity() -> Iterator[Column[Any]]:
+    """When the row holds; all empty for most rows: they hold from what their load says."""
+    since = "Holds from, by the data themselves; empty: from the moment of its load"
+    yield Column(SINCE, DateTime(timezone=True), comment=since)
+    yield Column(UNTIL, DateTime(timezone=True), comment="Holds until, by the data themselves")
+    yield Column(BEGUN, BigInteger, comment="Undo that put the row in force again; empty: its load")
 
 
 def _limits(column: Column[Any], field: Field) -> ColumnElement[bool] | None:
@@ -198,6 +214,7 @@ def table(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
         metadata,
         *_columns(layer, srid),
         *_keys(layer),
+        *(_validity() if layer.source == "feed" else ()),
         schema=home(layer),
         comment=f"{layer.title.en} | {layer.title.fa}",
     )
@@ -219,23 +236,58 @@ def table(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
 def history(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
     """The table of former versions of rows: as they were, and the run that ended them.
 
-    It has no checks: what was once published must be kept even when the contract has changed.
+    It has no checks of values: what was once published must be kept even when the contract has
+    changed. No two versions of an object hold at the same time: among former ones an exclusion
+    constraint sees to that, against the one in force the triggers of ``ops.guard_versions``.
     """
     columns = [Column(column.name, column.type, nullable=True) for column in _columns(layer, srid)]
     ended = Column(
         ENDED, BigInteger, nullable=False, comment="Run that replaced or removed the row"
+    )
+    held = "When the version held in the real world, as is known today; empty: it never did"
+    valid = Column(VALID, TSTZRANGE, nullable=False, comment=held)
+    withdrawn = Column(
+        WITHDRAWN, BigInteger, comment="Undo after which the version counts no more"
     )
     made = Table(
         layer.id,
         metadata,
         *columns,
         ended,
+        *_validity(),
+        valid,
+        withdrawn,
         schema=HISTORY,
         comment=f"Former versions: {layer.title.en} | {layer.title.fa}",
     )
+    _former_indexes(made, layer)
+    guard = guard_statement(layer)
+    made.info[AFTERWARDS] = guard
+    event.listen(made, "after_create", DDL(guard))
+    return made
+
+
+def guard_statement(layer: LayerContract) -> str:
+    """Makes the triggers that keep a former version from overlapping the one in force."""
+    return f"SELECT ops.guard_versions('{layer.id}')"
+
+
+def _former_indexes(made: Table, layer: LayerContract) -> None:
+    stands = text(f"{WITHDRAWN} IS NULL")
     Index(f"ix_{layer.id}_{ENDED}", made.c[ENDED])
     Index(f"ix_{layer.id}_former_key", *(made.c[name] for name in layer.key))
-    return made
+    Index(f"ix_{layer.id}_former_begun", func.coalesce(made.c[BEGUN], made.c[RUN]))
+    if layer.geometry:
+        Index(
+            f"ix_{layer.id}_former_{GEOMETRY}", made.c[GEOMETRY],
+            postgresql_using="gist", postgresql_where=stands,
+        )  # fmt: skip
+    made.append_constraint(
+        ExcludeConstraint(
+            (made.c[ID], "="), (made.c[VALID], "&&"),
+            name=f"ex_{layer.id}_valid", using="gist", where=stands,
+        )  # fmt: skip
+    )
 
 
 def personal(layer: LayerContract, _srid: int, metadata: MetaData) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
@@ -35,6 +36,7 @@ class Context:
     """What every stage may need to know of the run it works for.
 
     ``orders``: how this file writes the parts of its codes, by field; straight if it says nothing.
+    ``valid_from`` is when what the delivery says began to hold, None for the moment it is published.
     ``accept`` names the guards that whoever loads overrides; ``corrects``: the file brings back
     rows that were set aside, and is no delivery of its own.
     """
@@ -46,6 +48,7 @@ class Context:
     orders: Mapping[str, Order] = field(default_factory=dict)
     accept: frozenset[str] = frozenset()
     corrects: bool = False
+    valid_from: datetime | None = None
 
     @property
     def limits(self) -> Limits:

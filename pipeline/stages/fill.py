@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 from psycopg import sql
 
-from pipeline.db import queries
+from pipeline.db import ledger, queries
 from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA, LINE, RUN
@@ -30,6 +30,7 @@ class Fill:
         """Nothing is begun before ``open``."""
         self.database = database
         self.run = run
+        self.valid_from = context.valid_from
         self.target = sql.Identifier(DATA, context.layer.id)
         self.values = {"layer": context.layer.id}
         self.filled = 0
@@ -38,7 +39,7 @@ class Fill:
     def open(self) -> Iterator[Connection]:
         """The transaction: commits at the end of the block, or leaves everything as it was."""
         with self.database.connect("loader") as self.transaction:
-            self._run("before_bulk")
+            self._do("before_bulk")
             yield self.transaction
 
     def add(self, judged: Judged) -> None:
@@ -51,16 +52,18 @@ class Fill:
     def remove(self, lines: Lines) -> None:
         """Takes rows out again that a look at the whole delivery has condemned."""
         if len(lines):
-            self.filled -= self._run("leave_out", {"lines": lines.tolist()})
+            self.filled -= self._do("leave_out", {"lines": lines.tolist()})
 
     def finish(self, kept: list[str], gone: list[str] | None) -> Merged:
         """Indexes and statistics; every row that is there is new, and none had to be kept."""
         del kept, gone
         with refused():
-            self._run("after_bulk")
+            self._do("after_bulk")
+        if self.filled:
+            ledger.publish(self.transaction, self.valid_from, self.run)
         return Merged(self.filled, 0, 0, 0)
 
-    def _run(self, name: str, more: dict[str, object] | None = None) -> int:
+    def _do(self, name: str, more: dict[str, object] | None = None) -> int:
         query = sql.SQL(queries.load("fill")[name]).format(
             target=self.target, line=sql.Identifier(LINE)
         )

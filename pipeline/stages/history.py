@@ -85,7 +85,9 @@ def undo(
 
 def _undone(connection: Connection, layer: LayerContract, run: int) -> Undone:
     named, parts = queries.load("history"), _parts(layer)
-    values = {"run": run, "message": "undone"}
+    undo = ledger.undo(connection, layer.id, f"undoes run {run}")
+    ledger.publish(connection, None, undo)
+    values = {"run": run, "undo": undo, "message": f"undone by run {undo}"}
     taken = connection.execute(sql.SQL(named["take_back"]).format(**parts), values).rowcount
     brought = connection.execute(sql.SQL(named["bring_back"]).format(**parts), values).rowcount
     if layer.personal:

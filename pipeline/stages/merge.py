@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from psycopg import sql
 
-from pipeline.db import queries
+from pipeline.db import ledger, queries
 from pipeline.db.engine import Connection
-from pipeline.derive.columns import DATA, HISTORY
+from pipeline.derive.columns import DATA, HISTORY, SINCE, UNTIL
 from pipeline.stages.batch import Context, Lines
 from pipeline.stages.judge import Judged
 from pipeline.stages.stage import Staging
@@ -29,10 +29,13 @@ def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
     """The identifiers that the queries of schemas/sql/merge.sql leave open."""
     names = staging.columns
     key = context.layer.key
+    history = sql.Identifier(HISTORY, context.layer.id)
     return {
         "target": sql.Identifier(DATA, context.layer.id),
-        "history": sql.Identifier(HISTORY, context.layer.id),
+        "history": history,
         "stage": staging.table,
+        "gone_columns": sql.SQL(", ").join(sql.Identifier("g", name) for name in names),
+        **_dated(staging, history),
         "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
         "staged": sql.SQL(", ").join(sql.Identifier("s", name) for name in names),
         "current": sql.SQL(", ").join(sql.Identifier("t", name) for name in names),
@@ -44,6 +47,20 @@ def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
         "key_text": _joined(key, " "),
         "key_exact": _joined(key, BETWEEN),
     }
+
+
+def _dated(staging: Staging, history: sql.Identifier) -> dict[str, sql.Composable]:
+    """When rows hold, of a delivery whose rows say so themselves, or of one that does not."""
+    named = queries.load("merge")
+    said: dict[str, sql.Composable] = {
+        part: sql.Identifier("s", name) if name in staging.dates else sql.SQL("NULL::timestamptz")
+        for part, name in (("since", SINCE), ("until", UNTIL))
+    }
+    floor = sql.SQL(named["floor"]).format(history=history)
+    redated: sql.Composable = sql.SQL("false")
+    if staging.dates:
+        redated = sql.SQL(named["redated"]).format(floor=floor, **said)
+    return {**said, "floor": floor, "redated": redated}
 
 
 # Fewer changed rows than these change no plan of the database; its own upkeep sees to them.
@@ -59,6 +76,7 @@ class Merge:
         self.connection = connection
         self.context = context
         self.staging = Staging(writer, context, run)
+        self.run = run
         self.named = queries.load("merge")
         self.parts = _composed(context, self.staging)
         self.values: dict[str, object] = {"run": run, "layer": context.layer.id}
@@ -88,22 +106,26 @@ class Merge:
         keys that a full delivery no longer brings, None where only a look at all rows can tell.
         """
         staged = self.staging.count(self.connection)
+        # From here on this run alone publishes: the moment at which it does is when rows change.
+        ledger.publish(self.transaction, self.context.valid_from, self.run)
         self.values |= {"feed": self.context.feed.id, "kept": kept, "gone": gone}
         with refused():
             inserted, updated, removed = self._update(gone)
+        if not inserted + updated + removed:
+            ledger.unpublish(self.transaction, self.run)
         return Merged(inserted, updated, staged - inserted - updated, removed)
 
     def _update(self, gone: list[str] | None) -> tuple[int, int, int]:
         """The order matters: a removed row may free what a new one needs."""
-        self._run("analyze_stage")
-        updated, removed = self._run("update"), 0
+        self._do("analyze_stage")
+        updated, removed = self._do("update"), 0
         if self.context.feed.delivery == "full" and (gone is None or gone):
-            removed = self._run("remove" if gone is None else "remove_gone")
-        inserted = self._run("insert")
+            removed = self._do("remove" if gone is None else "remove_gone")
+        inserted = self._do("insert")
         if inserted + updated + removed > _MANY:
-            self._run("analyze")
+            self._do("analyze")
         return inserted, updated, removed
 
-    def _run(self, name: str) -> int:
+    def _do(self, name: str) -> int:
         query = sql.SQL(self.named[name]).format(**self.parts)
         return self.transaction.execute(query, self.values).rowcount

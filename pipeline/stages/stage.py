@@ -11,7 +11,7 @@ from psycopg import sql
 
 from pipeline.db import queries
 from pipeline.db.engine import Connection
-from pipeline.derive.columns import DATA, GEOMETRY, LINE
+from pipeline.derive.columns import DATA, GEOMETRY, LINE, VALIDITY
 from pipeline.stages.batch import Context, Lines
 from pipeline.stages.judge import Judged
 from pipeline.stages.write import Writer
@@ -43,7 +43,7 @@ class Staging:
     @contextmanager
     def open(self, connection: Connection) -> Iterator[Staging]:
         """Makes the table: as ``data.<layer>``, without its id."""
-        columns = [*self.columns, LINE]
+        columns = [*self.columns, *self.dates, LINE]
         connection.execute(
             sql.SQL(queries.load("stage")["create"]).format(
                 stage=self.table,
@@ -65,8 +65,13 @@ class Staging:
     @property
     def columns(self) -> list[str]:
         """The contract's columns, geometry last."""
-        names = [field.name for field in self.context.layer.fields]
+        names = [field.name for field in self.context.layer.fields if field.name not in VALIDITY]
         return [*names, GEOMETRY] if self.context.layer.geometry else names
+
+    @property
+    def dates(self) -> list[str]:
+        """The columns by which the data themselves say when rows hold, if they do."""
+        return [field.name for field in self.context.layer.fields if field.name in VALIDITY]
 
     def add(self, judged: Judged) -> None:
         """Copies the good rows of a batch, of those that share a key the first."""

@@ -5,14 +5,20 @@ WHERE layer = %(layer)s AND kind = 'load' AND status = 'done' AND inserted + upd
 ORDER BY id DESC
 
 -- name: take_back
--- Rows that the run brought or replaced go.
-DELETE FROM {target} WHERE run_id = %(run)s
+-- Rows that the run brought or replaced go; that they were in force stays on record, and that they never should have been.
+WITH taken AS (DELETE FROM {target} WHERE run_id = %(run)s RETURNING *)
+INSERT INTO {history} (
+    id, {columns}, run_id, source_line, valid_since, valid_until, begun_by, ended_by, valid, withdrawn_by
+)
+SELECT id, {columns}, run_id, source_line, valid_since, valid_until, begun_by, %(undo)s, 'empty', %(undo)s FROM taken
 
 -- name: bring_back
--- The versions that the run ended are in force again, under their ids, as they were.
-WITH former AS (DELETE FROM {history} WHERE ended_by = %(run)s RETURNING *)
-INSERT INTO {target} (id, {columns}, run_id, source_line)
-SELECT id, {columns}, run_id, source_line FROM former
+-- The versions that the run ended are in force again, under their ids, as they were; they never ended.
+WITH former AS (
+    UPDATE {history} SET withdrawn_by = %(undo)s WHERE ended_by = %(run)s AND withdrawn_by IS NULL RETURNING *
+)
+INSERT INTO {target} (id, {columns}, run_id, source_line, valid_since, valid_until, begun_by)
+SELECT id, {columns}, run_id, source_line, valid_since, valid_until, %(undo)s FROM former
 
 -- name: mark_undone
 -- The ledger keeps the run and says that it no longer stands.
@@ -23,7 +29,8 @@ UPDATE ops.run SET status = 'undone', message = %(message)s WHERE id = %(run)s
 SELECT v.*, o.raw AS original, b.file, b.started, e.started AS ended FROM (
     SELECT id, {columns}, run_id, source_line, NULL::bigint AS ended_by FROM {target} WHERE {key_text} = %(key)s
     UNION ALL
-    SELECT id, {columns}, run_id, source_line, ended_by FROM {history} WHERE {key_text} = %(key)s
+    SELECT id, {columns}, run_id, source_line, ended_by FROM {history}
+    WHERE {key_text} = %(key)s AND withdrawn_by IS NULL
 ) v JOIN ops.run b ON b.id = v.run_id LEFT JOIN ops.run e ON e.id = v.ended_by
 LEFT JOIN ops.original o ON o.run_id = v.run_id AND o.line = v.source_line
 ORDER BY v.run_id, v.ended_by NULLS LAST
@@ -33,7 +40,7 @@ ORDER BY v.run_id, v.ended_by NULLS LAST
 WITH every AS (
     SELECT id, {columns}, run_id, NULL::bigint AS ended_by FROM {target}
     UNION ALL
-    SELECT id, {columns}, run_id, ended_by FROM {history}
+    SELECT id, {columns}, run_id, ended_by FROM {history} WHERE withdrawn_by IS NULL
 ), one AS (
     SELECT * FROM every WHERE run_id <= %(one)s AND (ended_by IS NULL OR ended_by > %(one)s)
 ), two AS (

@@ -12,6 +12,22 @@ SET status = %(status)s, message = %(message)s, finished = clock_timestamp(), ar
     quarantined = %(quarantined)s, removed = %(removed)s
 WHERE id = %(run)s
 
+-- name: publish
+-- The next number among all changes of layers; whoever else publishes waits until this transaction ends.
+SELECT ops.publish(%(run)s, %(valid_from)s)
+
+-- name: unpublish
+-- The number is free again.
+DELETE FROM ops.publication WHERE run_id = %(run)s
+
+-- name: undo
+-- An undo is a run of its own; what it takes back it does not count as changes of a delivery.
+INSERT INTO ops.run (
+    kind, layer, status, file, file_sha256, file_bytes, contract_sha256, code_version, who, finished, message
+) VALUES (
+    'undo', %(layer)s, 'done', '', '', 0, '', %(code)s, %(who)s, clock_timestamp(), %(message)s
+) RETURNING id
+
 -- name: keep_profile
 -- What the delivery looks like as a whole, and which guards were overridden by name.
 UPDATE ops.run SET profile = %(profile)s, accepted = %(accepted)s WHERE id = %(run)s

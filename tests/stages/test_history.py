@@ -58,7 +58,7 @@ def _load(database: Database, path: Path, feed: str = "regions") -> loading.Outc
 
 def _hash(database: Database, layer: str) -> str:
     with database.connect("loader") as connection:
-        query = f"SELECT md5(string_agg(t::text, E'\\n' ORDER BY id)) FROM data.{layer} t"
+        query = f"SELECT md5(string_agg((to_jsonb(t) - 'begun_by')::text, E'\\n' ORDER BY id)) FROM data.{layer} t"
         row = connection.execute(query.encode()).fetchone()
     assert row is not None
     return str(row[0])
@@ -91,7 +91,7 @@ def test_undo_restores_the_former_table_exactly(database: Database, tmp_path: Pa
     assert _hash(database, "region") == before
     with database.connect("loader") as connection:
         assert ledger.run(connection, run).status == "undone"
-        assert connection.execute("SELECT count(*) FROM history.region").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM history.region WHERE withdrawn_by IS NULL").fetchone() == (0,)
     again = _load(database, two)
     assert again.status == "done"
     assert (again.account.inserted, again.account.updated, again.account.removed) == (1, 1, 1)

@@ -159,7 +159,7 @@ def _make_shared(connection: Connection, schemas: Schemas) -> None:
             connection.execute(sql.SQL(named["create_role"]).format(name=sql.Identifier(name)))
         connection.execute(sql.SQL(named["grant_role"]).format(name=sql.Identifier(name)))
     _make_private(connection)
-    if not connection.execute(named["postgis_exists"]).fetchone():
+    if connection.execute(named["extensions_exist"]).fetchone() != (True,):
         connection.execute(named["create_extensions"])
     connection.execute(named["create_schemas"])
     _make_rooms(connection, schemas)

@@ -16,8 +16,8 @@ ID = "id"
 RUN = "run_id"
 LINE = "source_line"
 ENDED = "ended_by"
-#: When a row is said to hold in the real world (by the data themselves; empty: as its load says), and the undo that has put it
-#: in force again.
+#: When a row holds in the real world by the data themselves (empty: as its load says), and the undo
+#: that has put it in force again.
 SINCE = "valid_since"
 UNTIL = "valid_until"
 BEGUN = "begun_by"

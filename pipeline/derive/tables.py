@@ -246,9 +246,7 @@ def history(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
     )
     held = "When the version held in the real world, as is known today; empty: it never did"
     valid = Column(VALID, TSTZRANGE, nullable=False, comment=held)
-    withdrawn = Column(
-        WITHDRAWN, BigInteger, comment="Undo after which the version counts no more"
-    )
+    withdrawn = Column(WITHDRAWN, BigInteger, comment="Undo after which the version counts no more")
     made = Table(
         layer.id,
         metadata,
@@ -263,7 +261,7 @@ def history(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
     _former_indexes(made, layer)
     guard = guard_statement(layer)
     made.info[AFTERWARDS] = guard
-    event.listen(made, "after_create", DDL(guard))
+    event.listen(made, "after_create", DDL(guard))  # type: ignore[no-untyped-call]
     return made
 
 
@@ -282,12 +280,11 @@ def _former_indexes(made: Table, layer: LayerContract) -> None:
             f"ix_{layer.id}_former_{GEOMETRY}", made.c[GEOMETRY],
             postgresql_using="gist", postgresql_where=stands,
         )  # fmt: skip
-    made.append_constraint(
-        ExcludeConstraint(
-            (made.c[ID], "="), (made.c[VALID], "&&"),
-            name=f"ex_{layer.id}_valid", using="gist", where=stands,
-        )  # fmt: skip
-    )
+    apart = ExcludeConstraint(
+        (made.c[ID], "="), (made.c[VALID], "&&"),
+        name=f"ex_{layer.id}_valid", using="gist", where=stands,
+    )  # fmt: skip
+    made.append_constraint(apart)
 
 
 def personal(layer: LayerContract, _srid: int, metadata: MetaData) -> Table:

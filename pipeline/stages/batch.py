@@ -36,7 +36,7 @@ class Context:
     """What every stage may need to know of the run it works for.
 
     ``orders``: how this file writes the parts of its codes, by field; straight if it says nothing.
-    ``valid_from`` is when what the delivery says began to hold, None for the moment it is published.
+    ``valid_from`` is when what the delivery says began to hold, None for when it is published.
     ``accept`` names the guards that whoever loads overrides; ``corrects``: the file brings back
     rows that were set aside, and is no delivery of its own.
     """

@@ -33,9 +33,9 @@ CREATE ROLE {name} NOLOGIN
 -- Lets the login of MAKAN_DATABASE_URL take the role.
 GRANT {name} TO CURRENT_USER
 
--- name: postgis_exists
--- Whether the extensions are there already.
-SELECT 1 FROM pg_extension WHERE extname = 'postgis'
+-- name: extensions_exist
+-- Whether all of them are there already.
+SELECT count(*) = 3 FROM pg_extension WHERE extname IN ('postgis', 'btree_gist', 'pg_trgm')
 
 -- name: postgis_version
 -- The version of PostGIS, such as 3.3.2.

@@ -58,10 +58,12 @@ def _load(database: Database, path: Path, feed: str = "regions") -> loading.Outc
 
 def _hash(database: Database, layer: str) -> str:
     with database.connect("loader") as connection:
-        query = f"SELECT md5(string_agg((to_jsonb(t) - 'begun_by')::text, E'\\n' ORDER BY id)) FROM data.{layer} t"
-        row = connection.execute(query.encode()).fetchone()
-    assert row is not None
-    return str(row[0])
+        # But for the undo that put a row in force again, which is no part of what is published.
+        row = "(to_jsonb(t) - 'begun_by')::text"
+        query = f"SELECT md5(string_agg({row}, E'\\n' ORDER BY id)) FROM data.{layer} t"
+        found = connection.execute(query.encode()).fetchone()
+    assert found is not None
+    return str(found[0])
 
 
 @pytest.fixture
@@ -91,7 +93,9 @@ def test_undo_restores_the_former_table_exactly(database: Database, tmp_path: Pa
     assert _hash(database, "region") == before
     with database.connect("loader") as connection:
         assert ledger.run(connection, run).status == "undone"
-        assert connection.execute("SELECT count(*) FROM history.region WHERE withdrawn_by IS NULL").fetchone() == (0,)
+        assert connection.execute(
+            "SELECT count(*) FROM history.region WHERE withdrawn_by IS NULL"
+        ).fetchone() == (0,)
     again = _load(database, two)
     assert again.status == "done"
     assert (again.account.inserted, again.account.updated, again.account.removed) == (1, 1, 1)

@@ -20,7 +20,7 @@ WHERE kind = 'load' AND status = 'done' AND inserted + updated + removed > 0;
 
 -- The transaction that calls it is the only one that publishes until it ends: so numbers are committed in their order, and who
 -- has read up to one will never find a lower one later.
-CREATE FUNCTION ops.publish(run bigint, holds_from timestamptz) RETURNS bigint
+CREATE FUNCTION ops.publish(of_run bigint, holds_from timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     latest ops.publication;
@@ -31,8 +31,8 @@ BEGIN
     SELECT * INTO latest FROM ops.publication ORDER BY seq DESC LIMIT 1;
     number := coalesce(latest.seq, 0) + 1;
     moment := greatest(clock_timestamp(), latest.recorded + interval '1 microsecond');
-    INSERT INTO ops.publication (seq, run_id, layer, recorded) SELECT number, id, layer, moment FROM ops.run WHERE id = run;
-    UPDATE ops.run SET valid_from = coalesce(holds_from, moment) WHERE id = run;
+    INSERT INTO ops.publication (seq, run_id, layer, recorded) SELECT number, id, layer, moment FROM ops.run WHERE id = of_run;
+    UPDATE ops.run SET valid_from = coalesce(holds_from, moment) WHERE id = of_run;
     RETURN number;
 END $$;
 REVOKE ALL ON FUNCTION ops.publish(bigint, timestamptz) FROM PUBLIC;

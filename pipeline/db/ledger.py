@@ -151,7 +151,7 @@ def publish(connection: Connection, valid_from: datetime | None, run: int) -> No
 
     What it brings holds from ``valid_from`` on, or from now.
     """
-    values = {"run": run, "valid_from": valid_from}
+    values = {"run": run, "holds_from": valid_from}
     connection.execute(queries.load("ledger")["publish"], values)
 
 

@@ -14,7 +14,7 @@ WHERE id = %(run)s
 
 -- name: publish
 -- The next number among all changes of layers; whoever else publishes waits until this transaction ends.
-SELECT ops.publish(%(run)s, %(valid_from)s)
+SELECT ops.publish(%(run)s, %(holds_from)s)
 
 -- name: unpublish
 -- The number is free again.

@@ -37,7 +37,9 @@ def rectified(shot: Shot, image: Path, gsd: float, folder: Path) -> Path:
     eo.write_text(" ".join(map(str, (shot.name, *shot.centre, *shot.angles))), encoding="utf-8")
     cameras = camera.read(flight.write_camera(folder / "camera.yaml", shot))
     found = orientation.read(eo, "deg", CRS.from_epsg(32639))
-    sources = Sources("bench", found, cameras, image.parent, schemas.city, CRS.from_epsg(32639))
+    sources = Sources(
+        "bench", found, cameras, str(image.parent), schemas.city, CRS.from_epsg(32639)
+    )
     with ground.opened(folder / "ground.tif") as below:
         frame = study(sources, below).frames[0]
         sheet = ortho.Sheet(ortho.cells(frame, gsd, schemas.city), schemas.city, contract)

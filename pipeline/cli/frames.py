@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,7 @@ import pyogrio.raw
 import shapely
 
 from pipeline import geo
-from pipeline.cli import options
+from pipeline.cli import frames_report, options, progress
 from pipeline.cli.options import as_json
 from pipeline.cli.raster import declared_crs, declared_date
 from pipeline.contracts.raster import RasterContract, ServedRaster
@@ -25,7 +24,8 @@ from pipeline.db import ledger
 from pipeline.db.engine import Database
 from pipeline.errors import ArrivalError, GuardError, SettingsError
 from pipeline.findings import Catalog, Finding
-from pipeline.photogrammetry import camera, ground, orientation, produce, rows, store
+from pipeline.photogrammetry import camera, ground, orientation, produce, rows
+from pipeline.photogrammetry import store as tables
 from pipeline.photogrammetry.block import Block, Sources, study
 from pipeline.photogrammetry.produce import Product, Wanted
 from pipeline.rasters import cog, disk
@@ -34,6 +34,8 @@ from pipeline.rasters.inspect import Declared, Job
 from pipeline.rasters.shelf import Shelf
 from pipeline.serve import running
 from pipeline.settings import Settings
+from pipeline.spread import executor as executors
+from pipeline.spread import once, store
 
 _FILE = click.Path(path_type=Path)
 Command = Callable[..., Any]
@@ -50,16 +52,14 @@ def _block_options(command: Command) -> Command:
         as_json,
         click.option("--report", type=_FILE, help="Write the report as JSON there."),
         click.option("--area", type=_FILE, help="Polygons that the frames should cover."),
-        click.option(
-            "--dem", "model", type=_FILE, help="The ground; the served model if left out."
-        ),
+        click.option("--dem", "model", help="The ground; the served model if left out."),
         click.option("--date", "flown", help="When it was flown: YYYY-MM-DD."),
         click.option("--crs", help="The CRS of the positions, if the file names none."),
         click.option("--angles", type=click.Choice(["deg", "grad", "rad"]), help="Their unit."),
         click.option("--camera", "cameras", type=_FILE, required=True, help="The camera, YAML."),
         click.option("--eo", type=_FILE, required=True, help="Exterior orientation."),
         click.option("--block", "name", help="The block's name; the folder's if left out."),
-        click.argument("folder", type=_FILE),
+        click.argument("folder"),
     ):
         command = option(command)
     return command
@@ -72,7 +72,7 @@ class _Given:
     settings: Settings
     schemas: Schemas
     sources: Sources
-    model: Path
+    model: str
     area: shapely.Geometry | None
     flown: date | None
     eo: Path
@@ -87,7 +87,7 @@ def check(settings: Settings, /, **given: Any) -> None:
     """Tell what the frames of FOLDER show and what is wrong; write nothing, need no database."""
     wanted = _read(settings, given)
     block = _study(wanted)
-    _answer(wanted, _report(block, Catalog.load()))
+    _answer(wanted, frames_report.of_block(block, Catalog.load()))
     _refuse_errors(block)
 
 
@@ -98,10 +98,10 @@ def load(settings: Settings, /, **given: Any) -> None:
     """Publish frames, strips, the block and its gaps, with footprints on the terrain."""
     wanted = _read(settings, given)
     block = _study(wanted)
-    report = _report(block, Catalog.load())
+    report = frames_report.of_block(block, Catalog.load())
     if not _errors(block):
         found = ledger.arrival(wanted.eo)
-        run = store.save(Database(settings), wanted.schemas, block, found, wanted.flown)
+        run = tables.save(Database(settings), wanted.schemas, block, found, wanted.flown)
         report["run"] = run
     _answer(wanted, report)
     _refuse_errors(block)
@@ -110,12 +110,18 @@ def load(settings: Settings, /, **given: Any) -> None:
 @frames.command()
 @_block_options
 @click.option("--gsd", type=float, help="Cells of the orthophoto in metres; the frames' own.")
+@click.option("--executor", default="local", help="local, local:4 or dask://HOST:PORT.")
 @click.option("--jobs", type=int, default=0, help="Frames at once; as many as processors.")
+@click.option("--work", help="Folder (path or address) that all workers reach; kept afterwards.")
 @click.option("--out", type=_FILE, help="Write a COG there and load nothing; needs no database.")
 @click.pass_obj
 def ortho(settings: Settings, /, **given: Any) -> None:
-    """Rectify the frames of FOLDER on the terrain, join them to one orthophoto and serve it."""
+    """Rectify the frames of FOLDER on the terrain, join them to one orthophoto and serve it.
+
+    Interrupted, it goes on where it was when the same command is given again.
+    """
     wanted = _read(settings, given)
+    runner = executors.of(given["executor"], given["jobs"])
     block = _study(wanted)
     _refuse_errors(block)
     contract = _imagery(wanted.schemas)
@@ -123,32 +129,39 @@ def ortho(settings: Settings, /, **given: Any) -> None:
     folder = out.parent if out else settings.home / "rasters" / contract.id
     with disk.writing(folder / "work"):
         folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".work-") as work:
+    work = given["work"] or str(folder / f".frames-{once.digest(block.name, str(out))}")
+    with TemporaryDirectory(dir=folder, prefix=".work-") as scratch, progress.stages() as watching:
         plan = Wanted(
-            Path(work), contract, wanted.schemas.city, wanted.model, given["gsd"],
-            given["jobs"] or os.cpu_count() or 1, {"ACQUIRED": str(wanted.flown or "")},
+            Path(scratch), store.of_path(work), contract, wanted.schemas.city, wanted.model,
+            given["gsd"], {"ACQUIRED": str(wanted.flown or "")}, runner, watching,
         )  # fmt: skip
         product = produce.produce(block, plan)
-        report = _report(block, Catalog.load()) | _told(product)
-        if out:
-            made = cog.write(product.path, Path(work) / "cog.tif", contract.encoding)
-            disk.publish(made.path, out)
-            report["where"] = str(out)
-        else:
-            report["where"] = _deliver(wanted, contract, product)
+        report = frames_report.of_block(block, Catalog.load()) | frames_report.of_product(product)
+        report["where"] = _kept(wanted, contract, product, out)
+    if not given["work"]:
+        store.remove(plan.work)
     _answer(wanted, report)
+
+
+def _kept(given: _Given, contract: RasterContract, product: Product, out: Path | None) -> str:
+    """Where the orthophoto is at last: loaded and served, or in the file ``out``."""
+    if out is None:
+        return _deliver(given, contract, product)
+    made = cog.write(product.path, product.path.parent / "cog.tif", contract.encoding)
+    disk.publish(made.path, out)
+    return str(out)
 
 
 def _read(settings: Settings, given: dict[str, Any]) -> _Given:
     schemas = options.schemas(settings)
-    folder: Path = given["folder"]
+    folder = store.of_path(given["folder"])
     eo = orientation.read(given["eo"], given["angles"], declared_crs(given["crs"]))
-    name = given["name"] or folder.resolve().name
+    name = given["name"] or folder.rstrip("/").rsplit("/", 1)[-1]
     sources = Sources(
         name, eo, camera.read(given["cameras"]), folder, schemas.city, eo.crs or schemas.city.crs
     )
     area = _area(given["area"], schemas) if given["area"] else None
-    model = given["model"] or _served(settings, schemas)
+    model = store.of_path(given["model"] or _served(settings, schemas))
     flown = declared_date(given["flown"])
     return _Given(
         settings, schemas, sources, model, area, flown, given["eo"], given["report"],
@@ -190,7 +203,7 @@ def _area(path: Path, schemas: Schemas) -> shapely.Geometry:
 
 
 def _study(given: _Given) -> Block:
-    with ground.opened(given.model) as below:
+    with ground.opened(store.local(given.model)) as below:
         return study(given.sources, below, given.area)
 
 
@@ -219,60 +232,9 @@ def _deliver(given: _Given, contract: RasterContract, product: Product) -> str:
         given.sources.name, product.pieces, product.seams, product.balance.gain, given.flown
     )
     name, eo = given.sources.name, ledger.arrival(given.eo)
-    store.save_seams(database, given.schemas, name, found, eo)
+    tables.save_seams(database, given.schemas, name, found, eo)
     running.tell(given.settings.home)
     return str(outcomes[0].path)
-
-
-def _report(block: Block, catalog: Catalog) -> dict[str, Any]:
-    return {
-        "block": block.name,
-        "frames": len(block.frames),
-        "images": sum(frame.image is not None for frame in block.frames),
-        "strips": len(block.strips),
-        "scale": [
-            round(min(f.scale for f in block.frames)),
-            round(max(f.scale for f in block.frames)),
-        ],
-        "gsd": [
-            round(min(f.gsd_m for f in block.frames), 3),
-            round(max(f.gsd_m for f in block.frames), 3),
-        ],
-        "tilt_max": round(max(f.tilt_deg for f in block.frames), 2),
-        "forward_overlap": _least([f.forward_pct for f in block.frames]),
-        "side_overlap": _least([f.side_pct for f in block.frames]),
-        "gaps": len(block.gaps),
-        "findings": [
-            {
-                "code": finding.code,
-                "severity": catalog.severity(finding.code),
-                "key": finding.key,
-                "message": catalog.message(finding),
-                "message_fa": catalog.message(finding, "fa"),
-                "place": finding.geometry.wkt if finding.geometry else None,
-            }
-            for finding in block.findings
-        ],
-    }
-
-
-def _least(shares: list[float | None]) -> float | None:
-    """The smallest overlap of the block, None where no frame has a neighbour."""
-    return min((share for share in shares if share is not None), default=None)
-
-
-def _told(product: Product) -> dict[str, Any]:
-    return {
-        "ortho": {
-            "gsd": product.gsd_m,
-            "columns": product.grid.columns,
-            "rows": product.grid.rows,
-            "frames": len(product.pieces),
-            "colour_difference_before": round(product.balance.before, 2),
-            "colour_difference_after": round(product.balance.after, 2),
-            "agreement": [asdict(pair) for pair in product.agreement],
-        }
-    }
 
 
 def _answer(given: _Given, report: dict[str, Any]) -> None:
@@ -283,25 +245,5 @@ def _answer(given: _Given, report: dict[str, Any]) -> None:
     if given.as_json:
         options.emit(report)
         return
-    for line in _lines(report):
+    for line in frames_report.lines(report):
         options.out(line)
-
-
-def _lines(report: dict[str, Any]) -> Iterator[str]:
-    images = f"{report['images']} of {report['frames']} images"
-    yield f"{report['block']}: {images}, {report['strips']} strip(s)"
-    low, high = report["gsd"]
-    yield f"  scale 1:{report['scale'][0]:,} to 1:{report['scale'][1]:,}, {low} to {high} m a pixel"
-    overlap = f"{report['forward_overlap']} % forward, {report['side_overlap']} % side"
-    yield f"  overlap at least {overlap}; tilt at most {report['tilt_max']} degrees"
-    for finding in report["findings"]:
-        yield f"  {finding['severity']:<7} {finding['code']}: {finding['message']}"
-    made = report.get("ortho")
-    if made:
-        size = f"{made['columns']:,} x {made['rows']:,} cells of {made['gsd']:g} m"
-        yield f"{report['where']}: {size}"
-        colours = f"{made['colour_difference_before']} -> {made['colour_difference_after']}"
-        yield f"  colours of overlapping frames differ by {colours} grey levels"
-        for pair in made["agreement"]:
-            told = f"RMSE {pair['rmse_px']:.2f} px, median {pair['median_px']:.2f} px"
-            yield f"  {pair['one']} on {pair['other']}: {told} ({pair['chips']} chips)"

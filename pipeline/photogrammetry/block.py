@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import shapely
@@ -83,7 +82,7 @@ class Sources:
     name: str
     orientation: Orientation
     cameras: dict[str, Camera]
-    folder: Path
+    folder: str
     city: City
     crs: CRS
 

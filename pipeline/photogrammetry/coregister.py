@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.photogrammetry.piece import Piece, pairs
+from pipeline.photogrammetry.piece import Piece, Span
 from pipeline.terrain.grid import Floats, Grid
 
 CHIP = 64
@@ -29,22 +29,18 @@ class Agreement:
     median_px: float
 
 
-def compare(pieces: list[Piece], origin: Grid) -> list[Agreement]:
-    """All pairs that share at least three recognisable chips."""
+def compare(one: Piece, other: Piece, span: Span, origin: Grid) -> Agreement | None:
+    """How two pieces agree over ``span``; None where fewer than three chips are recognisable."""
     cv2.setNumThreads(1)
-    found = []
-    for i, j, span in pairs(pieces, origin):
-        shifts = _shifts(pieces[i], pieces[j], span, origin)
-        if len(shifts) < 3:
-            continue
-        length = np.hypot(*shifts.T)
-        names = pieces[i].frame.name, pieces[j].frame.name
-        rmse, median = float(np.sqrt((length**2).mean())), float(np.median(length))
-        found.append(Agreement(*names, len(shifts), rmse, median))
-    return found
+    shifts = _shifts(one, other, span, origin)
+    if len(shifts) < 3:
+        return None
+    length = np.hypot(*shifts.T)
+    rmse, median = float(np.sqrt((length**2).mean())), float(np.median(length))
+    return Agreement(one.frame.name, other.frame.name, len(shifts), rmse, median)
 
 
-def _shifts(one: Piece, other: Piece, span: tuple[int, int, int, int], origin: Grid) -> Floats:
+def _shifts(one: Piece, other: Piece, span: Span, origin: Grid) -> Floats:
     """Displacements (n, 2) of chips over the overlap."""
     first, end, west, east = span
     rows, columns = (end - first) // CHIP, (east - west) // CHIP

@@ -6,11 +6,11 @@ an error of the terrain moves least. Over a few cells at each seam both are mixe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import rasterio
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
@@ -22,14 +22,14 @@ from pipeline.photogrammetry.balance import Balance
 from pipeline.photogrammetry.piece import Piece, Span, Valid, Values, common
 from pipeline.rasters import plain
 from pipeline.rasters.georeference import Georeference
+from pipeline.spread import store
 from pipeline.terrain.grid import Grid, tiles
 
 TILE = 1024
 _FEATHER = 2.0  # cells over which a neighbour's share falls to a third
 _LEAST = 0.02
+SHEET = 8192  # cells along a sheet of the mosaic, which is one task
 _OWNERS = 1024  # cells along the reduced picture that seams are drawn from
-
-Watch = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,19 @@ class Plan:
     tags: dict[str, str]
 
 
-def compose(
-    pieces: list[Piece], balance: Balance, plan: Plan, target: Path, watch: Watch | None = None
-) -> None:
-    """Writes the mosaic as a file of tiles with a mask, a tile at a time."""
+def sheets(pieces: list[Piece], grid: Grid) -> list[tuple[Grid, Span, list[int]]]:
+    """The sheets that a mosaic is made in: cells, where they are in ``grid``, and which pieces
+    show something of them; sheets that none shows are left out."""
+    found = []
+    for tile in tiles(grid, SHEET, 0):
+        near = [n for n, p in enumerate(pieces) if common(p.span(grid), tile.core)]
+        if near:
+            found.append((grid.part(tile), tile.core, near))
+    return found
+
+
+def compose(pieces: list[Piece], balance: Balance, plan: Plan, target: Path) -> None:
+    """Writes a mosaic, or a sheet of one, as a file of tiles with a mask, a tile at a time."""
     grid = plan.grid
     size = (grid.columns, grid.rows)
     place = Georeference(grid.transform, plan.crs)
@@ -56,8 +65,24 @@ def compose(
             if valid.any():
                 window = Window(left, first, right - left, end - first)
                 plain.write_window(written, window, values, valid, 0, plan.contract.mask)
-            if watch is not None:
-                watch((end - first) * (right - left), grid.rows * grid.columns)
+
+
+def join(made: list[tuple[str, Span]], plan: Plan, target: Path) -> None:
+    """Writes sheets, by place and the cells of ``plan.grid`` that each fills, as one file."""
+    grid = plan.grid
+    place = Georeference(grid.transform, plan.crs)
+    size = (grid.columns, grid.rows)
+    with plain.creating(target, plan.contract, size, place, plan.tags) as written:
+        for sheet, (top, end, left, right) in made:
+            with rasterio.open(store.local(sheet)) as source:
+                for row in range(0, end - top, TILE):
+                    rows = min(TILE, end - top - row)
+                    window = Window(0, row, right - left, rows)
+                    valid = source.read_masks(1, window=window) > 0
+                    if valid.any():
+                        there = Window(left, top + row, right - left, rows)
+                        values = source.read(window=window)
+                        plain.write_window(written, there, values, valid, 0, plan.contract.mask)
 
 
 def _tile(
@@ -107,17 +132,26 @@ def _away(nadir: tuple[float, float], span: Span, grid: Grid, step: int = 1) -> 
     return np.asarray(np.hypot(down[:, None], across[None, :]))
 
 
-def seams(pieces: list[Piece], grid: Grid) -> list[shapely.MultiPolygon]:
-    """What each piece gives to the mosaic, in the order of ``pieces``; coarse to some cells."""
-    step = max(-(-max(grid.rows, grid.columns) // _OWNERS), 1)
+def reduction(grid: Grid) -> int:
+    """How many cells along a side are one where seams are drawn."""
+    return max(-(-max(grid.rows, grid.columns) // _OWNERS), 1)
+
+
+def seams(
+    pieces: list[Piece], shares: list[Valid | None], grid: Grid
+) -> list[shapely.MultiPolygon]:
+    """What each piece gives to the mosaic, in the order of ``pieces``; coarse to some cells.
+
+    ``shares``: which coarse cells (``reduction``) each shows, over its span.
+    """
+    step = reduction(grid)
     shape = (-(-grid.rows // step), -(-grid.columns // step))
     nearest = np.full(shape, np.inf, np.float32)
     owner = np.zeros(shape, np.int32)
-    for number, piece in enumerate(pieces, start=1):
+    for number, (piece, valid) in enumerate(zip(pieces, shares, strict=True), start=1):
         span = common(piece.span(grid), (0, grid.rows, 0, grid.columns), step)
-        if span is None:
+        if span is None or valid is None:
             continue
-        _, valid = piece.read(span, grid, step)
         here = np.s_[span[0] // step : span[1] // step, span[2] // step : span[3] // step]
         away = np.where(valid, _away(piece.nadir, span, grid, step), np.inf)
         closer = away < nearest[here]

@@ -28,6 +28,7 @@ from pipeline.photogrammetry.images import Image
 from pipeline.rasters import crs as crses
 from pipeline.rasters import opening, plain
 from pipeline.rasters.georeference import Georeference
+from pipeline.spread import store
 from pipeline.terrain.grid import Floats, Grid, tiles
 
 Pixels = NDArray[np.uint8]
@@ -70,7 +71,7 @@ def rectify(frame: Frame, ground: Ground, sheet: Sheet, target: Path) -> None:
     place = Georeference(grid.transform, sheet.city.crs)
     size = (grid.columns, grid.rows)
     with (
-        _source(image, target.parent) as source,
+        _source(image, target) as source,
         plain.creating(target, contract, size, place, {"FRAME": frame.name}) as written,
     ):
         for tile in tiles(grid, TILE, 0):
@@ -88,12 +89,12 @@ def _must_fit(frame: Frame, image: Image) -> None:
         raise ArrivalError(
             f"the image has {image.columns} x {image.rows} pixels, its camera "
             f"{camera.columns} x {camera.rows}",
-            where=image.path.name,
+            where=image.name,
             todo="Give the camera file that belongs to these images.",
         )
     if image.dtype != "uint8":
         raise ArrivalError(
-            f"is of {image.dtype}", where=image.path.name, todo="Ask for images of 8 bits a band."
+            f"is of {image.dtype}", where=image.name, todo="Ask for images of 8 bits a band."
         )
 
 
@@ -214,16 +215,17 @@ class _Source:
 
 
 @contextmanager
-def _source(image: Image, folder: Path) -> Iterator[_Source]:
+def _source(image: Image, target: Path) -> Iterator[_Source]:
     """The frame, open: in memory where it is small, else copied into tiles to jump to."""
-    driver = opening.driver_of(image.path) or "GTiff"
+    path = store.local(image.place)
+    driver = opening.driver_of(path) or "GTiff"
     size = image.columns * image.rows * image.bands
-    with opening.arrival(image.path, driver) as dataset:
+    with opening.arrival(path, driver) as dataset:
         if size <= _IN_MEMORY:
             whole = np.moveaxis(dataset.read(), 0, -1)
             yield _Source(image.columns, image.rows, dataset, whole)
             return
-        copy = folder / "frame.tif"
+        copy = target.with_name(f"{target.name}.frame")
         _tiled(dataset, copy)
     try:
         with rasterio.Env(GDAL_CACHEMAX=opening.CACHE_BYTES), rasterio.open(copy) as tiled:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from pipeline.photogrammetry.block import Frame
+from pipeline.spread import store
 from pipeline.terrain.grid import Grid
 
 Values = NDArray[np.float32]
@@ -22,10 +22,11 @@ Span = tuple[int, int, int, int]  # first row, end row, first column, end column
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """``nadir``: the point below the projection centre, in the city's CRS."""
+    """``place`` is its file's path or address; ``nadir`` the point below the projection centre, in
+    the city's CRS."""
 
     frame: Frame
-    path: Path
+    place: str
     grid: Grid
 
     @property
@@ -45,7 +46,7 @@ class Piece:
         first, end, west, east = span
         window = Window(west - left, first - top, east - west, end - first)
         shape = ((end - first) // coarser, (east - west) // coarser)
-        with rasterio.open(self.path) as dataset:
+        with rasterio.open(store.local(self.place)) as dataset:
             how: dict[str, Any] = {"window": window, "resampling": Resampling.average}
             values = dataset.read(out_shape=(dataset.count, *shape), **how)
             valid = dataset.read_masks(1, window=window, out_shape=shape) > 0

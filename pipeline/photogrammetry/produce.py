@@ -1,51 +1,60 @@
 """A block of frames to one orthophoto: rectify each, balance their colours, join them.
 
-Rectifying one frame is a pure function of files and numbers, so frames are spread over processes;
-balance and seams look at all of them at once, from reduced pixels.
+Everything that reads pixels is a pure task of ``pipeline.photogrammetry.tasks``, spread over
+processes or machines; what looks at the whole block at once works on the tasks' small answers.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import re
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import shapely
 
 from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract
 from pipeline.errors import ArrivalError
-from pipeline.photogrammetry import balance, coregister, ground, mosaic, ortho, piece
+from pipeline.photogrammetry import balance, mosaic, ortho, piece, tasks
 from pipeline.photogrammetry.balance import Balance
 from pipeline.photogrammetry.block import Block, Frame
 from pipeline.photogrammetry.coregister import Agreement
-from pipeline.photogrammetry.ortho import Sheet
-from pipeline.photogrammetry.piece import Piece
+from pipeline.photogrammetry.mosaic import Plan
+from pipeline.photogrammetry.piece import Piece, Span
+from pipeline.photogrammetry.tasks import Comparison, Composition, Rectification, Share
+from pipeline.spread import executor, store
+from pipeline.spread.executor import Executor, Local, Watch
 from pipeline.terrain.grid import Grid
 
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 
+#: For the name of a stage, what is told how many of its tasks are done.
+Watching = Callable[[str], Watch | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How an orthophoto is to be made: work in ``folder``, on the elevation ``model``, in cells of
-    ``gsd_m`` (None: the frames' own, rounded up), ``jobs`` frames at once."""
+    """How an orthophoto is to be made, on the elevation ``model``, in cells of ``gsd_m`` (None: the
+    frames' own, rounded up). ``work`` is the folder, by path or address, where tasks leave what
+    they make and find what is made already; the joined picture is written to ``folder``."""
 
     folder: Path
+    work: str
     contract: RasterContract
     city: City
-    model: Path
+    model: str
     gsd_m: float | None
-    jobs: int
     tags: Mapping[str, str]
+    executor: Executor = field(default_factory=lambda: Local(1))
+    watching: Watching = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """The joined orthophoto and how well its frames fit; ``seams`` in the order of ``pieces``."""
+    """The joined orthophoto and how well its frames fit; ``seams`` in the order of ``pieces``;
+    ``made`` frames of them were rectified now, the others stood there already."""
 
     path: Path
     grid: Grid
@@ -54,6 +63,7 @@ class Product:
     balance: Balance
     agreement: list[Agreement]
     seams: list[shapely.MultiPolygon]
+    made: int
 
 
 def produce(block: Block, wanted: Wanted) -> Product:
@@ -65,17 +75,16 @@ def produce(block: Block, wanted: Wanted) -> Product:
     if not usable:
         raise ArrivalError("no frame has both an image and a footprint", where=block.name)
     gsd = wanted.gsd_m or _rounded(max(frame.gsd_m for frame in usable))
-    pieces = _rectified(usable, wanted, gsd)
+    pieces, made = _rectified(usable, wanted, gsd)
     origin = piece.whole(pieces)
-    balanced = balance.solve(pieces, origin)
-    agreement = coregister.compare(pieces, origin)
+    balanced, agreement = _compared(pieces, origin, wanted)
+    sheets = _composed(pieces, balanced, origin, wanted)
     name = _NOT_IN_NAMES.sub("_", block.name) or "block"
     target = wanted.folder / f"{name}.tif"
-    tags = {"AREA_OR_POINT": "Area", **{k: v for k, v in wanted.tags.items() if v}}
-    plan = mosaic.Plan(origin, wanted.city.crs, wanted.contract, tags)
-    mosaic.compose(pieces, balanced, plan, target)
-    seams = mosaic.seams(pieces, origin)
-    return Product(target, origin, gsd, pieces, balanced, agreement, seams)
+    mosaic.join(sheets, _plan(origin, wanted), target)
+    seams = _seams(pieces, origin, wanted)
+    store.sweep(wanted.work, [piece.place for piece in pieces] + [sheet for sheet, _ in sheets])
+    return Product(target, origin, gsd, pieces, balanced, agreement, seams, made)
 
 
 def _rounded(gsd: float) -> float:
@@ -84,23 +93,62 @@ def _rounded(gsd: float) -> float:
     return max(round(gsd, digits), 10.0**-3)
 
 
-def _rectified(frames: list[Frame], wanted: Wanted, gsd: float) -> list[Piece]:
-    tasks = [(frame, wanted, gsd, n) for n, frame in enumerate(frames)]
-    if wanted.jobs == 1 or len(tasks) == 1:
-        return [rectify(task) for task in tasks]
-    # Started anew, not forked: GDAL's and OpenCV's threads do not survive a fork.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(wanted.jobs, len(tasks)), mp_context=spawn) as pool:
-        return list(pool.map(rectify, tasks))
+def _gather(wanted: Wanted, stage: str, work: Callable[[Any], Any], given: list[Any]) -> list[Any]:
+    return executor.gather(wanted.executor, work, given, wanted.watching(stage))
 
 
-def rectify(task: tuple[Frame, Wanted, float, int]) -> Piece:
-    """One frame to a file of its own; the same bytes whoever does it."""
-    frame, wanted, gsd, number = task
-    grid = ortho.cells(frame, gsd, wanted.city)
-    folder = wanted.folder / f"frame-{number}"
-    folder.mkdir(exist_ok=True)
-    target = folder / "ortho.tif"
-    with ground.opened(wanted.model) as below:
-        ortho.rectify(frame, below, Sheet(grid, wanted.city, wanted.contract), target)
-    return Piece(frame, target, grid)
+def _rectified(frames: list[Frame], wanted: Wanted, gsd: float) -> tuple[list[Piece], int]:
+    """A piece of every frame, and how many of them were made now."""
+    ground = store.fingerprint(wanted.model)
+    given = [
+        Rectification(
+            frame, ortho.cells(frame, gsd, wanted.city), wanted.city, wanted.contract,
+            wanted.model, ground, wanted.work,
+        )
+        for frame in frames
+    ]  # fmt: skip
+    found = _gather(wanted, "rectified", tasks.rectify, given)
+    pieces = [
+        Piece(task.frame, place, task.grid) for task, (place, _) in zip(given, found, strict=True)
+    ]
+    return pieces, sum(now for _, now in found)
+
+
+def _compared(pieces: list[Piece], origin: Grid, wanted: Wanted) -> tuple[Balance, list[Agreement]]:
+    """How to balance all pieces, and how well every two of them fit."""
+    coarser = balance.reduction(pieces)
+    numbers = piece.pairs(pieces, origin)
+    given = [Comparison(pieces[i], pieces[j], span, origin, coarser) for i, j, span in numbers]
+    found = _gather(wanted, "compared", tasks.compare, given)
+    seen = [
+        (i, j, colours)
+        for (i, j, _), (colours, _) in zip(numbers, found, strict=True)
+        if colours is not None
+    ]
+    return balance.solve(len(pieces), seen), [fit for _, fit in found if fit is not None]
+
+
+def _plan(grid: Grid, wanted: Wanted) -> Plan:
+    tags = {"AREA_OR_POINT": "Area", **{k: v for k, v in wanted.tags.items() if v}}
+    return Plan(grid, wanted.city.crs, wanted.contract, tags)
+
+
+def _composed(
+    pieces: list[Piece], balanced: Balance, origin: Grid, wanted: Wanted
+) -> list[tuple[str, Span]]:
+    """The sheets of the mosaic, and the cells of ``origin`` that each fills."""
+    parts = mosaic.sheets(pieces, origin)
+    given = [
+        Composition(
+            [pieces[n] for n in numbers], balanced.of(numbers), _plan(grid, wanted), wanted.work
+        )
+        for grid, _, numbers in parts
+    ]
+    places = _gather(wanted, "joined", tasks.compose, given)
+    return [(place, span) for place, (_, span, _) in zip(places, parts, strict=True)]
+
+
+def _seams(pieces: list[Piece], origin: Grid, wanted: Wanted) -> list[shapely.MultiPolygon]:
+    step = mosaic.reduction(origin)
+    shares = _gather(wanted, "seams", tasks.share, [Share(p, origin, step) for p in pieces])
+    return mosaic.seams(pieces, shares, origin)

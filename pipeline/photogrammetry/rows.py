@@ -130,7 +130,7 @@ def _frame(name: str, frame: Frame, flown: date | None) -> AerialFrame:
         round(frame.flying_height_m, 1), round(frame.ground_m, 1),
         frame.forward_pct, frame.side_pct, frame.image is not None,
         x, y, height, omega, phi, kappa, crses.name(frame.pose.crs)[:200],
-        frame.image.path.name if frame.image else None,
+        frame.image.name if frame.image else None,
         None if frame.footprint is None else bytes(shapely.to_wkb(frame.footprint)),
     )  # fmt: skip
 

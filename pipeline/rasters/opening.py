@@ -39,13 +39,18 @@ _ARRIVALS = {
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
     "GDAL_CACHEMAX": CACHE_BYTES,
 }
+HEAD = 16  # bytes
 TAKEN = "GeoTIFF, JPEG, PNG, JPEG 2000"
 
 
 def driver_of(path: Path) -> str | None:
     """GDAL's driver for the file's first bytes, None if it is no raster we take."""
     with path.open("rb") as stream:
-        head = stream.read(16)
+        return driver_of_head(stream.read(HEAD))
+
+
+def driver_of_head(head: bytes) -> str | None:
+    """As ``driver_of``, of the first ``HEAD`` bytes."""
     for signature, driver in _SIGNATURES:
         if head.startswith(signature):
             return driver
@@ -53,11 +58,15 @@ def driver_of(path: Path) -> str | None:
 
 
 @contextmanager
-def arrival(path: Path, driver: str) -> Iterator[Dataset]:
-    """An arriving raster, open for reading; raises one of FAULTS if it cannot be opened."""
+def arrival(path: Path, driver: str, opener: Any = None) -> Iterator[Dataset]:
+    """An arriving raster, open for reading; raises one of FAULTS if it cannot be opened.
+
+    ``opener``: the file system (fsspec) that ``path`` is of, if it is not this machine's.
+    """
+    source = path if opener else path.resolve()
     with rasterio.Env(**_ARRIVALS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path.resolve(), driver=driver) as dataset:
+        with rasterio.open(source, driver=driver, opener=opener) as dataset:
             yield dataset
 
 

@@ -28,6 +28,7 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.errors import ArrivalError, GuardError
 from pipeline.photogrammetry import ortho, produce
+from pipeline.spread.executor import Local
 from tests.photogrammetry.conftest import Ngi
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -199,14 +200,17 @@ def _rectified(made: Flight, schemas: Schemas, **more: Any) -> Path:
     folder = made.folder
     eo = orientation.read(folder / "eo.txt", "deg", CRS.from_epsg(32639))
     cameras = camera.read(folder / "camera.yaml")
-    sources = Sources("b", eo, cameras, folder / "frames", schemas.city, CRS.from_epsg(32639))
+    sources = Sources("b", eo, cameras, str(folder / "frames"), schemas.city, CRS.from_epsg(32639))
     with ground.opened(folder / "ground.tif") as below:
         block = study(sources, below)
     contract = next(c for c in schemas.rasters.values() if len(c.bands) == 3)
+    work = folder / f"work-{more.get('jobs', 1)}"
+    shutil.rmtree(work, ignore_errors=True)
     plan = produce.Wanted(
-        folder, contract, schemas.city, folder / "ground.tif", 0.1, more.get("jobs", 1), {}
-    )
-    return produce.produce(block, plan).pieces[0].path
+        folder, str(work), contract, schemas.city, str(folder / "ground.tif"), 0.1, {},
+        Local(more.get("jobs", 1)),
+    )  # fmt: skip
+    return Path(produce.produce(block, plan).pieces[0].place)
 
 
 def test_a_frame_too_large_for_memory_gives_the_same_bytes(
@@ -215,7 +219,7 @@ def test_a_frame_too_large_for_memory_gives_the_same_bytes(
     whole = _rectified(block, schemas).read_bytes()
     monkeypatch.setattr(ortho, "_IN_MEMORY", 1000)
     assert _rectified(block, schemas).read_bytes() == whole
-    assert not list(block.folder.glob("**/frame.tif"))
+    assert not list(block.folder.glob("**/*.frame"))
 
 
 def test_two_processes_give_the_same_bytes_as_one(block: Flight, schemas: Schemas) -> None:

@@ -1,0 +1,134 @@
+"""Two workers against one: eight frames to orthophotos, by processes and by a Dask cluster.
+
+``python -m benchmarks.imagery.scale [--frames 8 --columns 3072 --rows 3072 --dask]``
+Measure when nothing else runs: two workers need two free processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyproj import CRS
+
+from benchmarks.imagery import flight
+from benchmarks.imagery.flight import Shot
+from benchmarks.imagery.ortho import _noise
+from pipeline.contracts import registry
+from pipeline.photogrammetry import camera, ground, orientation, ortho, tasks
+from pipeline.photogrammetry.block import Frame, Sources, study
+from pipeline.photogrammetry.tasks import Rectification
+from pipeline.spread import executor, store
+
+warnings.simplefilter("ignore")
+
+
+def block(folder: Path, count: int, size: tuple[int, int]) -> list[Frame]:
+    """Frames of noise over the synthetic ground."""
+    shots = [
+        Shot(f"f{n}", (flight.EAST + 20 * n, flight.NORTH, 1930.0), (0.8, -1.2, 91.0), size)
+        for n in range(count)
+    ]
+    (folder / "frames").mkdir()
+    for shot in shots:
+        _noise(folder / "frames" / f"{shot.name}.tif", size)
+    flight.write_model(folder / "ground.tif", 1.0, 1500.0)
+    rows = [" ".join(map(str, (s.name, *s.centre, *s.angles))) for s in shots]
+    (folder / "eo.txt").write_text("\n".join(rows), encoding="utf-8")
+    found = orientation.read(folder / "eo.txt", "deg", CRS.from_epsg(32639))
+    cameras = camera.read(flight.write_camera(folder / "camera.yaml", shots[0]))
+    city = registry.load("qom").city
+    sources = Sources("b", found, cameras, str(folder / "frames"), city, CRS.from_epsg(32639))
+    with ground.opened(folder / "ground.tif") as below:
+        return list(study(sources, below).frames)
+
+
+def timed(name: str, runner: executor.Executor, frames: list[Frame], folder: Path) -> float:
+    """Seconds to rectify all; workers are warm, since they outlive a small first task."""
+    schemas = registry.load("qom")
+    contract = next(c for c in schemas.rasters.values() if len(c.bands) == 3)
+    model, work = str(folder / "ground.tif"), str(folder / "work")
+    shutil.rmtree(work, ignore_errors=True)
+    given = [
+        Rectification(
+            frame, ortho.cells(frame, 0.1, schemas.city), schemas.city, contract, model,
+            store.fingerprint(model), work,
+        )
+        for frame in frames
+    ]  # fmt: skip
+    began = time.perf_counter()
+    places = [place for place, _ in executor.gather(runner, tasks.rectify, given)]
+    took = time.perf_counter() - began
+    digest = hashlib.sha256()
+    for place in places:
+        digest.update(Path(place).read_bytes())
+    print(f"{name:<22} {took:6.1f} s   sha256 {digest.hexdigest()[:16]}")
+    return took
+
+
+@contextmanager
+def cluster(workers: int) -> Iterator[executor.Executor]:
+    """A Dask cluster of this machine, set as docs/scale-out.md says."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {
+        **os.environ, "OMP_NUM_THREADS": "1",
+        "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__MALLOC_TRIM_THRESHOLD_": "1073741824",
+    }  # fmt: skip
+    address = f"tcp://127.0.0.1:{port}"
+    words = [
+        ("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"),
+        ("dask_worker", address, "--nworkers", str(workers), "--nthreads", "1", "--no-dashboard"),
+    ]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{module}", *more],
+            env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for module, *more in words
+    ]  # fmt: skip
+    try:
+        time.sleep(8)
+        yield executor.of(f"dask://127.0.0.1:{port}")
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.wait()
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, value in (("frames", 8), ("columns", 3072), ("rows", 3072)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--dask", action="store_true")
+    given = parser.parse_args()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        frames = block(folder, given.frames, (given.columns, given.rows))
+        print(f"load average at the start: {os.getloadavg()[0]:.1f}")
+        one = timed("one process", executor.Local(1), frames, folder)
+        two = timed("two processes", executor.Local(2), frames, folder)
+        print(f"two processes: {one / two:.2f} x one")
+        if given.dask:
+            with cluster(1) as runner:
+                one = timed("Dask, one worker", runner, frames, folder)
+            with cluster(2) as runner:
+                two = timed("Dask, two workers", runner, frames, folder)
+            print(f"two Dask workers: {one / two:.2f} x one")
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,8 @@ class Settings:
     ``home`` holds everything Makan writes on its own: the private database, COGs, rendered
     configuration and logs. ``database_url`` empty means the private cluster below ``home``, and
     in it the database called ``database``. ``audience`` is whom a server of this process serves.
+    ``job_workers`` work beside each server at what is asked in the background, each job at most
+    ``job_timeout_s``; its answer is kept ``job_keep_days``.
     """
 
     home: Path = Path(".makan")
@@ -38,6 +40,9 @@ class Settings:
     public_url: str = ""
     batch_rows: int = 20_000
     statement_timeout_s: int = 10
+    job_workers: int = 1
+    job_timeout_s: int = 3600
+    job_keep_days: int = 7
 
     @property
     def public_base(self) -> str:

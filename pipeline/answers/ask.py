@@ -12,7 +12,7 @@ import orjson
 from pipeline.answers import formulas, inputs, statement
 from pipeline.answers.refusals import NotDerivedError, NothingFoundError, TooMuchError
 from pipeline.contracts.audience import Audience
-from pipeline.contracts.process import Input, Process
+from pipeline.contracts.process import Batch, Input, Process
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.derive import processes as derived
@@ -21,6 +21,8 @@ from pipeline.derive import processes as derived
 Ask = Callable[[bytes, dict[str, Any]], Awaitable[tuple[Any, ...] | None]]
 #: Where rows are from: a number of a load in an answer stands by this name.
 RUN = "run"
+#: Hears how much of an answer is done, in percent.
+Tell = Callable[[int], None]
 _FRESH_S = 1.0
 _SOURCES = 10_000
 
@@ -57,35 +59,87 @@ class Answerer:
         text = self._schemas.process_file(process, "sql").read_text(encoding="utf-8")
         return sorted(statement.facts(text))
 
-    async def answer(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
-        """The answer of the process ``name``; raises a Refusal, or what the database raises."""
-        process, offered = self.processes[name], self.offered[name]
-        city = self._schemas.city
-        inputs.check(offered, process, city, given)
-        values = inputs.bound(process, city, offered, given)
+    async def answer(
+        self, name: str, given: dict[str, Any], tell: Tell | None = None
+    ) -> dict[str, Any]:
+        """The answer of the process ``name``; raises a Refusal, or what the database raises.
+
+        ``tell`` hears how far it is: then it is asked in the background, may be about more, and
+        lists that were put together come encoded.
+        """
+        process = self.processes[name]
+        values = self.check(name, given)
         stale = await self._stale(name)
-        await self._measure(process, values)
-        found = await self._json(name, "answer", values)
+        await self._measure(process, values, in_background=tell is not None)
+        batch = process.batch
+        if batch and any(given.get(self._schemas.city.published(one)) for one in batch.of):
+            found, runs = await self._in_parts(process, batch, values, tell)
+        else:
+            found = await self._found(process, values)
+            runs = set(_runs(found))
+            found = self._published(found)
+        return found | {
+            "sources": await self._told(runs),
+            **({"stale": stale} if stale else {}),
+        }
+
+    def check(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
+        """What the queries of ``name`` get of the inputs ``given``; raises WrongInputError."""
+        process, offered = self.processes[name], self.offered[name]
+        inputs.check(offered, process, self._schemas.city, given)
+        return inputs.bound(process, self._schemas.city, offered, given)
+
+    async def _found(self, process: Process, values: dict[str, Any]) -> dict[str, Any]:
+        """The answer of one query by the contract's names, formulas worked out."""
+        found: dict[str, Any] | None = await self._json(process.id, "answer", values)
         if found is None:
-            near = "near" in self._queries[name]
-            close = await self._json(name, "near", values) if near else []
+            near = "near" in self._queries[process.id]
+            close = await self._json(process.id, "near", values) if near else []
             raise NothingFoundError(process.nothing, self._published(close or []))
         if process.formulas:
             root = self._schemas.root
             found = await asyncio.to_thread(formulas.worked_out, root, process.formulas, found)
-        answer: dict[str, Any] = self._published(found)
-        return answer | {
-            "sources": await self._told(set(_runs(found))),
-            **({"stale": stale} if stale else {}),
-        }
+        return found
 
-    async def _measure(self, process: Process, values: dict[str, Any]) -> None:
-        if process.limit is None:
+    async def _in_parts(
+        self, process: Process, batch: Batch, values: dict[str, Any], tell: Tell | None
+    ) -> tuple[dict[str, Any], set[int]]:
+        """The answer put together of parts, by published names, and the loads it is from."""
+        parts = await self._json(process.id, "parts", values) or []
+        whole = await self._found(process, {**values, "part": parts[0] if parts else []})
+        runs, lists = set(_runs(whole)), {name: [whole.pop(name)] for name in batch.lists}
+        made = {name: [self._list(one) for one in lists[name]] for name in batch.lists}
+        for number, part in enumerate(parts[1:], start=1):
+            if tell:
+                tell(100 * number // len(parts))
+            found = await self._found(process, {**values, "part": part})
+            runs.update(_runs(found))
+            for name in batch.sums:
+                whole[name] += found[name]
+            for name in batch.lists:
+                made[name].append(await asyncio.to_thread(self._list, found[name]))
+        strung = {
+            name: b"[" + b",".join(filter(None, pieces)) + b"]" for name, pieces in made.items()
+        }
+        read = orjson.Fragment if tell else orjson.loads
+        joined = {name: read(text) for name, text in strung.items()}
+        return self._published(whole) | joined, runs
+
+    def _list(self, items: list[Any]) -> bytes:
+        """What stands between the brackets of ``items``, by published names."""
+        return orjson.dumps(self._published(items))[1:-1]
+
+    async def _measure(
+        self, process: Process, values: dict[str, Any], *, in_background: bool
+    ) -> None:
+        limit = process.limit
+        if limit is None:
             return
         row = await self._ask(self._queries[process.id]["size"], values)
         size = int(row[0] or 0) if row else 0
-        if size > process.limit.most:
-            raise TooMuchError(size, process.limit.most, process.limit.unit)
+        most = limit.most_in_background if in_background else None
+        if size > (most or limit.most):
+            raise TooMuchError(size, most or limit.most, limit.unit, limit.most_in_background)
 
     async def _json(self, process: str, query: str, values: dict[str, Any]) -> Any:
         row = await self._ask(self._queries[process][query], values)

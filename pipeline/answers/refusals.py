@@ -31,11 +31,14 @@ class NothingFoundError(Refusal):
 
 
 class TooMuchError(Refusal):
-    """The answer would hold ``found`` of ``unit``, which is more than ``most``."""
+    """The answer would hold ``found`` of ``unit``, which is more than ``most``; a job may be about
+    ``in_background`` of them."""
 
-    def __init__(self, found: int, most: int, unit: Text) -> None:
+    def __init__(self, found: int, most: int, unit: Text, in_background: int | None) -> None:
         detail = f"the question meets {found} {unit.en}; at most {most} are answered at once"
-        super().__init__(detail, found=found, most=most)
+        if in_background and found <= in_background:
+            detail += "; ask in the background (Prefer: respond-async)"
+        super().__init__(detail, found=found, most=most, most_in_background=in_background)
 
 
 class NotDerivedError(Exception):

@@ -35,6 +35,7 @@ COMMANDS = {
     "feed": Entry(f"{_CLI}.feed:feed", "Propose a feed for an unknown file.", lean=True),
     "frames": Entry(f"{_CLI}.frames:frames", "Publish aerial frames; make an orthophoto of them."),
     "history": Entry(f"{_CLI}.history:history", "Show every version of one object."),
+    "jobs": Entry(f"{_CLI}.jobs:jobs", "Work at what is asked in the background.", lean=True),
     "load": Entry(f"{_CLI}.load:load", "Load files of a feed; wholly or not at all.", lean=True),
     "match": Entry(f"{_CLI}.match:match", "Report how a match of two layers went.", lean=True),
     "plan": Entry(f"{_CLI}.match:plan", "Tell whether the plan is whole.", lean=True),

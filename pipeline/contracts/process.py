@@ -50,10 +50,22 @@ class Input(Frozen):
 
 
 class Limit(Frozen):
-    """How much one question may ask for; the query ``size`` counts it before the answer is made."""
+    """How much one question may ask for; the query ``size`` counts it before the answer is made.
+    ``most_in_background``: how much a job may."""
 
     most: int = Setting(gt=0)
+    most_in_background: int | None = Setting(default=None, gt=0)
     unit: Text
+
+
+class Batch(Frozen):
+    """A question about so much that it is answered part by part: where one of ``of`` is given, the
+    query ``parts`` tells the parts and ``answer`` is asked for each (``%(part)s``). Of the answers
+    the members ``lists`` are strung together and ``sums`` added up; the rest is the first one's."""
+
+    of: tuple[Identifier, ...]
+    lists: tuple[Identifier, ...]
+    sums: tuple[Identifier, ...] = ()
 
 
 class Process(Frozen):
@@ -71,6 +83,7 @@ class Process(Frozen):
     inputs: tuple[Input, ...]
     nothing: Text
     limit: Limit | None = None
+    batch: Batch | None = None
     formulas: Identifier | None = None
 
     @cached_property
@@ -83,7 +96,7 @@ class Process(Frozen):
         names = [one.name for one in self.inputs]
         if len(set(names)) < len(names):
             raise ValueError("an input stands twice")
-        unknown = set(self.one_of) - set(names)
+        unknown = {*self.one_of, *(self.batch.of if self.batch else ())} - set(names)
         if unknown:
-            raise ValueError(f"one_of names no input: {', '.join(sorted(unknown))}")
+            raise ValueError(f"no such input: {', '.join(sorted(unknown))}")
         return self

@@ -248,6 +248,8 @@ def derived_statements(schemas: Schemas) -> list[str]:
         statements += [made.as_string(None) for made in _answering(schemas, layers, audience)]
         made = views.version(queries.load("serve")["version_view"], layers, audience)
         statements.append(made.as_string(None))
+        made_of = views.jobs(queries.load("jobs"), audience)
+        statements += [made.as_string(None) for made in made_of]
         if audience.needs_key:
             made = views.access(queries.load("access")["view"], audience)
             statements.append(made.as_string(None))

@@ -25,12 +25,25 @@ whose schema is at `/processes/ID/answer-schema`. Every fact carries the number 
 (`run`); `sources` tells layer, feed, file, SHA-256 and time of each. `stale` names facts that
 are behind their layers.
 
+With `Prefer: respond-async` a question is asked in the background: 201 and the `Location` of a
+job, which tells `status` and `progress`; its answer is at `…/results` for seven days
+(MAKAN_JOB_KEEP_DAYS), DELETE dismisses it, whether it waits, runs or has ended. Who asked with a
+key finds its jobs at `/jobs`; without keys a job is known by its address alone.
+
 A wrong input is 400 with `field`, `rule` and `example`; nothing found is 404 with `near`; a
 question over its limit is 413 with `found` and `most`; facts that were never derived and a
 database that is down are 503.
 
 | process | who asks | audience |
 |---|---|---|"""
+
+
+_PREFER: Part = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "respond-async: ask in the background",
+    "schema": {"type": "string"},
+}
 
 
 def offered(city: City, audience: Audience, process: Process) -> dict[str, Input]:
@@ -46,7 +59,7 @@ def summary(process: Process, language: str) -> dict[str, Any]:
         "title": process.title.of(language),
         "description": process.description.of(language),
         "keywords": list(process.keywords),
-        "jobControlOptions": ["sync-execute"],
+        "jobControlOptions": ["sync-execute", "async-execute", "dismiss"],
         "outputTransmission": ["value"],
     }
 
@@ -117,7 +130,40 @@ def openapi(schemas: Schemas, audience: Audience, language: str) -> tuple[list[P
             "processes", f"{process.id}.schema", f"{title}: schema of the answer", page, some
         )
         paths[f"{here}/execution"] = _execution(schemas, process, audience, title, language)
+    paths |= _jobs(listed=audience.needs_key)
     return [{"name": "processes", "description": "Answers for other systems"}], paths
+
+
+def _jobs(*, listed: bool) -> Part:
+    """Paths of what is asked in the background."""
+    page, some = [ref("f"), ref("lang")], _json({"type": "object"})
+    number = {
+        "name": "jobId",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "format": "uuid"},
+    }
+    here = "/jobs/{jobId}"
+    paths: Part = {
+        here: get("processes", "jobs.status", "Status of a job", [number, *page], some),
+        f"{here}/results": get(
+            "processes", "jobs.results", "Answer of a job", [number, *page], some
+        ),
+    }
+    dismissed = get("processes", "jobs.dismiss", "Dismiss a job", [number, *page], some)
+    paths[here]["delete"] = dismissed["get"]
+    if listed:
+        paths["/jobs"] = get("processes", "jobs.list", "Jobs", [*page, *_narrowing()], some)
+    return paths
+
+
+def _narrowing() -> list[Part]:
+    whole = ("limit", "offset", "minDuration", "maxDuration")
+    text = ("type", "processID", "status", "datetime")
+    return [
+        {"name": name, "in": "query", "schema": {"type": "integer" if name in whole else "string"}}
+        for name in (*text, *whole)
+    ]
 
 
 def _json(schema: Part) -> Part:
@@ -156,6 +202,12 @@ def _execution(
     if json.dumps(asked, ensure_ascii=False).isascii():  # the document is in English
         content["application/json"]["example"] = asked
     post["requestBody"] = {"required": True, "content": content}
+    post["parameters"] = [*post.get("parameters", []), _PREFER]
+    post["responses"]["201"] = {
+        "description": "A job, where `Prefer: respond-async` was said",
+        "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
+        "content": answer,
+    }
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/problem"}}}
     for operation in (made["get"], post):
         operation["responses"]["413"] = {"description": "Asks for too much", "content": problem}

@@ -18,6 +18,8 @@ from pipeline.derive.facts import COLUMNS, FACTS
 VERSION = "makan_version"
 #: The view of the keys that open an audience's server; no layer has this name.
 ACCESS = "makan_access"
+#: The view of the jobs of an audience; no layer has this name.
+JOB = "makan_job"
 #: The view of the loads that rows come from, and that of how fresh facts are.
 SOURCE, FRESHNESS = "makan_source", "makan_fact"
 #: The view of everything that can be found by its name.
@@ -161,6 +163,13 @@ def access(template: LiteralString, audience: Audience) -> sql.Composed:
     return sql.SQL(template).format(
         view=sql.Identifier(audience.schema_name, ACCESS), audience=sql.Literal(audience.id)
     )
+
+
+def jobs(templates: dict[str, LiteralString], audience: Audience) -> Iterator[sql.Composed]:
+    """The view of an audience's jobs (schemas/sql/jobs.sql), and what its role may do to them."""
+    view = sql.Identifier(audience.schema_name, JOB)
+    yield sql.SQL(templates["view"]).format(view=view, audience=sql.Literal(audience.id))
+    yield sql.SQL(templates["grant"]).format(view=view, role=sql.Identifier(audience.login))
 
 
 def _comment(target: sql.Composable, en: str, fa: str) -> sql.Composed:

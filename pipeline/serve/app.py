@@ -26,6 +26,7 @@ from pipeline.serve import (
     fresh,
     health,
     items,
+    jobs,
     processes,
     ranges,
     raster_api,
@@ -102,6 +103,10 @@ def _routes(pygeoapi: ModuleType, tile_seconds: int) -> Iterator[BaseRoute]:
     run = "/processes/{process_id}/execution"
     yield Route(run, _answering(processes.execute_by_address), methods=["GET"])
     yield Route(run, _answering(processes.execute), methods=["POST"])
+    yield Route("/jobs", _answering(jobs.listed), methods=["GET"])
+    yield Route("/jobs/{job_id}/results", _answering(jobs.results), methods=["GET"])
+    yield Route("/jobs/{job_id}", _answering(jobs.status), methods=["GET"])
+    yield Route("/jobs/{job_id}", _answering(jobs.dismiss), methods=["DELETE"])
     yield Route(f"{here}/search", _answering(items.search), methods=["POST"])
     yield Mount("/static", StaticFiles(directory=paths.server_files() / "static"))
 

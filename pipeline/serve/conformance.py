@@ -57,7 +57,10 @@ PROCESSES = (
     "ogcapi-processes-1/1.0/conf/json",
     "ogcapi-processes-1/1.0/conf/html",
     "ogcapi-processes-1/1.0/conf/oas30",
+    "ogcapi-processes-1/1.0/conf/dismiss",
 )
+# Where no key is needed, a list would show everybody what others ask.
+LISTED_JOBS = "ogcapi-processes-1/1.0/conf/job-list"
 _TILE_FORMATS = {
     "application/vnd.mapbox-vector-tile": "ogcapi-tiles-1/1.0/conf/mvt",
     "image/png": "ogcapi-tiles-1/1.0/conf/png",
@@ -78,9 +81,13 @@ _BY_PROVIDER = {
 }
 
 
-def classes(config: dict[str, Any], processes: Collection[str] = ()) -> list[str]:
+def classes(
+    config: dict[str, Any], processes: Collection[str] = (), *, lists_jobs: bool = False
+) -> list[str]:
     """The classes that hold for what ``config`` publishes, and for ``processes`` if any."""
     found = set(ALWAYS) | set(PROCESSES if processes else ())
+    if processes and lists_jobs:
+        found.add(LISTED_JOBS)
     for resource in config["resources"].values():
         for provider in resource["providers"]:
             found |= set(_BY_PROVIDER[provider["type"]])

@@ -101,6 +101,8 @@ def _landing(view: View) -> dict[str, Any]:
     ]
     if site.answerer.processes:
         found.append(view.link(f"{OGC}/processes", JSON, "Processes", "/processes"))
+        if site.audience.needs_key:
+            found.append(view.link(f"{OGC}/job-list", JSON, "Jobs", "/jobs"))
     if _tiled(site):
         found.append(view.link(f"{OGC}/tiling-schemes", JSON, "Tile grids", "/TileMatrixSets"))
     return {"title": identity["title"], "description": identity["description"], "links": found}
@@ -110,7 +112,12 @@ async def conforms(request: Request) -> Response:
     """GET /conformance."""
 
     def make(view: View) -> dict[str, Any]:
-        return {"conformsTo": conformance.classes(view.site.config, view.site.answerer.processes)}
+        found = conformance.classes(
+            view.site.config,
+            view.site.answerer.processes,
+            lists_jobs=view.site.audience.needs_key,
+        )
+        return {"conformsTo": found}
 
     return await document(request, Kind("conformance.html"), make)
 

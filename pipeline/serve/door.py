@@ -26,6 +26,8 @@ from pipeline.serve.keys import Keys
 
 #: Set in the scope of requests that the server makes of itself; no client can set it.
 OURS = "makan.ours"
+#: Where the scope of a request tells whose key it came with.
+HOLDER = "makan.holder"
 _HEALTH = ("/health/live", "/health/ready")
 _STATIC = "/static/"
 
@@ -88,7 +90,7 @@ class Door:
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             await (await answers.failure(Request(scope), error))(scope, receive, heard)
         else:
-            await self._app(scope, receive, heard)
+            await self._app({**scope, HOLDER: name}, receive, heard)
         finally:
             self._write(scope, name, status, time.monotonic() - begun)
 

@@ -30,6 +30,8 @@ _FA = {
     "This process": "این پردازش",
     "Execution": "اجرا",
     "JSON Schema of the answer": "طرح JSON پاسخ",
+    "The answer": "پاسخ",
+    "Jobs": "کارها",
     "Next page": "صفحه بعد",
     "Previous page": "صفحه قبل",
 }

@@ -26,9 +26,8 @@ def _end(text: str) -> datetime | None:
         raise bad(f"datetime: {text!r} is not {error}") from None
 
 
-@lru_cache(maxsize=512)
-def clause(served: Served, text: str) -> Clause:
-    """Features of that time; a collection without time is not narrowed, as OGC API has it."""
+def interval(text: str) -> tuple[datetime | None, datetime | None]:
+    """Begin and end of ``text``, None where it is open; 400 for what is no time."""
     parts = text.split("/")
     if len(parts) > 2 or not text:
         raise bad("datetime: give one time, or two with a slash between")
@@ -38,6 +37,13 @@ def clause(served: Served, text: str) -> Clause:
     begin, end = ends[0], ends[-1]
     if begin is not None and end is not None and begin > end:
         raise bad("datetime: the interval ends before it begins")
+    return begin, end
+
+
+@lru_cache(maxsize=512)
+def clause(served: Served, text: str) -> Clause:
+    """Features of that time; a collection without time is not narrowed, as OGC API has it."""
+    begin, end = interval(text)
     if served.time is None:
         return _ALWAYS
     return _between(served, served.time, begin, end)

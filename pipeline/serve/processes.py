@@ -15,36 +15,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.answers import inputs
-from pipeline.answers.ask import Ask
-from pipeline.answers.refusals import (
-    NotDerivedError,
-    NothingFoundError,
-    Refusal,
-    TooMuchError,
-    WrongInputError,
-)
+from pipeline.answers.problems import not_derived, status_of
+from pipeline.answers.refusals import NotDerivedError, Refusal
 from pipeline.contracts.process import Process
 from pipeline.derive import processes as derived
-from pipeline.serve import answers, links, wanted
+from pipeline.serve import answers, jobs, links, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.documents import FORMS, Kind, View, document
 from pipeline.serve.errors import Problem, bad, unavailable
 from pipeline.serve.links import JSON, OGC, SCHEMA, Link
-from pipeline.serve.query import Statement
-from pipeline.serve.reader import Reader
 from pipeline.serve.site import Site
 
 _MAX_BODY = 1_000_000
 _EXECUTE_REL = f"{OGC}/execute"
-
-
-def asking(reader: Reader) -> Ask:
-    """How the answers' room asks the database: by the pool of ``reader``."""
-
-    async def ask(query: bytes, values: dict[str, Any]) -> tuple[Any, ...] | None:
-        return await reader.row(Statement(query, values))
-
-    return ask
 
 
 async def listed(request: Request) -> Response:
@@ -105,10 +88,12 @@ async def answer_schema(request: Request) -> Response:
 
 
 async def execute(request: Request) -> Response:
-    """POST /processes/{id}/execution, synchronously."""
+    """POST /processes/{id}/execution: the answer, or a job where it is preferred."""
     process = _process(request)
     given = wanted.parameters(request, wanted.COMMON)
     asked = await _body(request)
+    if jobs.preferred(request):
+        return await _begun(request, process, given, _values(asked))
     answer = await _answered(request, process, _values(asked))
     if asked.get("response") == "document":
         answer = {derived.OUTPUT: answer}
@@ -171,20 +156,22 @@ async def _answered(request: Request, process: Process, given: dict[str, Any]) -
     except Refusal as refusal:
         raise _problem(refusal) from None
     except NotDerivedError as error:
-        raise unavailable(
-            f"the facts {error} were not worked out yet (`makan derive`); try again later"
-        ) from None
+        raise unavailable(not_derived(error)) from None
 
 
-_STATUS: dict[type[Refusal], tuple[int, str]] = {
-    WrongInputError: (400, "InvalidParameterValue"),
-    NothingFoundError: (404, "NotFound"),
-    TooMuchError: (413, "TooMuch"),
-}
+async def _begun(
+    request: Request, process: Process, given: dict[str, str], inputs_: dict[str, Any]
+) -> Response:
+    """201: the question waits for a worker; one that cannot be answered is refused at once."""
+    try:
+        site_of(request).answerer.check(process.id, inputs_)
+    except Refusal as refusal:
+        raise _problem(refusal) from None
+    return await jobs.begin(request, process.id, given, inputs_)
 
 
 def _problem(refusal: Refusal) -> Problem:
-    status, code = _STATUS[type(refusal)]
+    status, code = status_of(refusal)
     return Problem(status, code, refusal.detail, told=refusal.told)
 
 
@@ -197,17 +184,15 @@ async def _sent(
 ) -> Response:
     """The answer as JSON or as a page; never kept by caches, since the data may change."""
     site: Site = site_of(request)
+    here = f"/processes/{process.id}/execution"
     language = wanted.language(request, given, site.languages)
     if wanted.form(request, given, tuple(FORMS)) == "html":
-        path = f"/processes/{process.id}"
         content = {
             "id": process.id,
             "title": process.title.of(language),
             "answer": answer,
             "asked": asked,
-            "links": links.documents(
-                f"{site.base}{path}/execution", given, FORMS, "html", language
-            ),
+            "links": links.documents(site.base + here, given, FORMS, "html", language),
         }
         response = await answers.page(site, "processes/answer.html", content, language)
     else:

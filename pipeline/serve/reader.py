@@ -50,7 +50,7 @@ async def _abandon(task: asyncio.Task[Row | None]) -> None:
 
 
 class Reader:
-    """A pool of read-only connections of one worker."""
+    """A pool of connections of one worker, which read unless said otherwise."""
 
     def __init__(self, database: Database, role: str, *, size: int) -> None:
         """For at most ``size`` queries of ``role`` at once; nothing is connected yet."""
@@ -91,6 +91,18 @@ class Reader:
         finally:
             if not task.done():
                 await _abandon(task)
+
+    async def write(self, statement: Statement) -> Row | None:
+        """The first row of a statement that writes; it is tried once, as it may have been done."""
+        async with (
+            asyncio.timeout(self._limit_s),
+            self._pool.connection() as connection,
+            connection.transaction(),
+        ):
+            await connection.execute("SET TRANSACTION READ WRITE")
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(statement.sql, statement.values)
+            return await cursor.fetchone()
 
     async def _ask(self, statement: Statement) -> Row | None:
         try:

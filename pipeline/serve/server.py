@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import hashlib
 import ipaddress
 import logging
@@ -25,7 +24,9 @@ from starlette.applications import Starlette
 from uvicorn_worker import UvicornWorker
 
 from pipeline import __version__, paths
+from pipeline.answers import workforce
 from pipeline.answers.ask import Answerer
+from pipeline.answers.jobs import Jobs
 from pipeline.contracts import registry
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
@@ -34,9 +35,9 @@ from pipeline.errors import ResourceError, SettingsError
 from pipeline.serve import app, publish, running, served
 from pipeline.serve.door import Entrance, access_log
 from pipeline.serve.files import Files
+from pipeline.serve.jobs import asking, writing
 from pipeline.serve.keys import Keys
 from pipeline.serve.pages import Pages
-from pipeline.serve.processes import asking
 from pipeline.serve.publish import Published
 from pipeline.serve.reader import Reader
 from pipeline.serve.site import Site
@@ -45,7 +46,6 @@ from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_PR_SET_PDEATHSIG = 1
 _GRACE_S = 5
 _LAST_REQUESTS_S = 0.2
 
@@ -144,6 +144,7 @@ def build(
         tiles=Reader(database, audience.role, size=options["tile_connections"]),
         state=State(features, audience),
         answerer=Answerer(schemas, audience, asking(features)),
+        jobs=Jobs(audience, asking(features), writing(features), keep_days=settings.job_keep_days),
         digest=_digest(place),
         files=Files(database, audience.role, settings.home / "cache", asyncio.Semaphore(1)),
     )
@@ -174,6 +175,7 @@ def serve(settings: Settings, schemas: Schemas) -> None:
     listening = _listen(settings)
     _refuse_clear_text(settings, schemas.audience(settings.audience), listening)
     announce = _announcer(settings)
+    workers = workforce.begin(settings, schemas, close=listening.close)
     contracts = [schemas]
 
     def make() -> Starlette:
@@ -182,7 +184,10 @@ def serve(settings: Settings, schemas: Schemas) -> None:
         place = publish.publish(settings, found, Database(settings))
         return build(settings, found, place, on_ready=announce)
 
-    _run(_Gunicorn(make, _options(settings, listening)))
+    try:
+        _run(_Gunicorn(make, _options(settings, listening)))
+    finally:
+        workers.end()
 
 
 def _run(gunicorn: _Gunicorn) -> None:
@@ -297,9 +302,6 @@ def _announcer(settings: Settings) -> Callable[[], None]:
 
 
 def _die_with_parent(server: object, worker: object) -> None:
-    """A worker whose parent is killed outright is told to end too (Linux)."""
+    """A worker whose parent is killed outright is told to end too."""
     del server, worker
-    try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    except (OSError, AttributeError):
-        return
+    workforce.die_with_parent()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.answers.ask import Answerer
+from pipeline.answers.jobs import Jobs
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
@@ -38,6 +39,7 @@ class Site:
     tiles: Reader
     state: State
     answerer: Answerer
+    jobs: Jobs
     digest: str
     files: Files
     static: dict[tuple[str, ...], Any] = field(default_factory=dict)

@@ -1,0 +1,109 @@
+"""The processes that work at jobs: begun beside a server or by ``makan jobs work``, and begun again
+when one dies. A process of their own, so that a long question keeps no short one waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+
+from pipeline.answers.worker import Worker
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Database
+from pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+_NICE = 5
+_LOOK_S = 1.0
+_GRACE_S = 5.0
+_fork = multiprocessing.get_context("fork")
+
+
+def die_with_parent() -> None:
+    """This process is told to end when its parent is killed outright (Linux)."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    except (OSError, AttributeError):
+        return
+
+
+class Workforce:
+    """The process that looks after workers."""
+
+    def __init__(self, process: BaseProcess | None) -> None:
+        """None where there is to be none."""
+        self._process = process
+
+    def end(self) -> None:
+        """Lets the workers give their jobs back, and end."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join(2 * _GRACE_S)
+
+
+def begin(settings: Settings, schemas: Schemas, close: Callable[[], None]) -> Workforce:
+    """Begins ``job_workers`` workers for the audience of ``settings``; ``close`` lets go in them
+    of what the server alone holds. To be called while the process has one thread."""
+    if not settings.job_workers:
+        return Workforce(None)
+
+    def work() -> None:
+        close()
+        supervise(settings, schemas)
+
+    process = _fork.Process(target=work, name="makan-jobs")
+    process.start()
+    return Workforce(process)
+
+
+def supervise(settings: Settings, schemas: Schemas) -> None:
+    """Keeps the workers at work until this process is told to end."""
+    die_with_parent()
+    ending = False
+
+    def end(*_: object) -> None:
+        nonlocal ending
+        ending = True
+
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(name, end)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    workers: list[BaseProcess] = []
+    while not ending:
+        workers = [worker for worker in workers if worker.is_alive()]
+        while len(workers) < settings.job_workers:
+            workers.append(_begun(settings, schemas))
+        connection.wait([worker.sentinel for worker in workers], timeout=_LOOK_S)
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join(_GRACE_S)
+        if worker.is_alive():
+            worker.kill()
+
+
+def _begun(settings: Settings, schemas: Schemas) -> BaseProcess:
+    process = _fork.Process(target=_work, args=(settings, schemas), name="makan-job-worker")
+    process.start()
+    return process
+
+
+def _work(settings: Settings, schemas: Schemas) -> None:
+    die_with_parent()
+    os.nice(_NICE)
+    asyncio.run(_until_told(settings, schemas))
+
+
+async def _until_told(settings: Settings, schemas: Schemas) -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    await Worker(Database(settings), schemas, schemas.audience(settings.audience)).run(stop)

@@ -2,10 +2,10 @@
 
 from pipeline.db.migrate import run_sql
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 
 
 def upgrade() -> None:
     """Forward only: a database goes back by its backup, not by guessing."""
-    run_sql("0020_jobs.sql")
+    run_sql("0021_jobs.sql")

@@ -24,6 +24,7 @@ from pipeline.answers.problems import problem_of
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.errors import DatabaseError
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ _BEAT_S = 1.0
 _IDLE_S = 2.0
 _AWAY_S = 2.0
 _MOST_ATTEMPTS = 3
+_TOLD_AFTER = 10
 
 
 class Worker:
@@ -46,12 +48,15 @@ class Worker:
     async def run(self, stop: asyncio.Event, *, until_idle: bool = False) -> int:
         """Works until ``stop`` is set, or there is no job; how many were done. A database that
         is away is waited for."""
-        done = 0
+        done = failed = 0
         while not stop.is_set():
             try:
                 done += await self._work(stop, until_idle=until_idle)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                log.warning("jobs: the database is away (%s)", type(error).__name__)
+                failed = 0
+            except (psycopg.OperationalError, psycopg.InterfaceError, DatabaseError) as error:
+                failed += 1
+                if failed == _TOLD_AFTER:
+                    log.warning("jobs wait: the database is away (%s)", type(error).__name__)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), _AWAY_S)
             if until_idle:

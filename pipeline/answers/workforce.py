@@ -36,32 +36,31 @@ def die_with_parent() -> None:
 
 
 class Workforce:
-    """The process that looks after workers."""
+    """The process beside a server that looks after its workers."""
 
-    def __init__(self, process: BaseProcess | None) -> None:
-        """None where there is to be none."""
-        self._process = process
+    def __init__(self, settings: Settings, close: Callable[[], None]) -> None:
+        """For the audience of ``settings``; ``close`` lets go in it of what the server alone
+        holds. Nothing is begun yet."""
+        self._settings, self._close = settings, close
+        self._process: BaseProcess | None = None
+
+    def begin(self, schemas: Schemas) -> None:
+        """Workers by ``schemas``; those of before give their jobs back, and end."""
+        if self._process is not None:
+            self._process.terminate()
+        if self._settings.job_workers:
+            self._process = _fork.Process(target=self._run, args=(schemas,), name="makan-jobs")
+            self._process.start()
+
+    def _run(self, schemas: Schemas) -> None:
+        self._close()
+        supervise(self._settings, schemas)
 
     def end(self) -> None:
-        """Lets the workers give their jobs back, and end."""
+        """Lets the workers give their jobs back, and waits until they have ended."""
         if self._process is not None:
             self._process.terminate()
             self._process.join(2 * _GRACE_S)
-
-
-def begin(settings: Settings, schemas: Schemas, close: Callable[[], None]) -> Workforce:
-    """Begins ``job_workers`` workers for the audience of ``settings``; ``close`` lets go in them
-    of what the server alone holds. To be called while the process has one thread."""
-    if not settings.job_workers:
-        return Workforce(None)
-
-    def work() -> None:
-        close()
-        supervise(settings, schemas)
-
-    process = _fork.Process(target=work, name="makan-jobs")
-    process.start()
-    return Workforce(process)
 
 
 def supervise(settings: Settings, schemas: Schemas) -> None:

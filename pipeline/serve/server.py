@@ -24,9 +24,9 @@ from starlette.applications import Starlette
 from uvicorn_worker import UvicornWorker
 
 from pipeline import __version__, paths
-from pipeline.answers import workforce
 from pipeline.answers.ask import Answerer
 from pipeline.answers.jobs import Jobs
+from pipeline.answers.workforce import Workforce, die_with_parent
 from pipeline.contracts import registry
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
@@ -175,12 +175,13 @@ def serve(settings: Settings, schemas: Schemas) -> None:
     listening = _listen(settings)
     _refuse_clear_text(settings, schemas.audience(settings.audience), listening)
     announce = _announcer(settings)
-    workers = workforce.begin(settings, schemas, close=listening.close)
+    workers = Workforce(settings, listening.close)
     contracts = [schemas]
 
     def make() -> Starlette:
         # Read anew when a reload asks for it: contracts may have changed too.
         found = contracts.pop() if contracts else registry.load(settings.city)
+        workers.begin(found)
         place = publish.publish(settings, found, Database(settings))
         return build(settings, found, place, on_ready=announce)
 
@@ -304,4 +305,4 @@ def _announcer(settings: Settings) -> Callable[[], None]:
 def _die_with_parent(server: object, worker: object) -> None:
     """A worker whose parent is killed outright is told to end too."""
     del server, worker
-    workforce.die_with_parent()
+    die_with_parent()

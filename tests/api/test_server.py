@@ -76,7 +76,7 @@ def test_ready_then_stopped(city: Database, stop: signal.Signals) -> None:
     try:
         assert _ready_line(process) == f"ready http://127.0.0.1:{port}/\n"
         family = _family(process)
-        assert len(family) == 3  # the parent and two workers
+        assert len(family) == 5  # the parent, two workers, what looks after jobs and its worker
         answers = [
             httpx.get(f"http://127.0.0.1:{port}/collections/parcels/items?limit=1", timeout=2)
             for _ in range(10)

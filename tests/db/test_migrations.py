@@ -143,7 +143,7 @@ def test_views_show_exactly_what_the_audience_sees(
         system = {"id", "geom"} if layer.geometry else {"id"}
         assert shown.get(layer.id, set()) == (expected | system if layer.id in seen else set())
     # Beside the layers there is what tells of loads, facts and names, and the hashes of keys.
-    beside = {views.VERSION, views.SOURCE, views.FRESHNESS, views.PLACE}
+    beside = {views.VERSION, views.SOURCE, views.FRESHNESS, views.PLACE, views.JOB}
     beside |= {views.ACCESS} if audience.needs_key else set()
     beside |= {views.fact_view(fact) for fact in views.facts_of(schemas, audience)}
     assert all(fact.privacy in audience.privacy for fact in views.facts_of(schemas, audience))

@@ -33,6 +33,7 @@ class Settings:
     database_url: str = ""
     database: str = "makan"
     reader_url: str = ""
+    writer_url: str = ""
     audience: str = "public"
     host: str = "127.0.0.1"
     port: int = 8080

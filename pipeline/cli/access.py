@@ -10,8 +10,11 @@ from rich.table import Table
 
 from pipeline.cli import options
 from pipeline.cli.options import as_json
+from pipeline.contracts.audience import Audience
+from pipeline.contracts.registry import Schemas
 from pipeline.db import access as keys
 from pipeline.db.engine import Database
+from pipeline.errors import SettingsError
 from pipeline.settings import Settings
 
 _AUDIENCE = click.option("--audience", default="staff", show_default=True, help="Of its server.")
@@ -29,18 +32,46 @@ def access() -> None:
 @click.argument("name")
 @_AUDIENCE
 @click.option("--days", type=click.IntRange(1), help="How long it is valid; for ever unless said.")
+@click.option(
+    "--writes",
+    multiple=True,
+    metavar="LAYER",
+    help="A layer whose rows the key may write; * for every one that the audience may.",
+)
 @as_json
 @click.pass_obj
-def add(settings: Settings, name: str, audience: str, days: int | None, as_json: bool) -> None:
-    """Give NAME a key. It is printed once and kept nowhere: only its hash is in the database."""
-    found = options.schemas(settings).audience(audience)
+def add(
+    settings: Settings,
+    name: str,
+    audience: str,
+    days: int | None,
+    writes: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Give NAME a key. It is printed once and kept nowhere: only its hash is in the database.
+
+    It reads, unless told what it --writes.
+    """
+    schemas = options.schemas(settings)
+    found = schemas.audience(audience)
+    _refuse_unwritable(schemas, found, writes)
     with Database(settings).connect("loader") as connection:
-        key = keys.add(connection, name, found, days=days)
+        key = keys.add(connection, name, found, days=days, writes=writes)
     if as_json:
         options.emit({"name": name, "audience": found.id, "key": key})
     else:
         options.out(key)
         options.console().print(f"the key of {escape(name)}: it cannot be shown again")
+
+
+def _refuse_unwritable(schemas: Schemas, audience: Audience, writes: tuple[str, ...]) -> None:
+    for name in set(writes) - {keys.EVERYTHING}:
+        if not audience.may(schemas.layer(name)):
+            every = [layer.id for layer in schemas.layers.values() if audience.may(layer)]
+            raise SettingsError(
+                f"the audience {audience.id} does not write {name}",
+                todo=f"It may write: {', '.join(every)}.",
+            )
 
 
 @access.command()
@@ -66,13 +97,14 @@ def list_keys(settings: Settings, as_json: bool) -> None:
         options.emit([asdict(key) for key in found])
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "audience", "in force", "created", "by", "expires", "revoked"):
+    for title in ("name", "audience", "in force", "writes", "created", "by", "expires", "revoked"):
         table.add_column(title)
     for key in found:
         times = (key.expires, key.revoked)
         ends = (time.isoformat(" ", "minutes") if time else "" for time in times)
         state = "yes" if key.in_force else "no"
         created = key.created.isoformat(" ", "minutes")
-        cells = (key.name, key.audience, state, created, key.created_by, *ends)
+        written = " ".join(key.writes)
+        cells = (key.name, key.audience, state, written, created, key.created_by, *ends)
         table.add_row(*(escape(cell) for cell in cells))
     options.paper().print(table)

@@ -13,7 +13,7 @@ from pipeline import paths
 from pipeline.contracts import toml
 from pipeline.contracts.base import Frozen, Identifier, Text
 from pipeline.contracts.fact import FactContract
-from pipeline.contracts.layer import Field, LayerContract, Privacy
+from pipeline.contracts.layer import Field, LayerContract, Operation, Privacy
 from pipeline.contracts.process import Input, Process
 
 
@@ -21,7 +21,8 @@ class Audience(Frozen):
     """One audience: its schema of views, the role that reads that schema alone, what it is shown.
 
     ``needs_key``: the server asks who is there. ``connections``: of all its servers together.
-    ``port_offset``: where its server listens, counted from MAKAN_PORT.
+    ``port_offset``: where its server listens, counted from MAKAN_PORT. ``writer``: the role by
+    which its server writes rows of layers that it may (``writable`` in their contracts), no other.
     """
 
     id: Identifier
@@ -32,11 +33,21 @@ class Audience(Frozen):
     needs_key: bool = False
     connections: int = Setting(gt=0)
     port_offset: int = 0
+    writer: Identifier | None = None
 
     @property
     def login(self) -> str:
         """The database role's full name."""
         return f"makan_{self.role}"
+
+    @property
+    def writer_login(self) -> str | None:
+        """The full name of the role that writes."""
+        return f"makan_{self.writer}" if self.writer else None
+
+    def may(self, layer: LayerContract) -> tuple[Operation, ...]:
+        """What it may do to single rows of ``layer``."""
+        return layer.writable.get(self.id, ())
 
     def fields(self, layer: LayerContract) -> tuple[Field, ...]:
         """The fields of ``layer`` that this audience sees, in order."""
@@ -64,8 +75,10 @@ class Audience(Frozen):
     def _nothing_personal(self) -> Self:
         if "P3" in self.privacy:
             raise ValueError("P3 is shown to no audience")
-        if self.role in ("owner", "loader"):
-            raise ValueError(f"the role {self.role} writes; an audience reads")
+        if {self.role, self.writer} & {"owner", "loader"}:
+            raise ValueError("the roles owner and loader are the command line's")
+        if self.writer and not self.needs_key:
+            raise ValueError("an audience that writes needs keys: the ledger tells who it was")
         if self.privacy != ("P0",) and not self.needs_key:
             raise ValueError("an audience that sees more than P0 needs keys")
         return self
@@ -78,8 +91,9 @@ class Audiences(Frozen):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        for name in ("id", "schema_name", "role", "port_offset"):
+        for name in ("id", "schema_name", "role", "port_offset", "writer"):
             values = [getattr(audience, name) for audience in self.audiences]
+            values = [value for value in values if value is not None]
             if len(set(values)) < len(values):
                 raise ValueError(f"two audiences have the same {name}")
         return self

@@ -17,6 +17,7 @@ GeometryType = Literal[
 ]
 Severity = Literal["error", "warning", "info"]
 Source = Literal["feed", "process", "view"]
+Operation = Literal["create", "replace", "update", "delete"]
 # ISO 4217. A toman is ten rials: scale = 10 in the feed.
 _RIALS = "IRR"
 
@@ -31,6 +32,7 @@ class Field(Frozen):
     have: what differs is a warning, where ``pattern`` is the rule. Money is whole rials: unit IRR,
     and the name says so.
     ``search`` keeps the folded text beside it, in an indexed column of its own.
+    ``filled``: who makes a row over the API cannot give it, the database does (schemas/edits/).
     """
 
     name: Identifier
@@ -52,6 +54,7 @@ class Field(Frozen):
     decimals: int | None = None
     codelist: Identifier | None = None
     derive: Literal["area", "perimeter", "length"] | None = None
+    filled: bool = False
 
     @model_validator(mode="after")
     def _limits_fit_type(self) -> Self:
@@ -179,7 +182,8 @@ class LayerContract(Frozen):
     ``key`` identifies a row across deliveries; ``after`` names layers that load first;
     ``privacy`` is the lowest class any field is published at (a P1 layer has no public view).
     ``source`` says who fills it: deliveries of a ``feed``, a ``process`` of Makan, or nobody, since
-    it is a ``view`` over other tables (schemas/views/).
+    it is a ``view`` over other tables (schemas/views/). ``writable`` says what each audience may do
+    to single rows, over the API and with a key that allows it.
     """
 
     id: Identifier
@@ -199,6 +203,7 @@ class LayerContract(Frozen):
     personal: tuple[Personal, ...] = ()
     rules: tuple[Rule, ...] = ()
     fabric: tuple[FabricRule, ...] = ()
+    writable: dict[Identifier, tuple[Operation, ...]] = Setting(default_factory=dict)
     style: Style = Style()
 
     def field(self, name: str) -> Field:
@@ -226,6 +231,8 @@ class LayerContract(Frozen):
             raise ValueError("what is personal (P3) stands in [[personal]]")
         if not self.key and self.source != "view":
             raise ValueError("a key is missing")
+        if self.writable and self.source != "feed":
+            raise ValueError("only rows of tables of the layer's own can be written")
         for name in self.key:
             if not self.field(name).required:
                 raise ValueError(f"key field {name} must be required")

@@ -79,6 +79,10 @@ class Schemas:
         """Where the SQL of a layer that is a view stands."""
         return self.root / "views" / f"{layer.id}.sql"
 
+    def fill_file(self, layer: LayerContract) -> Path:
+        """Where the SQL stands that fills fields of a new row of ``layer``."""
+        return self.root / "edits" / f"{layer.id}.sql"
+
     def fact(self, name: str) -> FactContract:
         """The fact contract called ``name``; SettingsError lists the known ones otherwise."""
         try:
@@ -158,6 +162,7 @@ def _check_layers(schemas: Schemas) -> None:
             file = schemas.view_file(layer).relative_to(schemas.root)
             raise ContractError(f"source is {layer.source}, and {file} says otherwise", where=where)
         _check_fabric(schemas, layer, where)
+        _check_writable(schemas, layer, where)
     try:
         _ = schemas.load_order
     except CycleError as error:
@@ -175,6 +180,17 @@ def _check_style(schemas: Schemas, layer: LayerContract, where: str) -> None:
         missing = [code for code in found.codes if code not in drawn]
         if missing:
             raise ContractError(f"no style class for {', '.join(missing)}", where=where)
+
+
+def _check_writable(schemas: Schemas, layer: LayerContract, where: str) -> None:
+    """Who writes sees what is written; what the database fills has its query."""
+    for name in layer.writable:
+        found = schemas.audiences.get(name)
+        if found is None or found.writer is None or not found.sees(layer):
+            raise ContractError(f"writable: {name} is no audience that can write it", where=where)
+    if any(field.filled for field in layer.fields) != schemas.fill_file(layer).is_file():
+        file = schemas.fill_file(layer).relative_to(schemas.root)
+        raise ContractError(f"filled fields and {file} go together", where=where)
 
 
 def _check_facts(schemas: Schemas) -> None:

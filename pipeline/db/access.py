@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,8 @@ from pipeline.errors import GuardError, SettingsError
 
 _NAME = re.compile(r"[^\s:]{1,60}")  # a colon ends the name where a client sends it
 _PREFIX = "makan_"
+#: In place of layers: every layer that the audience may write.
+EVERYTHING = "*"
 _BYTES = 32
 
 
@@ -30,6 +33,7 @@ class Key:
     audience: str
     created: datetime
     created_by: str
+    writes: list[str]
     expires: datetime | None
     revoked: datetime | None
     revoked_by: str | None
@@ -41,8 +45,16 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def add(connection: Connection, name: str, audience: Audience, *, days: int | None) -> str:
+def add(
+    connection: Connection,
+    name: str,
+    audience: Audience,
+    *,
+    days: int | None,
+    writes: Sequence[str] = (),
+) -> str:
     """A new key for ``name``, valid for ``days``; the caller shows it, nobody ever can again.
+    ``writes`` are layers whose rows it may write, ``EVERYTHING`` all that its audience may.
 
     Raises SettingsError for a name that no client can send or an audience without keys,
     GuardError when the name has a key already.
@@ -58,6 +70,7 @@ def add(connection: Connection, name: str, audience: Audience, *, days: int | No
         "digest": digest(key),
         "who": getpass.getuser(),
         "days": days,
+        "writes": list(writes),
     }
     try:
         connection.execute(queries.load("access")["add"], values)

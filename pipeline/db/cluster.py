@@ -23,7 +23,7 @@ from pipeline.contracts import audience
 from pipeline.db import server_config
 from pipeline.errors import DatabaseError, ResourceError
 
-#: Roles that write; each audience has a role of its own that reads (``roles``).
+#: Roles of the command line, which write; each audience has one of its own that reads (``roles``).
 WRITERS = ("owner", "loader")
 SUPERUSER = "makan_admin"
 _SHORT = 60
@@ -31,7 +31,13 @@ _SHORT = 60
 
 def roles() -> tuple[str, ...]:
     """Every role by its short name, those that write first."""
-    return (*WRITERS, *(found.role for found in audience.table().values()))
+    found = audience.table().values()
+    return (*WRITERS, *editors(), *(one.role for one in found))
+
+
+def editors() -> tuple[str, ...]:
+    """The roles by which servers write single rows."""
+    return tuple(one.writer for one in audience.table().values() if one.writer)
 
 
 def find_binaries() -> Path:

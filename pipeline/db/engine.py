@@ -10,14 +10,16 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from pipeline.contracts import audience
-from pipeline.db.cluster import WRITERS, Cluster
+from pipeline.db.cluster import WRITERS, Cluster, editors
 from pipeline.errors import DatabaseError, ResourceError
 from pipeline.settings import Settings
 
 Connection = psycopg.Connection[tuple[object, ...]]
-#: ``owner`` and ``loader`` write; any other is an audience's role and reads.
+#: ``owner`` and ``loader`` write, an audience's writer writes single rows; any other role reads.
 Role = str
 _CONNECT_TIMEOUT_S = 3
+#: How long an edit waits for its layer, which a load may hold.
+EDIT_WAITS_MS = 3000
 
 
 class Database:
@@ -47,8 +49,8 @@ class Database:
         options = _session_options(role, self.settings.statement_timeout_s)
         if self.is_private:
             base = self.cluster.uri(f"makan_{role}", self.settings.database)
-        elif role not in WRITERS and self.settings.reader_url:
-            base = self.settings.reader_url
+        elif own := self._own_login(role):
+            base = own
         else:
             base = self.settings.database_url
             options = f"-c role=makan_{role} {options}"
@@ -66,6 +68,12 @@ class Database:
                 "MAKAN_DATABASE_URL is not a PostgreSQL address",
                 todo="It looks like postgresql://user:password@host:5432/database.",
             ) from None
+
+    def _own_login(self, role: Role) -> str:
+        """The address by which a server reads or writes in production, if it is told one."""
+        if role in WRITERS:
+            return ""
+        return self.settings.writer_url if role in editors() else self.settings.reader_url
 
     @contextmanager
     def connect(
@@ -99,6 +107,11 @@ class Database:
 def _session_options(role: Role, timeout_s: int) -> str:
     if role in WRITERS:
         return "-c lock_timeout=120s"
+    if role in editors():
+        return (
+            f"-c statement_timeout={timeout_s * 1000} -c lock_timeout={EDIT_WAITS_MS} "
+            "-c search_path=public -c idle_in_transaction_session_timeout=30s"
+        )
     path = ",".join(found.schema_name for found in audience.table().values() if found.role == role)
     return (
         f"-c statement_timeout={timeout_s * 1000} -c default_transaction_read_only=on "

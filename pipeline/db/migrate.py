@@ -27,6 +27,8 @@ from pipeline.errors import ContractError, DatabaseError
 
 _MINIMUM_POSTGIS = (3, 3)
 _PRIVATE_ROLE = "makan_private"
+#: Of all servers of an audience together: edits are short, and those of a layer take turns.
+WRITER_CONNECTIONS = 20
 
 
 def run_sql(file: str) -> None:
@@ -104,6 +106,19 @@ def _make_logins(connection: Connection, cluster: Cluster, schemas: Schemas) -> 
                 name=sql.Identifier(audience.login), connections=sql.Literal(audience.connections)
             )
             connection.execute(bound)
+        if audience.writer_login:
+            _bind_writer(connection, audience)
+
+
+def _bind_writer(connection: Connection, audience: Audience) -> None:
+    named = queries.load("bootstrap")
+    known = connection.execute(named["connection_limit"], [audience.writer_login]).fetchone()
+    if known and known[0] != WRITER_CONNECTIONS:
+        parts = {
+            "name": sql.Identifier(str(audience.writer_login)),
+            "connections": sql.Literal(WRITER_CONNECTIONS),
+        }
+        connection.execute(sql.SQL(named["bind_writer"]).format(**parts))
 
 
 def _make_private(connection: Connection) -> None:
@@ -120,10 +135,11 @@ def _make_rooms(connection: Connection, schemas: Schemas) -> None:
     for audience in schemas.audiences.values():
         made = sql.SQL(named["create_audience_schema"])
         connection.execute(made.format(schema=sql.Identifier(audience.schema_name)))
-        allowed = connection.execute(named["may_use_public"], [audience.login]).fetchone()
-        if allowed and not allowed[0]:
-            opened = sql.SQL(named["open_public"])
-            connection.execute(opened.format(name=sql.Identifier(audience.login)))
+        for login in filter(None, (audience.login, audience.writer_login)):
+            allowed = connection.execute(named["may_use_public"], [login]).fetchone()
+            if allowed and not allowed[0]:
+                opened = sql.SQL(named["open_public"])
+                connection.execute(opened.format(name=sql.Identifier(login)))
 
 
 def _bootstrap_shared(database: Database, schemas: Schemas) -> None:
@@ -194,7 +210,8 @@ def _own_city(connection: Connection, schemas: Schemas) -> None:
 def _derive(connection: Connection, schemas: Schemas) -> None:
     """City checks, views and grants; skipped where contracts and profile are as they were."""
     statements = derived_statements(schemas)
-    digest = hashlib.sha256("\n".join(statements).encode()).hexdigest()
+    all_of_them = [*statements, *_writing(schemas)]
+    digest = hashlib.sha256("\n".join(all_of_them).encode()).hexdigest()
     named = queries.load("bootstrap")
     known = connection.execute(named["read_city"]).fetchone()
     if known and known[2] == digest:
@@ -209,6 +226,9 @@ def _derive(connection: Connection, schemas: Schemas) -> None:
             "role": sql.Identifier(audience.login),
         }
         connection.execute(sql.SQL(named["grant_audience"]).format(**parts))
+    # Last of all: what is granted on all tables has been granted then.
+    for statement in _writing(schemas):
+        _make(connection, statement)
     connection.execute(named["remember_digest"], [digest])
 
 
@@ -239,6 +259,11 @@ def derived_statements(schemas: Schemas) -> list[str]:
     statements += [
         views.own_view(schemas, layer).as_string(None) for layer in layers if layer.source == "view"
     ]
+    statements += [
+        views.filling(schemas, layer).as_string(None)
+        for layer in layers
+        if any(field.filled for field in layer.fields)
+    ]
     for audience in schemas.audiences.values():
         statements += [
             views.view(schemas, layer, audience).as_string(None)
@@ -254,6 +279,22 @@ def derived_statements(schemas: Schemas) -> list[str]:
             made = views.access(queries.load("access")["view"], audience)
             statements.append(made.as_string(None))
     return statements
+
+
+def _writing(schemas: Schemas) -> list[str]:
+    """What the roles that write single rows may do, layer by layer."""
+    named = queries.load("bootstrap")
+    found = []
+    for audience in schemas.audiences.values():
+        if not audience.writer_login:
+            continue
+        role = {"role": sql.Identifier(audience.writer_login)}
+        schema = sql.Identifier(audience.schema_name)
+        found.append(sql.SQL(named["grant_writer"]).format(schema=schema, **role))
+        for layer in schemas.layers.values():
+            if audience.may(layer):
+                found += views.writable(named, layer, audience, role)
+    return [made.as_string(None) for made in found]
 
 
 def _answering(

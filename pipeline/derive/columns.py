@@ -11,6 +11,8 @@ DATA = "data"
 DERIVED = "derived"
 HISTORY = "history"
 PRIVATE = "private"
+#: Functions of the house.
+OWN = "makan"
 GEOMETRY = "geom"
 ID = "id"
 RUN = "run_id"

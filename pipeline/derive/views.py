@@ -11,7 +11,18 @@ from pipeline.contracts.audience import Audience
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
-from pipeline.derive.columns import DERIVED, GEOMETRY, ID, KEY_ENDING, RUN, home
+from pipeline.derive.columns import (
+    DATA,
+    DERIVED,
+    GEOMETRY,
+    HISTORY,
+    ID,
+    KEY_ENDING,
+    OWN,
+    PRIVATE,
+    RUN,
+    home,
+)
 from pipeline.derive.facts import COLUMNS, FACTS
 
 #: The view that says which load each layer of an audience is at; no layer has this name.
@@ -22,6 +33,8 @@ ACCESS = "makan_access"
 JOB = "makan_job"
 #: The view of the loads that rows come from, and that of how fresh facts are.
 SOURCE, FRESHNESS = "makan_source", "makan_fact"
+#: What the functions that fill new rows are called, before the layer's id.
+FILLING = "fill_"
 #: The view of everything that can be found by its name.
 PLACE = "makan_place"
 
@@ -116,6 +129,33 @@ def own_view(schemas: Schemas, layer: LayerContract) -> sql.Composed:
     return sql.SQL("CREATE VIEW {} AS {}").format(
         sql.Identifier(DERIVED, layer.id), _trusted(query)
     )
+
+
+def filling(schemas: Schemas, layer: LayerContract) -> sql.Composed:
+    """``CREATE FUNCTION makan.fill_<layer>``: fields of a new row that the database fills, as one
+    object. Its query (schemas/edits/) has what is ``given``, an object by field, and ``place``."""
+    query = schemas.fill_file(layer).read_text(encoding="utf-8")
+    return sql.SQL(
+        "CREATE FUNCTION {}(given jsonb, place geometry) RETURNS jsonb LANGUAGE sql VOLATILE "
+        "SECURITY DEFINER SET search_path = pg_catalog, public AS {};"
+    ).format(sql.Identifier(OWN, f"{FILLING}{layer.id}"), sql.Literal(query))
+
+
+def writable(
+    named: dict[str, LiteralString],
+    layer: LayerContract,
+    audience: Audience,
+    role: dict[str, sql.Identifier],
+) -> list[sql.Composed]:
+    """Grants (schemas/sql/bootstrap.sql) by which ``role`` writes rows of ``layer``."""
+    table, history = sql.Identifier(DATA, layer.id), sql.Identifier(HISTORY, layer.id)
+    view = sql.Identifier(audience.schema_name, layer.id)
+    parts = {"table": table, "history": history, "view": view, **role}
+    found = [sql.SQL(named["grant_writable"]).format(**parts)]
+    if layer.personal:
+        private = sql.Identifier(PRIVATE, layer.id)
+        found.append(sql.SQL(named["grant_personal"]).format(table=private, **role))
+    return found
 
 
 def _trusted(query: str) -> sql.SQL:

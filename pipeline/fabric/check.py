@@ -15,13 +15,13 @@ from pipeline.contracts.fabric import FabricRule
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger
 from pipeline.db.city import check_city
-from pipeline.db.engine import Database
+from pipeline.db.engine import Connection, Database
 from pipeline.errors import SettingsError
 from pipeline.fabric import adjoin, contain, fill, overlap
 from pipeline.fabric.faults import Faults
 from pipeline.fabric.orphans import orphans
 from pipeline.fabric.part import Part
-from pipeline.fabric.plan import Work, asked, plan, reach
+from pipeline.fabric.plan import Work, asked, near, plan, reach
 from pipeline.fabric.record import Stood, record, since
 from pipeline.fabric.source import Reader, Source, snapshot
 from pipeline.fabric.tiles import Asked, tiles
@@ -91,6 +91,21 @@ def check(
     for one in made:
         one.seconds = time.monotonic() - begun
     return made
+
+
+def around(
+    database: Database, schemas: Schemas, connection: Connection, layer: str, boxes: list[Box]
+) -> Found:
+    """What the rules that ``layer`` has a part in say of rows in or near ``boxes`` (in the city's
+    CRS), as the transaction of ``connection`` sees them; references by value are not asked."""
+    source, reader = Source(database, schemas, connection, ""), Reader(connection, schemas)
+    works = plan(source, (layer,))
+    counts = [near(work, reader, schemas, boxes) for work in works]
+    by_layer = {work.layer.id: work for work in works}
+    found: Found = {}
+    for piece in tiles([one for one in counts if len(one.ids)], TILE_ROWS):
+        _merge(found, _tile(reader, piece, by_layer))
+    return found
 
 
 def _judges(schemas: Schemas, name: str) -> bool:

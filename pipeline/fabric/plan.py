@@ -101,8 +101,26 @@ def asked(work: Work, reader: Reader, schemas: Schemas) -> Asked:
         sql.SQL(named["changes"]).format(table=table(name), history=history(name), since=since)
         for name in work.involved
     ]
-    query = sql.SQL(named["touched"]).format(
-        table=own,
+    return _touched(work, reader, schemas, changes)
+
+
+def near(
+    work: Work, reader: Reader, schemas: Schemas, boxes: list[tuple[float, float, float, float]]
+) -> Asked:
+    """The rows that lie in or near one of ``boxes`` (the city's CRS)."""
+    box = sql.SQL(queries.load("fabric")["box"])
+    srid = sql.Literal(schemas.city.srid)
+    named = ("x0", "y0", "x1", "y1")
+    changes = [
+        box.format(srid=srid, **dict(zip(named, map(sql.Literal, one), strict=True)))
+        for one in boxes
+    ]
+    return _touched(work, reader, schemas, changes)
+
+
+def _touched(work: Work, reader: Reader, schemas: Schemas, changes: list[sql.Composed]) -> Asked:
+    query = sql.SQL(queries.load("fabric")["touched"]).format(
+        table=table(work.layer.id),
         changes=sql.SQL(" UNION ALL ").join(changes),
         reach=sql.Literal(work.reach / schemas.city.metres_per_unit),
     )

@@ -68,10 +68,11 @@ def derive(
     anew: bool = False,
     first: bool = True,
     progress: Progress | None = None,
+    role: str = "loader",
 ) -> list[Derived]:
     """Works out the facts that ``layers`` touch (None: every fact), each only as far as loads since
     have touched it; ``anew``: all of it. Facts that are fresh are left alone; unless ``first``, so
-    are those that were never worked out.
+    are those that were never worked out. ``role`` is the login that does it.
 
     Raises MakanError; then nothing has changed but that the facts are marked stale with the reason.
     """
@@ -81,21 +82,21 @@ def derive(
         if layers is None or set(layers) & set(inputs(schemas, fact))
     ]
     try:
-        with database.connect("loader") as connection:
+        with database.connect(role) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             job = _Job(connection, schemas, anew, progress or (lambda _: None))
             return job.run(wanted, first=first)
     except BaseException as error:
-        _mark(database, wanted, error)
+        _mark(database, wanted, error, role)
         raise
 
 
-def _mark(database: Database, facts: list[FactContract], error: BaseException) -> None:
+def _mark(database: Database, facts: list[FactContract], error: BaseException, role: str) -> None:
     """What stands is not wrong silently: the facts say that they are stale and why."""
     said = str(error) if isinstance(error, MakanError) else type(error).__name__
     values = {"facts": [fact.id for fact in facts], "trouble": said}
     try:
-        with database.connect("loader") as connection:
+        with database.connect(role) as connection:
             connection.execute(queries.load("facts")["trouble"], values)
     except (MakanError, psycopg.Error):
         # Without a database the ledger tells the same: its runs are later than the facts' inputs.

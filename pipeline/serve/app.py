@@ -34,6 +34,7 @@ from pipeline.serve import (
     stock,
     tiles,
     warm,
+    writing,
 )
 from pipeline.serve.door import Door, Entrance
 from pipeline.serve.errors import Problem
@@ -98,6 +99,10 @@ def _routes(pygeoapi: ModuleType, tile_seconds: int) -> Iterator[BaseRoute]:
         "/health/live": health.live,
         "/health/ready": health.ready,
     }
+    many = writing.dispatched(fresh.validated(items.items, fresh.layer), one=False)
+    yield Route(f"{here}/items", _answering(many), methods=writing.METHODS)
+    single = writing.dispatched(items.item, one=True)
+    yield Route(f"{here}/items/{{item_id}}", _answering(single), methods=writing.METHODS)
     for path, handler in {**table, **_revalidated(pygeoapi, tile_seconds)}.items():
         yield Route(path, _answering(handler), methods=["GET"])
     run = "/processes/{process_id}/execution"
@@ -132,8 +137,6 @@ def _revalidated(pygeoapi: ModuleType, tile_seconds: int) -> dict[str, Handler]:
         f"{here}/queryables": _schema(pygeoapi, "collection_queryables", documents.queryables),
     }
     found = {path: fresh.validated(do, fresh.published) for path, do in documented.items()}
-    found[f"{here}/items"] = fresh.validated(items.items, fresh.layer)
-    found[f"{here}/items/{{item_id}}"] = fresh.validated(items.item, fresh.layer)
     found[f"{here}/tiles/{{grid_id}}/{{zoom}}/{{row}}/{{column}}"] = fresh.validated(
         tiles.tile, tiles.state, f"public, max-age={tile_seconds}"
     )
@@ -171,12 +174,18 @@ def create(
         asyncio.get_running_loop().set_default_executor(executor)
         await found.features.open()
         await found.tiles.open()
+        if found.editor:
+            found.editor.open()
         await warm.warm(app, found)
         if on_ready:
             on_ready()
         yield
         await found.features.close()
         await found.tiles.close()
+        if found.refresher:
+            await found.refresher.settled()
+        if found.editor:
+            found.editor.close()
         if entrance:
             entrance.close()
 

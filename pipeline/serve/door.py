@@ -26,8 +26,8 @@ from pipeline.serve.keys import Keys
 
 #: Set in the scope of requests that the server makes of itself; no client can set it.
 OURS = "makan.ours"
-#: Where the scope of a request tells whose key it came with.
-HOLDER = "makan.holder"
+#: Where the scope of a request tells whose key it came with, and which layers that may write.
+HOLDER, WRITES = "makan.holder", "makan.writes"
 _HEALTH = ("/health/live", "/health/ready")
 _STATIC = "/static/"
 
@@ -90,7 +90,8 @@ class Door:
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             await (await answers.failure(Request(scope), error))(scope, receive, heard)
         else:
-            await self._app({**scope, HOLDER: name}, receive, heard)
+            known = {HOLDER: name, WRITES: self._keys.writes(name)}
+            await self._app({**scope, **known}, receive, heard)
         finally:
             self._write(scope, name, status, time.monotonic() - begun)
 

@@ -9,6 +9,7 @@ the compressed bytes is another one: ``middleware`` sees to that.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -23,6 +24,7 @@ State = Callable[[Request], Awaitable[str | None]]
 #: Kept by the client, but asked for again each time.
 REVALIDATE = "no-cache"
 _VARY = "Accept, Accept-Language"
+_VERSION = re.compile(r'"([0-9]+)-[0-9a-f]+(?:-gzip)?"')
 
 
 def validated(handler: Handler, state: State, cache: str = REVALIDATE) -> Handler:
@@ -32,17 +34,42 @@ def validated(handler: Handler, state: State, cache: str = REVALIDATE) -> Handle
         found = await state(request)
         if found is None:
             return await handler(request)
-        tag = _tag(request, found)
-        asked = request.headers.get("if-none-match", "")
-        response = Response(status_code=304) if tag in _tags(asked) else await handler(request)
-        if response.status_code == 200 and asked.strip() == "*":
-            response = Response(status_code=304)
-        return _marked(response, tag, cache)
+        return await _conditional(request, _tag(request, found), handler, cache)
 
     return answer
 
 
-def _tag(request: Request, state: str) -> str:
+async def feature(request: Request, run: int | None, state: State, handler: Handler) -> Response:
+    """The answer of ``handler`` about one feature, with a tag that begins with its version: the
+    ``run`` that wrote it. Where it has none (of a view) the tag is bound to the layer's state."""
+    if run is None:
+        return await validated(handler, state)(request)
+    tag = _tag(request, str(run), head=f"{run}-")
+    return await _conditional(request, tag, handler, REVALIDATE)
+
+
+def of_version(request: Request, run: int, path: str, crs: str) -> str:
+    """The tag of the feature at ``path`` as ``run`` has written it; the one of a GET without a
+    query, where ``crs`` is empty."""
+    asked = Request({**request.scope, "path": path, "query_string": crs.encode()})
+    return _tag(asked, str(run), head=f"{run}-")
+
+
+def version_of(tag: str) -> str | None:
+    """The version that a tag of a feature begins with; a weak tag names none (RFC 9110, 13.1.1)."""
+    found = _VERSION.fullmatch(tag.strip())
+    return found[1] if found else None
+
+
+async def _conditional(request: Request, tag: str, handler: Handler, cache: str) -> Response:
+    asked = request.headers.get("if-none-match", "")
+    response = Response(status_code=304) if tag in _tags(asked) else await handler(request)
+    if response.status_code == 200 and asked.strip() == "*":
+        response = Response(status_code=304)
+    return _marked(response, tag, cache)
+
+
+def _tag(request: Request, state: str, head: str = "") -> str:
     site: Site = request.app.state.site
     scope = request.scope
     digest = hashlib.blake2b(digest_size=12)
@@ -54,7 +81,7 @@ def _tag(request: Request, state: str) -> str:
         *wanted.negotiated(request, site.languages),
     ):
         digest.update(f"{len(part)} {part}".encode())
-    return f'"{digest.hexdigest()}"'
+    return f'"{head}{digest.hexdigest()}"'
 
 
 def _tags(header: str) -> list[str]:

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import answers, files, links, paging, params, query, wanted
+from pipeline.serve import answers, files, fresh, links, paging, params, query, wanted
 from pipeline.serve.errors import Problem, bad, missing
 from pipeline.serve.links import CSV, GEOJSON, HTML, JSON, Link
 from pipeline.serve.query import Query
@@ -255,14 +255,22 @@ async def item(request: Request) -> Response:
         row = await asked.site.features.row(question, request.is_disconnected)
     if row is None:
         raise missing(f"there is no feature {text!r} in {asked.served.id}")
-    path = f"{asked.path}/items/{number}"
+    content, run = bytes(row[0]), row[1]
+
+    async def answer(_: Request) -> Response:
+        return await _one(asked, content, f"{asked.path}/items/{number}", shape.crs.uri)
+
+    return await fresh.feature(request, run, fresh.layer, answer)
+
+
+async def _one(asked: _Asked, feature: bytes, path: str, crs_uri: str) -> Response:
     found = links.documents(path, asked.given, _ITEM_FORMATS, asked.form, asked.language)
     found.append(asked.collection_link())
-    headers = {"Content-Crs": f"<{shape.crs.uri}>"}
+    headers = {"Content-Crs": f"<{crs_uri}>"}
     if asked.form == "json":
-        content = bytes(row[0])[:-1] + b',"links":' + orjson.dumps(found) + b"}"
+        content = feature[:-1] + b',"links":' + orjson.dumps(found) + b"}"
         return answers.data(content, GEOJSON, headers)
-    answer = await _item_page(asked, orjson.loads(row[0]), found)
+    answer = await _item_page(asked, orjson.loads(feature), found)
     answer.headers.update(headers)
     return answer
 

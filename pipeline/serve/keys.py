@@ -35,6 +35,7 @@ class _Known(NamedTuple):
     name: str
     digest: bytes
     expires: float | None
+    writes: frozenset[str]
 
 
 class Keys:
@@ -62,6 +63,10 @@ class Keys:
             raise Problem(401, "NotAuthorized", said, challenge)
         return found
 
+    def writes(self, name: str) -> frozenset[str]:
+        """The layers whose rows the key of ``name`` may write, as last asked."""
+        return next((one.writes for one in self._known if one.name == name), frozenset())
+
     async def _refresh(self) -> None:
         async with self._asking:
             asked = time.monotonic()
@@ -69,7 +74,10 @@ class Keys:
                 return
             row = await self._reader.row(self._question)
             told = orjson.loads(row[0]) if row else []
-            self._known = [_Known(name, bytes.fromhex(key), end) for name, key, end in told]
+            self._known = [
+                _Known(name, bytes.fromhex(key), end, frozenset(writes))
+                for name, key, end, writes in told
+            ]
             self._until = asked + _FRESH_S
 
     def _by_name(self, name: str, key: str) -> str | None:

@@ -19,14 +19,18 @@ _ALWAYS = {
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Crs, Content-Range, ETag, Link, "
-    "OGC-NumberMatched, Retry-After",
+    "Location, OGC-NumberMatched, Retry-After",
 }
+_HEADERS = (
+    *("Accept", "Accept-Language", "Content-Crs", "Content-Type", "If-Match", "If-None-Match"),
+    *("If-Range", "Prefer", "Range"),
+)
 _PREFLIGHT = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     (
         b"access-control-allow-headers",
-        b"Accept, Accept-Language, Content-Type, If-None-Match, If-Range, Range",
+        ", ".join(_HEADERS).encode(),
     ),
     (b"access-control-max-age", b"86400"),
     (b"content-length", b"0"),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from psycopg import sql
 from psycopg.types.numeric import Int8
 
-from pipeline.derive.columns import GEOMETRY, ID
+from pipeline.derive.columns import GEOMETRY, ID, RUN
 from pipeline.serve import paging
 from pipeline.serve.clause import Clause, conjunction, ready, template
 from pipeline.serve.crs import Crs
@@ -91,7 +91,7 @@ class Query:
 
 
 def item(served: Served, shape: Shape, number: int) -> Statement:
-    """Asks for the feature with this id."""
+    """Asks for the feature with this id, and for the run that has written it."""
     return Statement(_item(served, shape), {"id": Int8(number)})
 
 
@@ -148,7 +148,8 @@ def _page(
 
 @lru_cache(maxsize=1024)
 def _item(served: Served, shape: Shape) -> bytes:
+    run = sql.SQL("NULL::bigint") if served.layer.source == "view" else sql.Identifier("v", RUN)
     made = template("item").format(
-        feature=_feature(served, shape), view=served.view, id=sql.Identifier(ID)
+        feature=_feature(served, shape), run=run, view=served.view, id=sql.Identifier(ID)
     )
     return made.as_bytes(None)

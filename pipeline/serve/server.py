@@ -31,6 +31,7 @@ from pipeline.contracts import registry
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.edits.write import Editor
 from pipeline.errors import ResourceError, SettingsError
 from pipeline.serve import app, publish, running, served
 from pipeline.serve.door import Entrance, access_log
@@ -40,6 +41,7 @@ from pipeline.serve.keys import Keys
 from pipeline.serve.pages import Pages
 from pipeline.serve.publish import Published
 from pipeline.serve.reader import Reader
+from pipeline.serve.refresh import Refresher
 from pipeline.serve.site import Site
 from pipeline.serve.state import State
 from pipeline.settings import Settings
@@ -128,6 +130,12 @@ def build(
     options = configuration["makan"]
     audience = schemas.audience(settings.audience)
     features = Reader(database, audience.role, size=options["feature_connections"])
+    # One number in memory for all workers, which are forks of this process.
+    state = State(features, audience, Value("Q"))
+    editor = refresher = None
+    if audience.writer:
+        editor = Editor(database, schemas, audience.writer)
+        refresher = Refresher(database, schemas, audience.writer, state.forget)
     site = Site(
         settings=settings,
         schemas=schemas,
@@ -142,11 +150,13 @@ def build(
         ),
         features=features,
         tiles=Reader(database, audience.role, size=options["tile_connections"]),
-        state=State(features, audience),
+        state=state,
         answerer=Answerer(schemas, audience, asking(features)),
         jobs=Jobs(audience, asking(features), writing(features), keep_days=settings.job_keep_days),
         digest=_digest(place),
         files=Files(database, audience.role, settings.home / "cache", asyncio.Semaphore(1)),
+        editor=editor,
+        refresher=refresher,
     )
     entrance = None
     if audience.needs_key:

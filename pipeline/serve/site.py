@@ -13,10 +13,12 @@ from pipeline.answers.jobs import Jobs
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.edits.write import Editor
 from pipeline.serve.errors import missing
 from pipeline.serve.files import Files
 from pipeline.serve.pages import Pages
 from pipeline.serve.reader import Reader
+from pipeline.serve.refresh import Refresher
 from pipeline.serve.served import Served
 from pipeline.serve.state import State
 from pipeline.settings import Settings
@@ -26,7 +28,8 @@ from pipeline.settings import Settings
 class Site:
     """One published service. ``features`` and ``tiles`` have pools of their own, so that heavy
     tiles never keep a lookup waiting. ``static`` holds answers that cannot change while it runs;
-    ``digest`` stands for all that was published, ``state`` knows which loads the data are of."""
+    ``digest`` stands for all that was published, ``state`` knows which loads the data are of.
+    ``editor`` writes rows, where the audience may, and ``refresher`` what follows from them."""
 
     settings: Settings
     schemas: Schemas
@@ -42,6 +45,8 @@ class Site:
     jobs: Jobs
     digest: str
     files: Files
+    editor: Editor | None = None
+    refresher: Refresher | None = None
     static: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     @property

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import orjson
 from psycopg import sql
@@ -25,12 +27,23 @@ _COUNTS_A_LAYER = 2_000
 _NEVER_LOADED = "0"
 
 
+class Shared(Protocol):
+    """A number in memory that all workers share (multiprocessing.Value)."""
+
+    value: int
+
+    def get_lock(self) -> AbstractContextManager[Any]:
+        """Held while the number is changed."""
+
+
 class State:
     """The states of all layers, and how many features match what was asked before."""
 
-    def __init__(self, reader: Reader, audience: Audience) -> None:
-        """Asks by ``reader``; nothing is asked yet."""
+    def __init__(self, reader: Reader, audience: Audience, edits: Shared | None = None) -> None:
+        """Asks by ``reader``; nothing is asked yet. ``edits`` counts those of all workers."""
         self._reader = reader
+        self._edits = edits
+        self._seen = 0
         view = sql.Identifier(audience.schema_name, views.VERSION)
         self._question = Statement(template("versions").format(view=view).as_bytes(None), {})
         self._versions: dict[str, str] = {}
@@ -40,13 +53,24 @@ class State:
 
     async def version(self, layer: str) -> str:
         """The state of ``layer``; raises what the database raises."""
-        if time.monotonic() >= self._until:
+        edits = self._edits.value if self._edits else 0
+        if edits != self._seen or time.monotonic() >= self._until:
+            if edits != self._seen and self._asking is not None and not self._asking.done():
+                # What is being asked may have been answered before the edit.
+                await asyncio.wait((self._asking,))
+            self._seen = edits
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.ensure_future(self._ask())
                 self._asking.add_done_callback(lambda done: done.cancelled() or done.exception())
             # All who wait share one question: who goes away does not take it from the others.
             await asyncio.shield(self._asking)
         return self._versions.get(layer, _NEVER_LOADED)
+
+    def forget(self) -> None:
+        """Rows were written: every worker of this server asks anew before its next answer."""
+        if self._edits:
+            with self._edits.get_lock():
+                self._edits.value += 1
 
     async def _ask(self) -> None:
         asked = time.monotonic()

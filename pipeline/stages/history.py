@@ -67,7 +67,7 @@ def undo(
     """
     with database.connect("loader") as connection:
         found = ledger.run(connection, run)
-        if found.kind != "load" or found.status != "done":
+        if found.kind not in ("load", "edit") or found.status != "done":
             raise GuardError(f"run {run} is a {found.kind} that is {found.status}: nothing to undo")
         ledger.lock(connection, found.layer)
         values = {"run": run, "layer": found.layer}

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 
 from psycopg import sql
 
+from pipeline.contracts.layer import LayerContract
 from pipeline.db import ledger, queries
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, HISTORY, SINCE, UNTIL
 from pipeline.stages.batch import Context, Lines
 from pipeline.stages.judge import Judged
-from pipeline.stages.stage import Staging
+from pipeline.stages.stage import Staging, dates, stored
 from pipeline.stages.target import Merged
 from pipeline.stages.whole import BETWEEN
 from pipeline.stages.write import Writer, refused
@@ -25,17 +26,17 @@ def _joined(key: tuple[str, ...], between: str) -> sql.Composed:
     return sql.SQL("concat_ws({}, {})").format(sql.Literal(between), listed)
 
 
-def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
-    """The identifiers that the queries of schemas/sql/merge.sql leave open."""
-    names = staging.columns
-    key = context.layer.key
-    history = sql.Identifier(HISTORY, context.layer.id)
+def composed(layer: LayerContract, stage: sql.Identifier) -> dict[str, sql.Composable]:
+    """The identifiers that the queries of schemas/sql/merge.sql leave open; rows come from
+    ``stage``."""
+    names, key = stored(layer), layer.key
+    history = sql.Identifier(HISTORY, layer.id)
     return {
-        "target": sql.Identifier(DATA, context.layer.id),
+        "target": sql.Identifier(DATA, layer.id),
         "history": history,
-        "stage": staging.table,
+        "stage": stage,
         "gone_columns": sql.SQL(", ").join(sql.Identifier("g", name) for name in names),
-        **_dated(staging, history),
+        **_dated(dates(layer), history),
         "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
         "staged": sql.SQL(", ").join(sql.Identifier("s", name) for name in names),
         "current": sql.SQL(", ").join(sql.Identifier("t", name) for name in names),
@@ -49,16 +50,16 @@ def _composed(context: Context, staging: Staging) -> dict[str, sql.Composable]:
     }
 
 
-def _dated(staging: Staging, history: sql.Identifier) -> dict[str, sql.Composable]:
+def _dated(said_by: list[str], history: sql.Identifier) -> dict[str, sql.Composable]:
     """When rows hold, of a delivery whose rows say so themselves, or of one that does not."""
     named = queries.load("merge")
     said: dict[str, sql.Composable] = {
-        part: sql.Identifier("s", name) if name in staging.dates else sql.SQL("NULL::timestamptz")
+        part: sql.Identifier("s", name) if name in said_by else sql.SQL("NULL::timestamptz")
         for part, name in (("since", SINCE), ("until", UNTIL))
     }
     floor = sql.SQL(named["floor"]).format(history=history)
     redated: sql.Composable = sql.SQL("false")
-    if staging.dates:
+    if said_by:
         redated = sql.SQL(named["redated"]).format(floor=floor, **said)
     return {**said, "floor": floor, "redated": redated}
 
@@ -78,7 +79,7 @@ class Merge:
         self.staging = Staging(writer, context, run)
         self.run = run
         self.named = queries.load("merge")
-        self.parts = _composed(context, self.staging)
+        self.parts = composed(context.layer, self.staging.table)
         self.values: dict[str, object] = {"run": run, "layer": context.layer.id}
 
     @contextmanager

@@ -9,6 +9,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from pipeline.contracts.layer import LayerContract
 from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, GEOMETRY, LINE, VALIDITY
@@ -17,6 +18,17 @@ from pipeline.stages.judge import Judged
 from pipeline.stages.write import Writer
 
 STAGE = "stage"
+
+
+def stored(layer: LayerContract) -> list[str]:
+    """The columns of the contract, geometry last."""
+    names = [field.name for field in layer.fields if field.name not in VALIDITY]
+    return [*names, GEOMETRY] if layer.geometry else names
+
+
+def dates(layer: LayerContract) -> list[str]:
+    """The columns by which the data themselves say when rows hold, if they do."""
+    return [field.name for field in layer.fields if field.name in VALIDITY]
 
 
 def good_rows(judged: Judged) -> pa.Table:
@@ -65,13 +77,12 @@ class Staging:
     @property
     def columns(self) -> list[str]:
         """The contract's columns, geometry last."""
-        names = [field.name for field in self.context.layer.fields if field.name not in VALIDITY]
-        return [*names, GEOMETRY] if self.context.layer.geometry else names
+        return stored(self.context.layer)
 
     @property
     def dates(self) -> list[str]:
         """The columns by which the data themselves say when rows hold, if they do."""
-        return [field.name for field in self.context.layer.fields if field.name in VALIDITY]
+        return dates(self.context.layer)
 
     def add(self, judged: Judged) -> None:
         """Copies the good rows of a batch, of those that share a key the first."""

@@ -4,7 +4,7 @@ CREATE VIEW {view} AS
 SELECT id AS run, layer, feed, regexp_replace(file, '^.*/', '') AS file, file_sha256 AS sha256,
     to_char(finished AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS loaded
 FROM ops.run
-WHERE kind IN ('load', 'derive') AND status IN ('done', 'undone') AND layer = ANY({listed}::text[]);
+WHERE kind IN ('load', 'derive', 'edit') AND status IN ('done', 'undone') AND layer = ANY({listed}::text[]);
 COMMENT ON VIEW {view} IS 'Loads that rows come from | بارگذاری‌هایی که سطرها از آن‌هاست';
 
 -- name: freshness_view

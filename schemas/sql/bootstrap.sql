@@ -89,7 +89,7 @@ SELECT id, srid, derived_digest FROM ops.city
 UPDATE ops.city SET derived_digest = %s
 
 -- name: drop_derived
--- Takes away every derived object: views of audiences and in derived, and constraints named city_*.
+-- Takes away every derived object: views of audiences and in derived, functions that fill rows, constraints named city_*.
 DO $$
 DECLARE found record;
 BEGIN
@@ -97,6 +97,11 @@ BEGIN
         SELECT schemaname, viewname FROM pg_views WHERE schemaname = 'derived' OR schemaname ~ '^api(_|$)'
     LOOP
         EXECUTE format('DROP VIEW IF EXISTS %I.%I CASCADE', found.schemaname, found.viewname);
+    END LOOP;
+    FOR found IN SELECT oid::regprocedure AS name FROM pg_proc
+        WHERE pronamespace = 'makan'::regnamespace AND proname LIKE 'fill\_%'
+    LOOP
+        EXECUTE format('DROP FUNCTION %s', found.name);
     END LOOP;
     FOR found IN
         SELECT c.conname, t.relname, n.nspname FROM pg_constraint c
@@ -118,6 +123,37 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO makan_loader;
 GRANT USAGE ON SCHEMA private TO makan_loader, makan_private;
 GRANT INSERT ON ALL TABLES IN SCHEMA private TO makan_loader;
 GRANT SELECT ON ALL TABLES IN SCHEMA private TO makan_private
+
+-- name: bind_writer
+-- What a login that writes single rows can never do: wait for ever, take all connections.
+ALTER ROLE {name} CONNECTION LIMIT {connections};
+ALTER ROLE {name} SET statement_timeout = '30s';
+ALTER ROLE {name} SET idle_in_transaction_session_timeout = '30s'
+
+-- name: grant_writer
+-- The role of an audience's writer: it sees what rows are judged by, keeps facts fresh and tells the ledger. Which layers
+-- it writes is granted one by one; what is personal and who has which key it cannot read.
+REVOKE ALL ON ALL TABLES IN SCHEMA {schema}, data, history, private, facts, ops FROM {role};
+GRANT USAGE ON SCHEMA {schema}, data, history, private, facts, ops, makan TO {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA data, history TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA facts TO {role};
+GRANT SELECT, INSERT ON ops.run TO {role};
+GRANT SELECT, INSERT, DELETE ON ops.finding TO {role};
+GRANT INSERT ON ops.original TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ops.fact, ops.fact_input TO {role};
+GRANT SELECT ON ops.layer_state, ops.fact_state TO {role};
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA facts, makan TO {role};
+GRANT EXECUTE ON FUNCTION ops.analyze_fact(text), ops.publish(bigint, timestamptz) TO {role};
+
+-- name: grant_writable
+-- One layer that it writes; former versions it can only add to.
+GRANT SELECT ON {view} TO {role};
+GRANT INSERT, UPDATE, DELETE ON {table} TO {role};
+GRANT INSERT ON {history} TO {role};
+
+-- name: grant_personal
+-- What is personal it can put in, and cannot read.
+GRANT INSERT ON {table} TO {role};
 
 -- name: grant_audience
 -- An audience's role reads the views of its own schema, and nothing else; the loader reads them too.

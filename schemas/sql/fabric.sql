@@ -28,6 +28,10 @@ SELECT ST_Envelope(geom) AS place FROM {table} WHERE run_id > {since} AND geom I
 UNION ALL
 SELECT ST_Envelope(geom) FROM {history} WHERE ended_by > {since} AND geom IS NOT NULL
 
+-- name: box
+-- A place where a row is to be written.
+SELECT ST_MakeEnvelope({x0}, {y0}, {x1}, {y1}, {srid}) AS place
+
 -- name: part
 -- The rows of a layer that meet a box, with the key as people read it.
 SELECT id, {key} AS key, {columns} ST_AsBinary(geom) AS geom FROM {table}

@@ -1,7 +1,7 @@
 -- name: changing_since
 -- The runs that stand and have changed the layer after this one, the latest first.
 SELECT id FROM ops.run
-WHERE layer = %(layer)s AND kind = 'load' AND status = 'done' AND inserted + updated + removed > 0 AND id > %(run)s
+WHERE layer = %(layer)s AND kind IN ('load', 'edit') AND status = 'done' AND inserted + updated + removed > 0 AND id > %(run)s
 ORDER BY id DESC
 
 -- name: take_back

@@ -42,7 +42,7 @@ SELECT id, file_sha256, contract_sha256, code_version, arrived - skipped AS mean
         AND later.resubmits IS DISTINCT FROM run.id
 ) AS overtaken
 FROM ops.run run
-WHERE layer = %(layer)s AND feed IS NOT DISTINCT FROM %(feed)s AND status = 'done' AND resubmits IS NULL
+WHERE layer = %(layer)s AND feed IS NOT DISTINCT FROM %(feed)s AND status = 'done' AND resubmits IS NULL AND kind = 'load'
 ORDER BY id DESC LIMIT 1
 
 -- name: list

@@ -44,8 +44,8 @@ CASE WHEN page.more THEN (SELECT count(*) FROM {view} AS v WHERE {where}) ELSE p
 NULL::bigint
 
 -- name: item
--- One feature as JSON text.
-SELECT {feature} AS feature FROM {view} AS v WHERE v.{id} = %(id)s
+-- One feature as JSON text, and its version.
+SELECT {feature} AS feature, {run} AS run FROM {view} AS v WHERE v.{id} = %(id)s
 
 -- name: feature
 -- A row as a GeoJSON feature.
@@ -115,7 +115,7 @@ SELECT layer,
     count(*) + count(*) FILTER (WHERE status = 'undone') AS changes,
     max(finished) FILTER (WHERE status = 'done') AS finished
 FROM ops.run
-WHERE kind IN ('load', 'derive') AND status IN ('done', 'undone') AND inserted + updated + removed > 0
+WHERE kind IN ('load', 'derive', 'edit') AND status IN ('done', 'undone') AND inserted + updated + removed > 0
     AND layer = ANY({layers}::text[])
 GROUP BY layer
 UNION ALL

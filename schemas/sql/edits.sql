@@ -42,12 +42,12 @@ SELECT t.id FROM {target} t JOIN {stage} s ON {match}
 -- name: remove
 -- The row goes to history.
 WITH gone AS (
-    DELETE FROM {target} t USING ops.run r WHERE t.id = %(id)s AND r.id = t.run_id RETURNING t.*, r.valid_from
+    DELETE FROM {target} t USING ops.run r WHERE t.id = %(id)s AND r.id = t.run_id RETURNING t.*, r.valid_from AS from_load
 )
 INSERT INTO {history} (id, {columns}, run_id, source_line, valid_since, valid_until, begun_by, ended_by, valid)
 SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_until, g.begun_by, n.id, tstzrange(
-    coalesce(g.valid_since, g.valid_from),
-    greatest(coalesce(g.valid_since, g.valid_from), least(g.valid_until, n.valid_from))
+    coalesce(g.valid_since, g.from_load),
+    greatest(coalesce(g.valid_since, g.from_load), least(g.valid_until, n.valid_from))
 ) FROM gone g JOIN ops.run n ON n.id = %(run)s
 
 -- name: lately

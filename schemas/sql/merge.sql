@@ -44,12 +44,12 @@ WITH gone AS (
     WHERE r.id = t.run_id AND r.feed = %(feed)s
         AND NOT EXISTS (SELECT 1 FROM {stage} s WHERE {match})
         AND NOT (({key_text}) = ANY(%(kept)s))
-    RETURNING t.*, r.valid_from
+    RETURNING t.*, r.valid_from AS from_load
 )
 INSERT INTO {history} (id, {columns}, run_id, source_line, valid_since, valid_until, begun_by, ended_by, valid)
 SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_until, g.begun_by, n.id, tstzrange(
-    coalesce(g.valid_since, g.valid_from),
-    greatest(coalesce(g.valid_since, g.valid_from), least(g.valid_until, n.valid_from))
+    coalesce(g.valid_since, g.from_load),
+    greatest(coalesce(g.valid_since, g.from_load), least(g.valid_until, n.valid_from))
 ) FROM gone g JOIN ops.run n ON n.id = %(run)s
 
 -- name: remove_gone
@@ -57,12 +57,12 @@ SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_unt
 WITH gone AS (
     DELETE FROM {target} t USING ops.run r
     WHERE r.id = t.run_id AND r.feed = %(feed)s AND ({key_exact}) = ANY(%(gone)s)
-    RETURNING t.*, r.valid_from
+    RETURNING t.*, r.valid_from AS from_load
 )
 INSERT INTO {history} (id, {columns}, run_id, source_line, valid_since, valid_until, begun_by, ended_by, valid)
 SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_until, g.begun_by, n.id, tstzrange(
-    coalesce(g.valid_since, g.valid_from),
-    greatest(coalesce(g.valid_since, g.valid_from), least(g.valid_until, n.valid_from))
+    coalesce(g.valid_since, g.from_load),
+    greatest(coalesce(g.valid_since, g.from_load), least(g.valid_until, n.valid_from))
 ) FROM gone g JOIN ops.run n ON n.id = %(run)s
 
 -- name: analyze

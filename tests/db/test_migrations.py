@@ -149,7 +149,7 @@ def test_views_show_exactly_what_the_audience_sees(
     assert all(fact.privacy in audience.privacy for fact in views.facts_of(schemas, audience))
     assert shown.keys() == seen | beside
     assert shown[views.VERSION] == {"layer", "run", "changes", "finished"}
-    assert shown.get(views.ACCESS, set()) <= {"name", "key_sha256", "expires"}
+    assert shown.get(views.ACCESS, set()) <= {"name", "key_sha256", "expires", "writes"}
 
 
 def test_staff_sees_more_than_everybody(schemas: Schemas) -> None:

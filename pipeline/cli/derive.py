@@ -6,12 +6,13 @@ from dataclasses import asdict
 
 import click
 
-from pipeline.cli import options
+from pipeline.cli import options, tiles
 from pipeline.cli.options import as_json
 from pipeline.db.engine import Database
 from pipeline.joins import derive as joins
 from pipeline.joins.derive import Derived
 from pipeline.settings import Settings
+from pipeline.tiling.refresh import refresh
 
 
 @click.command()
@@ -21,7 +22,8 @@ from pipeline.settings import Settings
 @as_json
 @click.pass_obj
 def derive(settings: Settings, anew: bool, as_json: bool) -> None:
-    """Work out what follows from the layers: blocks, zones, widening, neighbours, matches.
+    """Work out what follows from the layers: blocks, zones, widening, neighbours, matches, and what
+    the layers look like from afar (tiles of small scale).
 
     Only what loads have touched since is looked at again. `makan load` does this by itself.
     """
@@ -30,12 +32,18 @@ def derive(settings: Settings, anew: bool, as_json: bool) -> None:
         Database(settings), options.schemas(settings), anew=anew,
         progress=lambda name: console.print(f"{name} ...", markup=False),
     )  # fmt: skip
+    levels = refresh(
+        Database(settings), options.schemas(settings), anew=anew,
+        progress=lambda name: console.print(f"{name} from afar ...", markup=False),
+    )  # fmt: skip
     if as_json:
-        options.emit([asdict(one) for one in found])
+        options.emit([*map(asdict, found), *map(asdict, levels)])
         return
     for one in found:
         options.out(told(one))
-    if not found:
+    for level in levels:
+        options.out(tiles.told(level))
+    if not found and not levels:
         options.out("all facts are fresh")
 
 

@@ -1,6 +1,6 @@
-"""After a change of layers: the facts that hang on them are worked out again, where there are any.
+"""After a change of layers: facts that hang on them and their look from afar are made again.
 
-What works them out takes a quarter of a second to import, so it is only asked for when needed.
+Where there are any. What makes them takes a while to import, so it is only asked for when needed.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from pipeline.settings import Settings
 
 
 def keep_fresh(settings: Settings, layers: set[str], *, first: bool) -> None:
-    """After a change of ``layers``: what was loaded stands, whatever becomes of the facts.
+    """After a change of ``layers``: what was loaded stands, whatever becomes of the rest.
 
-    Facts that were never worked out wait for ``makan derive``, unless ``first``.
+    What was never worked out waits for ``makan derive``, unless ``first``.
     """
+    _facts(settings, layers, first=first)
+    _generalised(settings, layers, first=first)
+
+
+def _facts(settings: Settings, layers: set[str], *, first: bool) -> None:
     console, database = options.console(), Database(settings)
     try:
-        if not first and not _any_derived(database):
+        if not first and not _any(database, "facts", "any_derived"):
             return
         from pipeline.cli.derive import told
         from pipeline.joins import derive as joins
@@ -32,7 +37,23 @@ def keep_fresh(settings: Settings, layers: set[str], *, first: bool) -> None:
         console.print(told(one), markup=False, soft_wrap=True)
 
 
-def _any_derived(database: Database) -> bool:
+def _generalised(settings: Settings, layers: set[str], *, first: bool) -> None:
+    console, database = options.console(), Database(settings)
+    try:
+        if not first and not _any(database, "generalised", "any_refreshed"):
+            return
+        from pipeline.cli.tiles import told
+        from pipeline.tiling.refresh import refresh
+
+        found = refresh(database, options.schemas(settings), layers=layers, first=first)
+    except MakanError as error:
+        console.print(f"small scales are stale: {error}", markup=False, soft_wrap=True)
+        return
+    for one in found:
+        console.print(told(one), markup=False, soft_wrap=True)
+
+
+def _any(database: Database, file: str, query: str) -> bool:
     with database.connect("loader") as connection:
-        row = connection.execute(queries.load("facts")["any_derived"]).fetchone()
+        row = connection.execute(queries.load(file)[query]).fetchone()
     return bool(row and row[0])

@@ -144,7 +144,12 @@ class Limits(Frozen):
 
 
 class Publish(Frozen):
-    """How the layer is served; ``label`` is the field that names a feature to people."""
+    """How the layer is served; ``label`` is the field that names a feature to people.
+
+    From ``min_zoom`` on there are tiles. Below ``feature_zoom`` they hold what the layer looks like
+    from afar (classes of the style, no single features), from it on the features themselves; at
+    it only with their class, further in with all ``tile_fields``.
+    """
 
     collection: CollectionId
     label: Identifier | None = None
@@ -154,19 +159,33 @@ class Publish(Frozen):
     time: Identifier | None = None
     tiles: bool = True
     min_zoom: int = 10
+    feature_zoom: int | None = None
     max_zoom: int = 20
     tile_fields: tuple[Identifier, ...] = ()
     keywords: tuple[str, ...] = ()
 
+    @property
+    def levels(self) -> range:
+        """Zoom levels at which the layer is generalised."""
+        return range(self.min_zoom, self.feature_zoom or self.min_zoom)
+
+    @model_validator(mode="after")
+    def _zooms_rise(self) -> Self:
+        if not 0 <= self.min_zoom <= (self.feature_zoom or self.min_zoom) <= self.max_zoom <= 22:
+            raise ValueError("0 <= min_zoom <= feature_zoom <= max_zoom <= 22 does not hold")
+        return self
+
 
 class StyleClass(Frozen):
-    """How one code (or, without ``code``, every feature) is drawn; colours are #rrggbb."""
+    """How one code (or, without ``code``, every feature) is drawn; colours are #rrggbb. Tiles hold
+    it from ``min_zoom`` on."""
 
     code: str | None = None
     fill: str | None = Setting(default=None, pattern=r"^#[0-9a-f]{6}$")
     stroke: str = Setting(default="#555555", pattern=r"^#[0-9a-f]{6}$")
     width: float = 1.0
     opacity: float = 1.0
+    min_zoom: int = 0
 
 
 class Style(Frozen):
@@ -236,4 +255,6 @@ class LayerContract(Frozen):
         for name in self.key:
             if not self.field(name).required:
                 raise ValueError(f"key field {name} must be required")
+        if self.publish.levels and (self.geometry is None or self.source != "feed"):
+            raise ValueError("only what feeds load, and has a geometry, has a feature_zoom")
         return self

@@ -9,12 +9,13 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.contracts import audience, codelist, toml
+from pipeline.contracts import audience, codelist, group, toml
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
 from pipeline.contracts.codelist import Codelist
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.feed import Feed
+from pipeline.contracts.group import Group
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.process import Process
 from pipeline.contracts.raster import RasterContract
@@ -37,6 +38,7 @@ class Schemas:
     processes: dict[str, Process]
     codelists: dict[str, Codelist]
     audiences: dict[str, Audience]
+    groups: dict[str, Group]
 
     def layer(self, name: str) -> LayerContract:
         """The contract called ``name``; SettingsError lists the known ones otherwise."""
@@ -214,6 +216,14 @@ def _check_processes(schemas: Schemas) -> None:
                 raise ContractError("the process lacks this file", where=str(path))
 
 
+def _check_groups(schemas: Schemas) -> None:
+    for found in schemas.groups.values():
+        for name in found.layers:
+            if name not in schemas.layers:
+                where = str(schemas.root / "groups.toml")
+                raise ContractError(f"{found.id}: no layer {name}", where=where)
+
+
 def _check_fabric(schemas: Schemas, layer: LayerContract, where: str) -> None:
     """Other layers exist, with the fields that rules name; both have geometry."""
     for rule in layer.fabric:
@@ -286,9 +296,11 @@ def load(city: str, root: Path | None = None) -> Schemas:
         processes=_read_all(root / "processes", Process),
         codelists=lists,
         audiences=audience.table(root),
+        groups=group.table(root),
     )
     _check_layers(schemas)
     _check_feeds(schemas)
     _check_facts(schemas)
     _check_processes(schemas)
+    _check_groups(schemas)
     return schemas

@@ -21,7 +21,7 @@ from pipeline.db import queries
 from pipeline.db.city import check_city as check_city
 from pipeline.db.cluster import SUPERUSER, Cluster, roles
 from pipeline.db.engine import Connection, Database, unreachable
-from pipeline.derive import facts, quality, tables, views
+from pipeline.derive import facts, generalised, quality, tables, views
 from pipeline.derive.ddl import DIALECT
 from pipeline.errors import ContractError, DatabaseError
 
@@ -53,6 +53,7 @@ def migrate(database: Database, schemas: Schemas) -> None:
     with database.connect("owner") as connection:
         _own_city(connection, schemas)
         _make_facts(connection, schemas)
+        _make_generalised(connection, schemas)
         _derive(connection, schemas)
 
 
@@ -70,6 +71,25 @@ def _make_facts(connection: Connection, schemas: Schemas) -> None:
         if name in wanted:
             connection.execute(facts.table(schemas.facts[name], schemas.city.srid))
             connection.execute(named["enter"], {"fact": name, "digest": wanted[name]})
+    connection.execute(named["grants"])
+    if stale:  # the views over them went with them
+        connection.execute(queries.load("bootstrap")["remember_digest"], [None])
+
+
+def _make_generalised(connection: Connection, schemas: Schemas) -> None:
+    """Tables of layers seen from afar, as those of facts."""
+    named = queries.load("generalised")
+    rows = connection.execute(named["known"]).fetchall()
+    known = {str(name): str(digest) for name, digest in rows}
+    wanted = {one.id: generalised.digest(schemas, one) for one in generalised.layers(schemas)}
+    stale = [name for name in known.keys() | wanted.keys() if known.get(name) != wanted.get(name)]
+    for name in stale:
+        relation = sql.Identifier(generalised.GENERALISED, name)
+        connection.execute(sql.SQL(named["drop"]).format(table=relation))
+        connection.execute(named["forget"], {"layer": name})
+        if name in wanted:
+            connection.execute(generalised.table(schemas, schemas.layers[name]))
+            connection.execute(named["enter"], {"layer": name, "digest": wanted[name]})
     connection.execute(named["grants"])
     if stale:  # the views over them went with them
         connection.execute(queries.load("bootstrap")["remember_digest"], [None])
@@ -270,6 +290,7 @@ def derived_statements(schemas: Schemas) -> list[str]:
             for layer in layers
             if audience.sees(layer)
         ]
+        statements += [made.as_string(None) for made in _tiling(layers, audience)]
         statements += [made.as_string(None) for made in _answering(schemas, layers, audience)]
         made = views.version(queries.load("serve")["version_view"], layers, audience)
         statements.append(made.as_string(None))
@@ -295,6 +316,15 @@ def _writing(schemas: Schemas) -> list[str]:
             if audience.may(layer):
                 found += views.writable(named, layer, audience, role)
     return [made.as_string(None) for made in found]
+
+
+def _tiling(layers: list[LayerContract], audience: Audience) -> Iterator[sql.Composed]:
+    """What tiles read beside layers: their look from afar, and where loads have changed them."""
+    for layer in layers:
+        if generalised.shown(layer, audience):
+            yield generalised.view(layer, audience)
+        if audience.sees(layer) and generalised.has_moved(layer):
+            yield generalised.moved(layer, audience)
 
 
 def _answering(

@@ -13,9 +13,9 @@ from pipeline.contracts.city import City
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.raster import RasterContract, ServedRaster
 from pipeline.contracts.registry import Schemas
-from pipeline.derive import raster_collections, views
+from pipeline.derive import grids, raster_collections, views
 from pipeline.derive.columns import ID
-from pipeline.derive.raster_collections import CRS84, TILE_MATRIX_SETS
+from pipeline.derive.raster_collections import CRS84
 
 FEATURES_PLUGIN = "pipeline.serve.provider.PostgisProvider"
 TILES_PLUGIN = "pipeline.serve.vector_tiles.VectorTiles"
@@ -94,14 +94,14 @@ def _features(
     return found
 
 
-def _tiles(layer: LayerContract) -> dict[str, Any]:
+def _tiles(city: City, layer: LayerContract) -> dict[str, Any]:
     return {
         "type": "tile",
         "name": TILES_PLUGIN,
         "data": layer.id,
         "options": {
             "zoom": {"min": layer.publish.min_zoom, "max": layer.publish.max_zoom},
-            "schemes": list(TILE_MATRIX_SETS),
+            "schemes": list(grids.of(city)),
         },
         "format": dict(MVT),
     }
@@ -119,7 +119,7 @@ def resource(
     made = head(schemas.city, layer.title, layer.description, keywords)
     providers = [_features(schemas, layer, audience, crs_uris)]
     if has_tiles(layer):
-        providers.append(_tiles(layer))
+        providers.append(_tiles(schemas.city, layer))
     names = views.published_fields(schemas, layer, audience)
     return {
         **made,

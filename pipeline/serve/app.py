@@ -12,14 +12,12 @@ from types import ModuleType
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipeline import paths
-from pipeline.derive.raster_collections import COG
 from pipeline.serve import (
     answers,
     documents,
@@ -38,15 +36,11 @@ from pipeline.serve import (
 )
 from pipeline.serve.door import Door, Entrance
 from pipeline.serve.errors import Problem
-from pipeline.serve.files import FLATGEOBUF, GEOPARQUET
 from pipeline.serve.middleware import Guard
 from pipeline.serve.site import Site
+from pipeline.serve.squeeze import Squeeze
 
 Handler = Callable[[Request], Awaitable[Response]]
-_GZIP_LEVEL = 4
-_GZIP_FROM = 1_000
-# Compressed already, or so large that it would take longer than a city's network.
-_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, FLATGEOBUF, GEOPARQUET, COG)
 _THREADS = 8
 _COLLECTION = "/collections/{collection_id}"
 
@@ -78,7 +72,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     )
 
 
-def _routes(pygeoapi: ModuleType, tile_seconds: int) -> Iterator[BaseRoute]:
+def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
     """Ours first; what pygeoapi does well is its own endpoint behind our rules."""
     here = _COLLECTION
     box = ("bbox", "bbox-crs", "datetime")
@@ -86,8 +80,8 @@ def _routes(pygeoapi: ModuleType, tile_seconds: int) -> Iterator[BaseRoute]:
     picture = ("crs", "width", "height", "transparent")
     point = ("coords", "crs", "datetime", "parameter-name", "z")
     table: dict[str, Handler] = {
-        f"{here}/tiles/{{grid_id}}": tiles.tileset,
-        f"{here}/tiles": stock.endpoint(pygeoapi, "get_collection_tiles", "scheme", needs="tile"),
+        f"{here}/tiles/{{grid_id}}/{{zoom}}/{{row}}/{{column}}": tiles.tile,
+        "/tiles/{grid_id}/{zoom}/{row}/{column}": tiles.together,
         f"{here}/coverage": stock.endpoint(
             pygeoapi, "collection_coverage", *grid, needs="coverage"
         ),
@@ -103,7 +97,7 @@ def _routes(pygeoapi: ModuleType, tile_seconds: int) -> Iterator[BaseRoute]:
     yield Route(f"{here}/items", _answering(many), methods=writing.METHODS)
     single = writing.dispatched(items.item, one=True)
     yield Route(f"{here}/items/{{item_id}}", _answering(single), methods=writing.METHODS)
-    for path, handler in {**table, **_revalidated(pygeoapi, tile_seconds)}.items():
+    for path, handler in {**table, **_revalidated(pygeoapi)}.items():
         yield Route(path, _answering(handler), methods=["GET"])
     run = "/processes/{process_id}/execution"
     yield Route(run, _answering(processes.execute_by_address), methods=["GET"])
@@ -116,7 +110,7 @@ def _routes(pygeoapi: ModuleType, tile_seconds: int) -> Iterator[BaseRoute]:
     yield Mount("/static", StaticFiles(directory=paths.server_files() / "static"))
 
 
-def _revalidated(pygeoapi: ModuleType, tile_seconds: int) -> dict[str, Handler]:
+def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
     """What clients ask for again and again, with tags: documents, features, tiles."""
     here = _COLLECTION
     described = stock.kept(stock.endpoint(pygeoapi, "collections"))
@@ -133,14 +127,27 @@ def _revalidated(pygeoapi: ModuleType, tile_seconds: int) -> dict[str, Handler]:
         "/processes": processes.listed,
         "/processes/{process_id}": processes.described,
         "/processes/{process_id}/answer-schema": processes.answer_schema,
+        "/tiles": tiles.listed_together,
+        "/tiles/{grid_id}": tiles.tileset_together,
+        f"{here}/tiles/{{grid_id}}": tiles.tileset,
+        f"{here}/tiles": _tilesets(pygeoapi),
         f"{here}/schema": _schema(pygeoapi, "collection_schema", documents.schema),
         f"{here}/queryables": _schema(pygeoapi, "collection_queryables", documents.queryables),
     }
     found = {path: fresh.validated(do, fresh.published) for path, do in documented.items()}
-    found[f"{here}/tiles/{{grid_id}}/{{zoom}}/{{row}}/{{column}}"] = fresh.validated(
-        tiles.tile, tiles.state, f"public, max-age={tile_seconds}"
-    )
     return found
+
+
+def _tilesets(pygeoapi: ModuleType) -> Handler:
+    """Tile sets of features are ours; those of rasters are pygeoapi's."""
+    theirs = stock.endpoint(pygeoapi, "get_collection_tiles", "scheme", needs="tile")
+
+    async def choose(request: Request) -> Response:
+        served = answers.site_of(request).served
+        chosen = tiles.listed if request.path_params["collection_id"] in served else theirs
+        return await chosen(request)
+
+    return choose
 
 
 def _schema(pygeoapi: ModuleType, name: str, ours: Handler) -> Handler:
@@ -176,6 +183,7 @@ def create(
         await found.tiles.open()
         if found.editor:
             found.editor.open()
+        found.tile_store.cache.open()
         await warm.warm(app, found)
         if on_ready:
             on_ready()
@@ -186,22 +194,16 @@ def create(
             await found.refresher.settled()
         if found.editor:
             found.editor.close()
+        found.tile_store.cache.close()
         if entrance:
             entrance.close()
 
     app = Starlette(
-        routes=list(
-            _routes(stock.load(found.config, config, openapi), found.options["tile_seconds"])
-        ),
+        routes=list(_routes(stock.load(found.config, config, openapi))),
         middleware=[
             Middleware(Guard, closed=entrance is not None),
             *([Middleware(Door, entrance=entrance)] if entrance else []),
-            Middleware(
-                GZipMiddleware,
-                minimum_size=_GZIP_FROM,
-                compresslevel=_GZIP_LEVEL,
-                exclude_content_types=_AS_THEY_ARE,
-            ),
+            Middleware(Squeeze),
         ],
         exception_handlers={HTTPException: _refused},
         lifespan=life,

@@ -63,7 +63,7 @@ def version_of(tag: str) -> str | None:
 
 async def _conditional(request: Request, tag: str, handler: Handler, cache: str) -> Response:
     asked = request.headers.get("if-none-match", "")
-    response = Response(status_code=304) if tag in _tags(asked) else await handler(request)
+    response = Response(status_code=304) if tag in tags(asked) else await handler(request)
     if response.status_code == 200 and asked.strip() == "*":
         response = Response(status_code=304)
     return _marked(response, tag, cache)
@@ -84,7 +84,7 @@ def _tag(request: Request, state: str, head: str = "") -> str:
     return f'"{head}{digest.hexdigest()}"'
 
 
-def _tags(header: str) -> list[str]:
+def tags(header: str) -> list[str]:
     """Of If-None-Match, whose comparison is the weak one."""
     return [part.strip().removeprefix("W/") for part in header.split(",")]
 

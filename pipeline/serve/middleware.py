@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.serve import encodings
+
 _CONTENT_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
-_GZIPPED = '-gzip"'
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -57,11 +58,11 @@ class Guard:
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
 
-        scope, compressed = _plain_tags(scope)
+        scope, encoding = _plain_tags(scope)
 
         async def dress(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _dress(message, known_compressed=compressed)
+                _dress(message, encoding)
                 _close(message) if self._closed else _open(message)
             await send(message)
 
@@ -79,16 +80,16 @@ async def _answer_preflight(send: Send, headers: Iterable[tuple[bytes, bytes]]) 
     await send({"type": "http.response.body", "body": b""})
 
 
-def _plain_tags(scope: Scope) -> tuple[Scope, bool]:
-    """The request with If-None-Match as the handlers know it, and whether it names compressed
-    bytes: those have a tag of their own, as bytes that differ must (RFC 9110, 8.8.3.3)."""
-    headers = Headers(scope=scope)
-    asked = headers.get("if-none-match", "")
-    if _GZIPPED not in asked:
-        return scope, False
-    plain = (b"if-none-match", asked.replace(_GZIPPED, '"').encode("latin-1"))
-    rest = [pair for pair in scope["headers"] if pair[0] != b"if-none-match"]
-    return {**scope, "headers": [*rest, plain]}, True
+def _plain_tags(scope: Scope) -> tuple[Scope, str | None]:
+    """The request with If-None-Match as the handlers know it, and the encoding it names: compressed
+    bytes have a tag of their own, as bytes that differ must (RFC 9110, 8.8.3.3)."""
+    asked = Headers(scope=scope).get("if-none-match", "")
+    for name in encodings.OFFERED:
+        if (ending := f'-{name}"') in asked:
+            plain = (b"if-none-match", asked.replace(ending, '"').encode("latin-1"))
+            rest = [pair for pair in scope["headers"] if pair[0] != b"if-none-match"]
+            return {**scope, "headers": [*rest, plain]}, name
+    return scope, None
 
 
 def _open(message: Message) -> None:
@@ -104,11 +105,11 @@ def _close(message: Message) -> None:
     headers["Cache-Control"] = ", ".join(["private", *kept])
 
 
-def _dress(message: Message, *, known_compressed: bool) -> None:
+def _dress(message: Message, known: str | None) -> None:
     headers = MutableHeaders(scope=message)
-    known = message["status"] == 304 and known_compressed
-    if "etag" in headers and (known or "content-encoding" in headers):
-        headers["ETag"] = headers["etag"].removesuffix('"') + _GZIPPED
+    encoding = known if message["status"] == 304 else headers.get("content-encoding")
+    if "etag" in headers and encoding:
+        headers["ETag"] = headers["etag"].removesuffix('"') + f'-{encoding}"'
     if message["status"] == 304:
         headers.add_vary_header("Accept-Encoding")
     headers.update(_ALWAYS)

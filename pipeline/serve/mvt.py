@@ -1,106 +1,140 @@
-"""Vector tiles straight from PostGIS: integer SRIDs, chosen fields, simplified by zoom, bounded."""
+"""Vector tiles straight from PostGIS: integer SRIDs, chosen fields, simplified by zoom, bounded.
+
+A tile can be made in several ways (``Way``), from the richest to the barest: ``ways`` gives those
+that a zoom level allows, in that order, and who makes tiles takes the first that is small enough.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import shapely
 from psycopg import sql
-from shapely.geometry.base import BaseGeometry
 
+from pipeline.derive import generalised
 from pipeline.derive.columns import GEOMETRY, ID
-from pipeline.serve import crs
+from pipeline.derive.grids import Grid, Tile
+from pipeline.serve import crs, reach
 from pipeline.serve.clause import template
 from pipeline.serve.query import Statement
 from pipeline.serve.served import Served
 
-GRID = "WebMercatorQuad"
 EXTENT = 4096
-_BUFFER = 64
+BUFFER = 64 / EXTENT
 _PIXELS = 256
-_WORLD = 2 * 20_037_508.342789244
-_WEB_MERCATOR = 3857
-_EDGE_POINTS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
-    """A tile of the web-mercator grid; ``row`` counts from the north."""
+class Way:
+    """How a tile is made: the features with ``rich`` or with few fields, the ``rows`` largest of
+    them, or (``level``) what the layer looks like from afar at that zoom level."""
 
-    zoom: int
-    row: int
-    column: int
-
-    @property
-    def exists(self) -> bool:
-        """Whether the grid has this tile."""
-        side = 1 << self.zoom
-        return 0 <= self.row < side and 0 <= self.column < side
-
-    @property
-    def size(self) -> float:
-        """Metres (of web mercator) along an edge."""
-        return _WORLD / (1 << self.zoom)
-
-    def bounds(self, buffer: float = 0.0) -> crs.Bounds:
-        """The tile's box, widened by ``buffer`` of its size on each side."""
-        edge = self.size * buffer
-        left = self.column * self.size - _WORLD / 2
-        top = _WORLD / 2 - self.row * self.size
-        return (left - edge, top - self.size - edge, left + self.size + edge, top + edge)
+    rich: bool = True
+    level: int | None = None
+    rows: int | None = None
 
 
-def statement(served: Served, tile: Tile, *, max_rows: int) -> Statement | None:
+def ways(served: Served, zoom: int, *, from_afar: bool) -> Iterator[Way]:
+    """The ways to make a tile of ``zoom``; ``from_afar``: whether generalised shapes are there."""
+    levels = served.levels if from_afar else range(0)
+    if zoom not in levels:
+        first = served.levels and zoom == served.levels.stop
+        if not first:
+            yield Way()
+        yield Way(rich=False)
+    for level in reversed(levels):
+        if level <= zoom:
+            yield Way(level=level)
+
+
+def statement(
+    served: Served, grid: Grid, tile: Tile, way: Way, *, max_rows: int
+) -> Statement | None:
     """The query for a tile; None when the tile lies wholly outside the city."""
-    domain = crs.domain(served.city, _WEB_MERCATOR)
-    bounds = tile.bounds(_BUFFER / EXTENT)
-    if not shapely.box(*bounds).intersects(shapely.box(*domain)):
+    found = reach.stored(grid, grid.bounds(tile, BUFFER), served.city)
+    if found is None:
         return None
-    cut = shapely.box(*bounds).intersection(shapely.box(*domain)).bounds
-    bent = crs.transform(crs.ring(cut, _EDGE_POINTS), _WEB_MERCATOR, served.city.srid)
-    unit = _stored_per_mercator(bent, cut)
-    simplified = tile.zoom < served.layer.publish.max_zoom
+    box, unit = found
+    size = grid.size(tile.zoom)
     values: dict[str, Any] = {
         "name": served.id,
         "extent": EXTENT,
-        "buffer": _BUFFER,
-        "z": tile.zoom,
-        "x": tile.column,
-        "y": tile.row,
-        "box": crs.rectangle(bent.bounds, served.city.srid),
-        "rows": max_rows,
-        "grid": tile.size / EXTENT * unit,
-        "pixel": tile.size / _PIXELS * unit,
+        "buffer": round(BUFFER * EXTENT),
+        "envelope": crs.rectangle(grid.bounds(tile), grid.srid),
+        "box": crs.rectangle(box, served.city.srid),
+        "rows": way.rows or max_rows,
+        "grid": size / EXTENT * unit,
+        "pixel": size / _PIXELS * unit,
     }
-    return Statement(_sql(served, simplified), values)
+    if way.level is not None:
+        return Statement(_far(served, grid.srid, way.level), values)
+    whole = tile.zoom >= served.layer.publish.max_zoom
+    values["codes"] = list(_told(served, tile.zoom)[1])
+    return Statement(_near(served, grid.srid, tile.zoom, way, whole), values)
 
 
-def _stored_per_mercator(bent: BaseGeometry, cut: crs.Bounds) -> float:
-    """Units of the stored CRS in one web-mercator metre, hereabouts."""
-    width = cut[2] - cut[0]
-    if width <= 0:
-        return 1.0
-    stored: float = bent.bounds[2] - bent.bounds[0]
-    return stored / width
+def _moved(shape: sql.Composable, served: Served, srid: int) -> sql.Composable:
+    if srid == served.city.srid:
+        return shape
+    return sql.SQL("ST_Transform({}, {})").format(shape, sql.Literal(srid))
 
 
-@lru_cache(maxsize=256)
-def _sql(served: Served, simplified: bool) -> bytes:
+@lru_cache(maxsize=1024)
+def _near(served: Served, srid: int, zoom: int, way: Way, whole: bool) -> bytes:
+    """The features themselves."""
     geom = sql.Identifier(GEOMETRY)
     flat = served.layer.geometry is not None and "Point" in served.layer.geometry.type
-    columns = [sql.SQL("v.") + sql.Identifier(name) for name in (ID, *served.tile_fields)]
+    names = served.tile_fields if way.rich else served.class_fields
     shape: sql.Composable = sql.SQL("v.") + geom
-    visible: sql.Composable = sql.SQL("true")
-    if simplified and not flat:
+    conditions: list[sql.Composable] = [_told(served, zoom)[0]]
+    if not whole and not flat:
         shape = template("tile_shape").format(geom=geom)
-        visible = template("tile_visible").format(geom=geom)
+        conditions.append(template("tile_visible").format(geom=geom))
+    columns = [sql.SQL("v.") + sql.Identifier(name) for name in (ID, *names)]
     made = template("tile").format(
         columns=sql.SQL(", ").join(columns),
-        shape=shape,
+        shape=_moved(shape, served, srid),
         view=served.view,
         geom=geom,
-        visible=visible,
+        visible=sql.SQL(" AND ").join(conditions),
+        order=template("tile_largest").format(geom=geom) if way.rows else sql.SQL(""),
+    )
+    return made.as_bytes(None)
+
+
+@lru_cache(maxsize=1024)
+def _told(served: Served, zoom: int) -> tuple[sql.Composable, tuple[str, ...]]:
+    """The condition that leaves out classes that are drawn further in only, and its codes."""
+    if not served.class_fields:
+        return sql.SQL("true"), ()
+    (field,) = served.class_fields
+    drawn = {one.code: one.min_zoom <= zoom for one in served.layer.style.classes}
+    rest = drawn.pop(None, True)
+    if rest and all(drawn.values()):
+        return sql.SQL("true"), ()
+    codes = tuple(code for code, seen in drawn.items() if code is not None and seen != rest)
+    name = "tile_class_hidden" if rest else "tile_class_shown"
+    return template(name).format(field=sql.Identifier(field)), codes
+
+
+@lru_cache(maxsize=1024)
+def _far(served: Served, srid: int, level: int) -> bytes:
+    """What the layer looks like from afar."""
+    columns = [sql.SQL("v.") + sql.Identifier(ID)]
+    columns += [
+        sql.SQL("v.{} AS {}").format(sql.Identifier(generalised.CODE), sql.Identifier(name))
+        for name in served.class_fields
+    ]
+    at_level = sql.SQL("v.{} = {}").format(sql.Identifier(generalised.ZOOM), sql.Literal(level))
+    geom = sql.Identifier(GEOMETRY)
+    made = template("tile").format(
+        columns=sql.SQL(", ").join(columns),
+        shape=_moved(sql.SQL("v.") + geom, served, srid),
+        view=served.far_view,
+        geom=geom,
+        visible=at_level,
+        order=sql.SQL(""),
     )
     return made.as_bytes(None)

@@ -12,7 +12,7 @@ from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
-from pipeline.derive import views
+from pipeline.derive import generalised, views
 from pipeline.derive.columns import GEOMETRY, ID
 from pipeline.serve import crs
 from pipeline.serve.crs import Crs
@@ -74,6 +74,24 @@ class Served:
         """Published names of what vector tiles carry."""
         names = (self.city.published(column) for column in self.layer.publish.tile_fields)
         return tuple(name for name in names if name in self.fields)
+
+    @cached_property
+    def class_fields(self) -> tuple[str, ...]:
+        """The published name of the field that the style draws by; none for a plain style."""
+        column = self.layer.style.field
+        name = self.city.published(column) if column else None
+        return (name,) if name in self.fields else ()
+
+    @cached_property
+    def levels(self) -> range:
+        """Zoom levels that show the layer from afar, for this audience."""
+        shown = generalised.shown(self.layer, self.audience)
+        return self.layer.publish.levels if shown else range(0)
+
+    @cached_property
+    def far_view(self) -> sql.Identifier:
+        """The view of what the layer looks like from afar."""
+        return sql.Identifier(self.audience.schema_name, generalised.state_name(self.layer))
 
     def kind(self, name: str, parameter: str) -> Kind:
         """The type of the property ``name``; 400 names the known ones."""

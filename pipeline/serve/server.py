@@ -33,7 +33,7 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.edits.write import Editor
 from pipeline.errors import ResourceError, SettingsError
-from pipeline.serve import app, publish, running, served
+from pipeline.serve import app, publish, running, served, tile_store
 from pipeline.serve.door import Entrance, access_log
 from pipeline.serve.files import Files
 from pipeline.serve.jobs import asking, writing
@@ -130,6 +130,7 @@ def build(
     options = configuration["makan"]
     audience = schemas.audience(settings.audience)
     features = Reader(database, audience.role, size=options["feature_connections"])
+    tiles = Reader(database, audience.role, size=options["tile_connections"])
     # One number in memory for all workers, which are forks of this process.
     state = State(features, audience, Value("Q"))
     editor = refresher = None
@@ -149,8 +150,9 @@ def build(
             compiled=settings.home / "cache" / "pages",
         ),
         features=features,
-        tiles=Reader(database, audience.role, size=options["tile_connections"]),
+        tiles=tiles,
         state=state,
+        tile_store=tile_store.store(settings, schemas, state, tiles, options),
         answerer=Answerer(schemas, audience, asking(features)),
         jobs=Jobs(audience, asking(features), writing(features), keep_days=settings.job_keep_days),
         digest=_digest(place),

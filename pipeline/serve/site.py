@@ -21,6 +21,7 @@ from pipeline.serve.reader import Reader
 from pipeline.serve.refresh import Refresher
 from pipeline.serve.served import Served
 from pipeline.serve.state import State
+from pipeline.serve.tile_store import TileStore
 from pipeline.settings import Settings
 
 
@@ -41,6 +42,7 @@ class Site:
     features: Reader
     tiles: Reader
     state: State
+    tile_store: TileStore
     answerer: Answerer
     jobs: Jobs
     digest: str

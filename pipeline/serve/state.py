@@ -24,7 +24,7 @@ from pipeline.serve.reader import Reader
 
 _FRESH_S = 0.9
 _COUNTS_A_LAYER = 2_000
-_NEVER_LOADED = "0"
+NEVER_LOADED = "0"
 
 
 class Shared(Protocol):
@@ -44,6 +44,7 @@ class State:
         self._reader = reader
         self._edits = edits
         self._seen = 0
+        self.schema = audience.schema_name
         view = sql.Identifier(audience.schema_name, views.VERSION)
         self._question = Statement(template("versions").format(view=view).as_bytes(None), {})
         self._versions: dict[str, str] = {}
@@ -64,7 +65,7 @@ class State:
                 self._asking.add_done_callback(lambda done: done.cancelled() or done.exception())
             # All who wait share one question: who goes away does not take it from the others.
             await asyncio.shield(self._asking)
-        return self._versions.get(layer, _NEVER_LOADED)
+        return self._versions.get(layer, NEVER_LOADED)
 
     def forget(self) -> None:
         """Rows were written: every worker of this server asks anew before its next answer."""

@@ -1,7 +1,8 @@
-"""Tiles and tile sets of every collection that has them, vector or raster."""
+"""Tiles and tile sets of collections, vector or raster, and of several layers together."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -10,14 +11,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import answers, fresh, links, mvt, wanted
+from pipeline.derive.grids import Tile
+from pipeline.serve import answers, encodings, fresh, links, tile_cache, tilesets, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
-from pipeline.serve.mvt import Tile
+from pipeline.serve.served import Served
 from pipeline.serve.site import Site
+from pipeline.serve.tile_cache import Kept
+from pipeline.serve.tile_make import Made
+from pipeline.serve.tilesets import Drawn
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _DEEPEST = 30
+_SEVERAL = (*wanted.COMMON, "collections")
 
 
 def _provider(site: Site, request: Request) -> dict[str, Any]:
@@ -30,7 +36,114 @@ def _provider(site: Site, request: Request) -> dict[str, Any]:
     raise missing(f"the collection {name!r} has no tiles")
 
 
-def _grid(provider: dict[str, Any], request: Request) -> str:
+def _is_vector(request: Request) -> bool:
+    return request.path_params["collection_id"] in site_of(request).served
+
+
+def _place(request: Request, first: int, last: int) -> Tile:
+    """The tile in the path; 404 for one that no grid has at these zoom levels."""
+    texts = [request.path_params[name] for name in ("zoom", "row", "column")]
+    if not all(_INDEX.fullmatch(text) for text in texts) or int(texts[0]) > _DEEPEST:
+        raise missing(f"there is no tile {'/'.join(texts)}")
+    tile = Tile(*(int(text) for text in texts))
+    side = 1 << tile.zoom
+    if not first <= tile.zoom <= last or max(tile.row, tile.column) >= side:
+        raise missing(f"there is no tile {tile}; zoom levels are {first} to {last}")
+    return tile
+
+
+async def tile(request: Request) -> Response:
+    """GET /collections/{id}/tiles/{grid}/{zoom}/{row}/{column}."""
+    site = site_of(request)
+    provider = _provider(site, request)
+    if not _is_vector(request):
+        return await _image_fresh(request)
+    drawn = tilesets.of_collection(site, request.path_params["collection_id"])
+    given = wanted.parameters(request, wanted.COMMON)
+    wanted.form(request, given, (provider["format"]["name"],))
+    return await _vector(request, drawn)
+
+
+async def together(request: Request) -> Response:
+    """GET /tiles/{grid}/{zoom}/{row}/{column}: several layers in one tile."""
+    given = wanted.parameters(request, _SEVERAL)
+    wanted.form(request, given, ("mvt",))
+    return await _vector(request, tilesets.chosen(site_of(request), given))
+
+
+async def _vector(request: Request, drawn: Drawn) -> Response:
+    """The layers of ``drawn`` one after the other: a tile of several is the tiles of each."""
+    site = drawn.site
+    grid = tilesets.grid_of(site, request.path_params["grid_id"])
+    place = _place(request, *drawn.zooms)
+    if not grid.has(place):
+        raise missing(f"there is no tile {place} in {grid.id}")
+    layers = [one for one in drawn.layers if _is_at(one, place.zoom)]
+    found = await asyncio.gather(*(site.tile_store.get(one, grid, place) for one in layers))
+    if len(found) == 1:
+        return _one(request, found[0], site)
+    bodies = [one.body if isinstance(one, Made) else one.body() for one in found]
+    most = site.tile_store.maker.most.size
+    while sum(map(len, bodies)) > most:
+        largest = max(range(len(bodies)), key=lambda number: len(bodies[number]))
+        left = most - sum(map(len, bodies)) + len(bodies[largest])
+        smaller = max(min(left, len(bodies[largest]) - 1), most // (2 * len(bodies)))
+        one = await site.tile_store.get(layers[largest], grid, place, smaller)
+        bodies[largest] = one.body if isinstance(one, Made) else one.body()
+    return _one(request, Made(b"".join(bodies)), site)
+
+
+def _is_at(served: Served, zoom: int) -> bool:
+    return served.layer.publish.min_zoom <= zoom <= served.layer.publish.max_zoom
+
+
+def _one(request: Request, found: Kept | Made, site: Site) -> Response:
+    """The answer, with a tag of its bytes; 304 where the client has them, 204 where none are."""
+    cache = {"Cache-Control": f"public, max-age={site.options['tile_seconds']}"}
+    empty = not (found.body if isinstance(found, Made) else found.plain)
+    if empty:
+        return Response(status_code=204, headers=cache)
+    mark = found.tag if isinstance(found, Kept) else tile_cache.tag(found.body)
+    headers = {**cache, "ETag": mark, "Vary": "Accept, Accept-Encoding, Accept-Language"}
+    if mark in fresh.tags(request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers=headers)
+    if isinstance(found, Made):
+        return Response(found.body, headers=headers, media_type=tilesets.MVT)
+    encoding = encodings.chosen(request.headers.get("accept-encoding", ""))
+    if encoding is None:
+        return Response(found.body(), headers=headers, media_type=tilesets.MVT)
+    headers["Content-Encoding"] = encoding
+    return Response(found.packed[encoding], headers=headers, media_type=tilesets.MVT)
+
+
+async def _state(request: Request) -> str | None:
+    """The state of a raster's pixels."""
+    version: str | None = load_plugin(
+        "provider", _provider(site_of(request), request)
+    ).source.version()
+    return version
+
+
+async def _image(request: Request) -> Response:
+    """A tile of a raster."""
+    provider = _provider(site_of(request), request)
+    given = wanted.parameters(request, wanted.COMMON)
+    default = provider["format"]
+    formats = {default["name"]: default["mimetype"], **provider["options"].get("formats", {})}
+    form = wanted.form(request, given, tuple(formats))
+    grid = _raster_grid(provider, request)
+    zoom = provider["options"]["zoom"]
+    place = _place(request, zoom["min"], zoom["max"])
+    content = await run_in_threadpool(_drawn, provider, grid, place, form)
+    return answers.data(content, formats[form]) if content else answers.empty()
+
+
+async def _image_fresh(request: Request) -> Response:
+    seconds = site_of(request).options["tile_seconds"]
+    return await fresh.validated(_image, _state, f"public, max-age={seconds}")(request)
+
+
+def _raster_grid(provider: dict[str, Any], request: Request) -> str:
     name: str = request.path_params["grid_id"]
     if name not in provider["options"]["schemes"]:
         offered = ", ".join(provider["options"]["schemes"])
@@ -38,63 +151,7 @@ def _grid(provider: dict[str, Any], request: Request) -> str:
     return name
 
 
-def _tile(provider: dict[str, Any], request: Request) -> Tile:
-    """The tile in the path; 404 for one that the grid or the layer does not have."""
-    texts = [request.path_params[name] for name in ("zoom", "row", "column")]
-    if not all(_INDEX.fullmatch(text) for text in texts) or int(texts[0]) > _DEEPEST:
-        raise missing(f"there is no tile {'/'.join(texts)}")
-    tile = Tile(*(int(text) for text in texts))
-    zoom = provider["options"]["zoom"]
-    if not tile.exists or not zoom["min"] <= tile.zoom <= zoom["max"]:
-        levels = f"{zoom['min']} to {zoom['max']}"
-        raise missing(f"there is no tile {'/'.join(texts)}; zoom levels are {levels}")
-    return tile
-
-
-async def state(request: Request) -> str | None:
-    """The state of the data in tiles: of the layer's rows, or of the raster's pixels."""
-    site = site_of(request)
-    provider = _provider(site, request)
-    if request.path_params["collection_id"] in site.served:
-        return await fresh.layer(request)
-    version: str | None = load_plugin("provider", provider).source.version()
-    return version
-
-
-async def tile(request: Request) -> Response:
-    """GET /collections/{id}/tiles/{grid}/{zoom}/{row}/{column}."""
-    site = site_of(request)
-    provider = _provider(site, request)
-    given = wanted.parameters(request, wanted.COMMON)
-    formats = _formats(provider)
-    form = wanted.form(request, given, tuple(formats))
-    grid, place = _grid(provider, request), _tile(provider, request)
-    name = request.path_params["collection_id"]
-    if name in site.served:
-        content = await _vector(site, name, place, request)
-    else:
-        content = await run_in_threadpool(_raster, provider, grid, place, form)
-    if not content:
-        return answers.empty()
-    return answers.data(content, formats[form])
-
-
-def _formats(provider: dict[str, Any]) -> dict[str, str]:
-    """Formats of the tiles and their media types, the default first."""
-    default = provider["format"]
-    return {default["name"]: default["mimetype"], **provider["options"].get("formats", {})}
-
-
-async def _vector(site: Site, name: str, place: Tile, request: Request) -> bytes:
-    served = site.served[name]
-    asked = mvt.statement(served, place, max_rows=site.options["tile_rows"])
-    if asked is None:
-        return b""
-    row = await site.tiles.row(asked, request.is_disconnected)
-    return bytes(row[0]) if row and row[1] else b""
-
-
-def _raster(provider: dict[str, Any], grid: str, place: Tile, form: str) -> bytes:
+def _drawn(provider: dict[str, Any], grid: str, place: Tile, form: str) -> bytes:
     plugin = load_plugin("provider", provider)
     content: bytes | None = plugin.get_tiles(
         layer=plugin.get_layer(),
@@ -107,15 +164,41 @@ def _raster(provider: dict[str, Any], grid: str, place: Tile, form: str) -> byte
     return content or b""
 
 
+async def listed_together(request: Request) -> Response:
+    """GET /tiles: the tile sets of groups of layers."""
+    given = wanted.parameters(request, _SEVERAL)
+    site = site_of(request)
+    drawn = [tilesets.chosen(site, given)] if "collections" in given else tilesets.groups(site)
+    if not drawn:
+        raise missing("there are no groups of layers")
+    return await tilesets.listed(request, drawn, given)
+
+
+async def tileset_together(request: Request) -> Response:
+    """GET /tiles/{grid}."""
+    given = wanted.parameters(request, _SEVERAL)
+    return await tilesets.tileset(request, tilesets.chosen(site_of(request), given), given)
+
+
+async def listed(request: Request) -> Response:
+    """GET /collections/{id}/tiles of features."""
+    given = wanted.parameters(request, (*wanted.COMMON, "scheme"))
+    site = site_of(request)
+    found = tilesets.of_collection(site, request.path_params["collection_id"])
+    return await tilesets.listed(request, [found], given)
+
+
 async def tileset(request: Request) -> Response:
     """GET /collections/{id}/tiles/{grid}: OGC metadata, TileJSON or a page."""
     site = site_of(request)
     provider = _provider(site, request)
     given = wanted.parameters(request, wanted.COMMON)
+    name = request.path_params["collection_id"]
+    if _is_vector(request):
+        return await tilesets.tileset(request, tilesets.of_collection(site, name), given)
     form = wanted.form(request, given, ("json", "tilejson", "html"))
     language = wanted.language(request, given, site.languages)
-    grid = _grid(provider, request)
-    name = request.path_params["collection_id"]
+    grid = _raster_grid(provider, request)
     resource = site.collection(name)
     plugin = load_plugin("provider", provider)
     content: dict[str, Any] = plugin.get_metadata(

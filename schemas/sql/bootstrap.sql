@@ -49,12 +49,13 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm
 
 -- name: create_schemas
 -- data: layers. history: their former versions. facts: what follows from them. derived: what is computed of them
--- to be served. private: columns about persons. ops: ledger, findings, quarantine. stage: running loads.
+-- to be served. generalised: layers from afar. private: columns about persons. ops: ledger, findings, quarantine. stage: running loads.
 CREATE SCHEMA IF NOT EXISTS ops AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS data AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS history AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS facts AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS private AUTHORIZATION makan_owner;
+CREATE SCHEMA IF NOT EXISTS generalised AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS derived AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS makan AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS stage AUTHORIZATION makan_loader

@@ -78,16 +78,34 @@ SELECT min(v.{time}), max(v.{time}) FROM {view} AS v
 SELECT ST_AsMVT(t, %(name)s::text, %(extent)s::int, 'mvt', 'id') AS tile, count(*) AS shapes
 FROM (
     SELECT {columns},
-        ST_AsMVTGeom(
-            ST_Transform({shape}, 3857),
-            ST_TileEnvelope(%(z)s::int, %(x)s::int, %(y)s::int),
-            %(extent)s::int, %(buffer)s::int, true
-        ) AS mvt
+        ST_AsMVTGeom({shape}, %(envelope)s::geometry, %(extent)s::int, %(buffer)s::int, true) AS mvt
     FROM {view} AS v
     WHERE v.{geom} && %(box)s::geometry AND {visible}
+    {order}
     LIMIT %(rows)s
 ) AS t
 WHERE t.mvt IS NOT NULL
+
+-- name: tile_largest
+-- Where not all rows of a tile can be shown, the largest are.
+ORDER BY (ST_XMax(v.{geom}) - ST_XMin(v.{geom})) * (ST_YMax(v.{geom}) - ST_YMin(v.{geom})) DESC, v.id
+
+-- name: tile_class_hidden
+-- All but classes that are drawn further in only.
+(v.{field} IS NULL OR v.{field} <> ALL(%(codes)s::text[]))
+
+-- name: tile_class_shown
+-- Classes that are drawn this far out.
+v.{field} = ANY(%(codes)s::text[])
+
+-- name: runs_since
+-- How many loads after a run have changed the layer, as far as its rows tell.
+SELECT count(DISTINCT v.run) FROM {view} AS v WHERE v.run > %(run)s
+
+-- name: moved
+-- Where loads after a run have changed a layer, as columns of boxes.
+SELECT count(*), array_agg(ST_XMin(g)), array_agg(ST_YMin(g)), array_agg(ST_XMax(g)), array_agg(ST_YMax(g))
+FROM (SELECT v.{geom} AS g FROM {view} AS v WHERE v.run > %(run)s AND v.{geom} IS NOT NULL LIMIT %(most)s) AS found
 
 -- name: tile_shape
 -- The geometry without what is smaller than a tile's own grid.
@@ -126,7 +144,10 @@ FROM unnest({views}::text[]) AS layers (layer) CROSS JOIN (
             + (SELECT count(*) + count(withdrawn) FROM ops.acceptance) AS changes,
         max(finished) FILTER (WHERE status = 'done') AS finished
     FROM ops.run WHERE status IN ('done', 'undone')
-) AS whole;
+) AS whole
+UNION ALL
+SELECT 'generalised_' || layer, run_id, changes, refreshed FROM ops.generalised
+WHERE refreshed IS NOT NULL AND layer = ANY({layers}::text[]);
 COMMENT ON VIEW {view} IS 'The load each public layer is at | بارگذاری جاری هر لایه'
 
 -- name: versions

@@ -1,0 +1,241 @@
+"""Tiles that were made before, in one SQLite file that all processes of a home share.
+
+Each tile is of a *source* (a layer, or its look from afar), and the file knows at which state of
+the source its tiles are. Who sees a newer state takes away the tiles that changed rows touch and
+enters it, in one transaction: a kill leaves both or neither. A tile is taken in only if its source
+is still at the state that was known before the tile was asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from pipeline.derive.grids import Tile
+from pipeline.serve import encodings
+
+log = logging.getLogger(__name__)
+
+_FORMAT = 1
+_WAIT_MS = 2_000
+_USED_S = 600.0
+_LOOK_EVERY = 50
+_KEEP_SHARE = 0.9
+_TABLES = """
+CREATE TABLE IF NOT EXISTS source (
+    name TEXT PRIMARY KEY, state TEXT NOT NULL, made_by TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS tile (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, grid TEXT NOT NULL, zoom INTEGER NOT NULL,
+    row INTEGER NOT NULL, col INTEGER NOT NULL, most INTEGER NOT NULL, used REAL NOT NULL,
+    size INTEGER NOT NULL, tag TEXT NOT NULL, plain INTEGER NOT NULL, zstd BLOB, br BLOB, gzip BLOB
+);
+CREATE UNIQUE INDEX IF NOT EXISTS tile_place ON tile (source, grid, zoom, row, col, most);
+CREATE INDEX IF NOT EXISTS tile_used ON tile (used, size);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Which tile: of ``source`` in ``grid``, made to be at most ``most`` bytes."""
+
+    source: str
+    grid: str
+    tile: Tile
+    most: int
+
+    @property
+    def values(self) -> tuple[str, str, int, int, int, int]:
+        """For the table."""
+        return (self.source, self.grid, self.tile.zoom, self.tile.row, self.tile.column, self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A kept tile: its tag and the encoded bodies; an empty tile has none."""
+
+    tag: str
+    plain: int
+    packed: dict[str, bytes]
+
+    def body(self) -> bytes:
+        """The bytes themselves."""
+        return encodings.decode(self.packed["zstd"], self.plain) if self.plain else b""
+
+
+def tag(body: bytes) -> str:
+    """A strong tag of these bytes."""
+    return f'"{blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def packed(body: bytes) -> Kept:
+    """``body`` as it is kept."""
+    encoded = {name: encodings.encode(body, name, small=True) for name in encodings.OFFERED}
+    return Kept(tag(body), len(body), encoded if body else {})
+
+
+class TileCache:
+    """One connection to the file; any thread may use it. What the disk refuses is logged and not
+    kept: a server without a cache is slow, not down."""
+
+    def __init__(self, path: Path, *, most_bytes: int) -> None:
+        """At ``path``, of about ``most_bytes`` at most; 0 keeps nothing."""
+        self._path = path
+        self._most = most_bytes
+        self._lock = threading.Lock()
+        self._puts = 0
+        self._db: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Opens the file, or makes it anew where it cannot be read."""
+        if not self._most:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = self._connected()
+        except (OSError, sqlite3.OperationalError) as error:
+            log.warning("tiles are not kept: %s", error)
+        except sqlite3.DatabaseError:
+            for ending in ("", "-wal", "-shm"):
+                Path(f"{self._path}{ending}").unlink(missing_ok=True)
+            with suppress(sqlite3.Error):
+                self._db = self._connected()
+
+    def _connected(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        db.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, _FORMAT):
+            db.executescript("DROP TABLE IF EXISTS tile; DROP TABLE IF EXISTS source;")
+        db.executescript(_TABLES)
+        db.execute(f"PRAGMA user_version = {_FORMAT}")
+        return db
+
+    def close(self) -> None:
+        """Lets the file go."""
+        with self._lock:
+            if self._db:
+                self._db.close()
+            self._db = None
+
+    def get(self, key: Key) -> Kept | None:
+        """The tile, if it is kept."""
+        found = self._ask(
+            "SELECT id, used, tag, plain, zstd, br, gzip FROM tile WHERE source = ? AND grid = ? "
+            "AND zoom = ? AND row = ? AND col = ? AND most = ?",
+            key.values,
+        )
+        if not found:
+            return None
+        number, used, mark, plain, *bodies = found[0]
+        if time.time() - used > _USED_S:
+            self._ask("UPDATE tile SET used = ? WHERE id = ?", (time.time(), number))
+        return Kept(mark, plain, dict(zip(encodings.OFFERED, bodies, strict=True)))
+
+    def put(self, key: Key, kept: Kept, state: str) -> None:
+        """Keeps the tile if its source is still at ``state``."""
+        bodies = [kept.packed.get(name) for name in encodings.OFFERED]
+        size = sum(len(body) for body in bodies if body)
+        self._ask(
+            "INSERT OR REPLACE INTO tile (source, grid, zoom, row, col, most, used, size, tag, "
+            "plain, zstd, br, gzip) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "
+            "WHERE EXISTS (SELECT 1 FROM source WHERE name = ? AND state = ?)",
+            (*key.values, time.time(), size, kept.tag, kept.plain, *bodies, key.source, state),
+        )
+        self._puts += 1
+        if self._puts % _LOOK_EVERY == 1:
+            self._shrink()
+
+    def state(self, source: str) -> tuple[str, str] | None:
+        """The state that tiles of ``source`` are at, and what stands for how they are made."""
+        found = self._ask("SELECT state, made_by FROM source WHERE name = ?", (source,))
+        return (found[0][0], found[0][1]) if found else None
+
+    def places(self, source: str) -> list[tuple[str, Tile]]:
+        """Grid and place of every kept tile of ``source``."""
+        found = self._ask(
+            "SELECT DISTINCT grid, zoom, row, col FROM tile WHERE source = ?", (source,)
+        )
+        return [(grid, Tile(zoom, row, column)) for grid, zoom, row, column in found]
+
+    def advance(
+        self,
+        source: str,
+        before: tuple[str, str] | None,
+        after: tuple[str, str],
+        gone: Iterable[tuple[str, Tile]] | None,
+    ) -> None:
+        """Enters the state ``after`` for ``source`` and takes away the tiles that are ``gone``
+        (None: all), unless another process has moved it on from ``before`` in the meantime."""
+        if not self._db:
+            return
+        try:
+            with self._lock:
+                self._advance(self._db, source, before, after, gone)
+        except sqlite3.Error as error:
+            log.warning("the cache of tiles: %s", error)
+
+    def _advance(
+        self,
+        db: sqlite3.Connection,
+        source: str,
+        before: tuple[str, str] | None,
+        after: tuple[str, str],
+        gone: Iterable[tuple[str, Tile]] | None,
+    ) -> None:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            asked = "SELECT state, made_by FROM source WHERE name = ?"
+            if db.execute(asked, (source,)).fetchone() == before:
+                if gone is None:
+                    db.execute("DELETE FROM tile WHERE source = ?", (source,))
+                else:
+                    db.executemany(
+                        "DELETE FROM tile WHERE source = ? AND grid = ? AND zoom = ? AND row = ? "
+                        "AND col = ?",
+                        [(source, grid, one.zoom, one.row, one.column) for grid, one in gone],
+                    )
+                db.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?)", (source, *after))
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+
+    def size(self) -> tuple[int, int]:
+        """How many tiles there are, and their bytes."""
+        found = self._ask("SELECT count(*), coalesce(sum(size), 0) FROM tile", ())
+        return (found[0][0], found[0][1]) if found else (0, 0)
+
+    def _shrink(self) -> None:
+        """Takes the tiles away that were not asked for longest, where there are too many."""
+        _, size = self.size()
+        if size <= self._most:
+            return
+        gone, numbers = 0, []
+        for number, one in self._ask("SELECT id, size FROM tile ORDER BY used", ()):
+            numbers.append(number)
+            gone += one
+            if size - gone <= self._most * _KEEP_SHARE:
+                break
+        self._ask(f"DELETE FROM tile WHERE id IN ({','.join(map(str, numbers))})", ())  # noqa: S608
+        self._ask("PRAGMA incremental_vacuum", ())
+
+    def _ask(self, query: str, values: tuple[object, ...]) -> list[tuple]:  # type: ignore[type-arg]
+        if not self._db:
+            return []
+        try:
+            with self._lock:
+                return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            log.warning("the cache of tiles: %s", error)
+            return []

@@ -1,0 +1,1 @@
+"""What layers look like from afar: shapes for tiles of small scale, kept fresh by loads."""

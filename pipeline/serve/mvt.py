@@ -122,7 +122,8 @@ def _told(served: Served, zoom: int) -> tuple[sql.Composable, tuple[str, ...]]:
 @lru_cache(maxsize=1024)
 def _far(served: Served, srid: int, level: int) -> bytes:
     """What the layer looks like from afar."""
-    columns = [sql.SQL("v.") + sql.Identifier(ID)]
+    # What it shows is no feature that could be asked for by its id.
+    columns: list[sql.Composable] = [sql.SQL("NULL::bigint AS {}").format(sql.Identifier(ID))]
     columns += [
         sql.SQL("v.{} AS {}").format(sql.Identifier(generalised.CODE), sql.Identifier(name))
         for name in served.class_fields

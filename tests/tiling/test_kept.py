@@ -1,0 +1,323 @@
+"""Kept tiles: precise after a load, one file for several processes, bounded, whole after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mapbox_vector_tile
+import numpy as np
+import pyarrow as pa
+import pytest
+import shapely
+from pyproj import Transformer
+from starlette.testclient import TestClient
+
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Database
+from pipeline.derive import grids
+from pipeline.derive.grids import Tile
+from pipeline.serve import tile_cache
+from pipeline.serve.tile_cache import Key, TileCache
+from pipeline.stages import history
+from pipeline.tiling.refresh import refresh
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from pipeline.serve import publish, server, site
+
+BEHIND_S = 1.0
+GRID = "WebMercatorQuad"
+
+
+@pytest.fixture(scope="module")
+def client(
+    far: Database, schemas: Schemas, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestClient]:
+    """The city, served; its home has a cache of its own."""
+    settings = replace(far.settings, public_url="http://makan.test")
+    place = publish.publish(settings, schemas, far)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        application = server.build(settings, schemas, place)
+    store = application.state.site.tile_store
+    store.cache = TileCache(tmp_path_factory.mktemp("kept") / "t.sqlite", most_bytes=10**8)
+    with TestClient(application, base_url="http://makan.test") as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _our_site(client: TestClient) -> None:
+    site.install(client.app.state.site)
+
+
+def _tiles(client: TestClient, zooms: range, collection: str = "parcels") -> list[Tile]:
+    limits = client.get(f"/collections/{collection}/tiles/{GRID}?f=json").json()
+    return [
+        Tile(int(level["tileMatrix"]), row, column)
+        for level in limits["tileMatrixSetLimits"]
+        if int(level["tileMatrix"]) in zooms
+        for row in range(level["minTileRow"], level["maxTileRow"] + 1)
+        for column in range(level["minTileCol"], level["maxTileCol"] + 1)
+    ]
+
+
+def _get(client: TestClient, tile: Tile, collection: str = "parcels", **more: Any) -> Any:
+    return client.get(f"/collections/{collection}/tiles/{GRID}/{tile}", **more)
+
+
+def _shown(content: bytes) -> list[str]:
+    """What a tile shows, in whatever order its rows came."""
+    layers = mapbox_vector_tile.decode(content) if content else {}
+    return sorted(repr(feature) for layer in layers.values() for feature in layer["features"])
+
+
+def _unpacked(content: bytes, size: int) -> bytes:
+    return pa.Codec("zstd").decompress(content, size, asbytes=True)
+
+
+def _settle(client: TestClient, kept: int) -> None:
+    """Tiles are kept after they were sent."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if client.app.state.site.tile_store.cache.size()[0] >= kept:
+            return
+        time.sleep(0.05)
+    raise AssertionError("tiles were not kept")
+
+
+def test_a_load_takes_away_the_tiles_it_touches_and_no_others(
+    client: TestClient, far: Database, schemas: Schemas, second: Path,
+    deliver: Callable[[Database, Path, str], None],
+) -> None:  # fmt: skip
+    store = client.app.state.site.tile_store
+    tiles = _tiles(client, range(12, 18))
+    before = {tile: _get(client, tile) for tile in tiles}
+    _settle(client, len(tiles))
+    kept = {tile: _get(client, tile) for tile in tiles}
+    assert all(before[tile].content == kept[tile].content for tile in tiles)
+    deliver(far, second, "parcels")
+    refresh(far, schemas)
+    time.sleep(BEHIND_S)
+    _get(client, tiles[0]), _get(client, tiles[-1])
+    left = {tile for _, tile in store.cache.places("parcel")}
+    left |= {tile for _, tile in store.cache.places("generalised_parcel")}
+    after = {tile: _get(client, tile) for tile in tiles}
+    changed = {tile for tile in tiles if after[tile].content != before[tile].content}
+    assert changed
+    assert not changed & (left - {tiles[0], tiles[-1]})
+    # Three parcels of 2,500 were touched: most tiles of large scale are still there.
+    large = [tile for tile in tiles if tile.zoom == 17]
+    assert len(left & set(large)) > 0.8 * len(large)
+    unchanged = [tile for tile in tiles if tile not in changed and after[tile].content]
+    again = _get(
+        client, unchanged[0], headers={"If-None-Match": before[unchanged[0]].headers["etag"]}
+    )
+    assert again.status_code == 304
+    assert not again.content
+    run = int(store._known["parcel"].partition(".")[0])
+    history.undo(far, schemas, run)
+    refresh(far, schemas)
+    time.sleep(BEHIND_S)
+    for tile in tiles:
+        assert _shown(_get(client, tile).content) == _shown(before[tile].content)
+
+
+def test_tiles_have_tags_of_their_bytes_and_come_compressed(client: TestClient) -> None:
+    tile = _tiles(client, range(16, 17))[4]
+    plain = _get(client, tile, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.headers["etag"] == tile_cache.tag(plain.content)
+    assert plain.headers["cache-control"] == "public, max-age=60"
+    time.sleep(0.3)
+    for name in ("gzip", "br", "zstd"):
+        got = _get(client, tile, headers={"Accept-Encoding": name})
+        assert got.headers["content-encoding"] == name
+        body = got.content if name != "zstd" else _unpacked(got.content, len(plain.content))
+        assert body == plain.content
+        assert got.headers["etag"] == plain.headers["etag"][:-1] + f'-{name}"'
+        known = {"If-None-Match": got.headers["etag"], "Accept-Encoding": name}
+        again = _get(client, tile, headers=known)
+        assert again.status_code == 304
+        assert again.headers["etag"] == got.headers["etag"]
+
+
+def test_no_tile_is_larger_than_it_may_be(client: TestClient) -> None:
+    store = client.app.state.site.tile_store
+    maker, least = store.maker, 4_000
+    store.maker = replace(maker, most=replace(maker.most, size=least))
+    try:
+        for tile in _tiles(client, range(10, 17)):
+            got = _get(client, tile)
+            assert len(got.content) <= least
+            for name in ("city-map", "cadastre"):
+                group = next(
+                    one for one in site.current().schemas.groups.values() if one.id == name
+                )
+                names = [
+                    site.current().schemas.layers[one].publish.collection for one in group.layers
+                ]
+                chosen = ",".join(one for one in names if one in site.current().served)
+                several = client.get(f"/tiles/{GRID}/{tile}?collections={chosen}")
+                assert len(several.content) <= least
+                if got.content:
+                    assert mapbox_vector_tile.decode(several.content)
+    finally:
+        store.maker = maker
+
+
+def test_a_full_tile_shows_the_largest(client: TestClient, far: Database) -> None:
+    """Where even bare features are too many and nothing from afar is there, small ones go."""
+    store = client.app.state.site.tile_store
+    maker = store.maker
+    tile = max(
+        _tiles(client, range(13, 14), "blocks"),
+        key=lambda t: len(_get(client, t, "blocks").content),
+    )
+    whole = mapbox_vector_tile.decode(_get(client, tile, "blocks").content)["blocks"]["features"]
+    store.maker = replace(maker, most=replace(maker.most, size=900))
+    shown, state = dict(store.state._versions), store.state._versions
+    try:
+        state.pop("generalised_block")
+        fewer = mapbox_vector_tile.decode(_get(client, tile, "blocks").content)["blocks"][
+            "features"
+        ]
+    finally:
+        store.maker = maker
+        store.state._versions = shown
+    assert 0 < len(fewer) < len(whole)
+    sizes = {one["id"]: np.prod(np.ptp(_points(one), axis=0)) for one in whole}
+    ranked = sorted(sizes, key=lambda number: -sizes[number])
+    kept = {one["id"] for one in fewer}
+    assert len(kept & set(ranked[: len(kept)])) >= 0.8 * len(kept)
+
+
+def _points(feature: dict[str, Any]) -> np.ndarray:
+    return shapely.get_coordinates(shapely.geometry.shape(feature["geometry"]))
+
+
+def test_tiles_of_the_citys_own_grid(client: TestClient) -> None:
+    grid = grids.of(site.current().schemas.city)["UTM39WGS84Quad"]
+    item = client.get(
+        "/collections/parcels/items?limit=1&crs=http://www.opengis.net/def/crs/EPSG/0/32639"
+    )
+    feature = item.json()["features"][0]
+    shape = shapely.geometry.shape(feature["geometry"])
+    x, y = shape.centroid.coords[0]
+    size = grid.size(17)
+    tile = Tile(17, int((grid.origin[1] - y) // size), int((x - grid.origin[0]) // size))
+    answer = client.get(f"/collections/parcels/tiles/{grid.id}/{tile}")
+    options = {"y_coord_down": True}
+    decoded = mapbox_vector_tile.decode(answer.content, default_options=options)["parcels"]
+    found = next(one for one in decoded["features"] if one["id"] == feature["id"])
+    left, _, _, top = grid.bounds(tile)
+    points = _points(found) * (size / 4096) * (1, -1) + (left, top)
+    drawn = shapely.Polygon(points[: len(points)])
+    # A unit of the tile is 7 cm here: the parcel is where it is.
+    cut = shape.intersection(shapely.box(*grid.bounds(tile, 64 / 4096)))
+    assert drawn.hausdorff_distance(cut) < 0.2
+    assert client.get(f"/collections/parcels/tiles/{grid.id}/0/0/0").status_code == 404
+    assert client.get(f"/collections/parcels/tiles/{grid.id}/17/0/65536").status_code == 404
+    served = client.get(f"/tileMatrixSets/{grid.id}?f=json").json()
+    # EPSG:32639 has its central meridian at 51 degrees, 500 km east of the grid's origin of x.
+    middle, _ = Transformer.from_crs(4326, 32639, always_xy=True).transform(51, 35)
+    assert middle == pytest.approx(500_000, abs=0.001)
+    assert served["tileMatrices"][0]["pointOfOrigin"][0] == pytest.approx(500_000 - 10_001_965.729)
+    assert served["crs"].endswith("/32639")
+
+
+KEY = Key("s", GRID, Tile(1, 0, 0), 500)
+
+
+def test_what_was_made_before_a_change_is_not_kept(tmp_path: Path) -> None:
+    one, other = (TileCache(tmp_path / "t.sqlite", most_bytes=10**6) for _ in range(2))
+    one.open(), other.open()
+    one.advance("s", None, ("1.1", "m"), None)
+    one.put(KEY, tile_cache.packed(b"old" * 100), "1.1")
+    assert other.get(KEY).body() == b"old" * 100
+    other.advance("s", ("1.1", "m"), ("2.2", "m"), [(GRID, KEY.tile)])
+    assert one.get(KEY) is None
+    one.put(KEY, tile_cache.packed(b"old" * 100), "1.1")
+    assert one.get(KEY) is None
+    # Who is behind does not bring the former state back.
+    one.advance("s", ("1.1", "m"), ("1.2", "m"), None)
+    assert other.state("s") == ("2.2", "m")
+    one.put(KEY, tile_cache.packed(b""), "2.2")
+    assert other.get(KEY).plain == 0
+    one.close(), other.close()
+
+
+def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
+    cache = TileCache(tmp_path / "t.sqlite", most_bytes=300_000)
+    cache.open()
+    cache.advance("s", None, ("1.1", "m"), None)
+    noise = np.random.default_rng(1)
+    for column in range(200):
+        body = noise.bytes(2_000)
+        cache.put(replace(KEY, tile=Tile(9, 0, column)), tile_cache.packed(body), "1.1")
+    tiles, size = cache.size()
+    assert size < 300_000 + 51 * 6_100
+    assert tiles < 110
+    # The latest are there.
+    assert cache.get(replace(KEY, tile=Tile(9, 0, 199)))
+    cache.close()
+
+
+def test_a_file_that_cannot_be_read_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    path.write_bytes(b"no database at all" * 1000)
+    cache = TileCache(path, most_bytes=10**6)
+    cache.open()
+    cache.advance("s", None, ("1.1", "m"), None)
+    cache.put(KEY, tile_cache.packed(b"x" * 99), "1.1")
+    assert cache.get(KEY).body() == b"x" * 99
+    cache.close()
+
+
+WRITING = """
+import sys
+from pathlib import Path
+from pipeline.derive.grids import Tile
+from pipeline.serve import tile_cache
+from pipeline.serve.tile_cache import Key, TileCache
+
+cache = TileCache(Path(sys.argv[1]), most_bytes=10**8)
+cache.open()
+cache.advance("s", None, ("1.1", "m"), None)
+for number in range(10**6):
+    body = str(number).encode() * 3000
+    cache.put(Key("s", sys.argv[2], Tile(20, 0, number), 500), tile_cache.packed(body), "1.1")
+"""
+
+
+def test_a_killed_process_leaves_whole_tiles(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    process = subprocess.Popen([sys.executable, "-c", WRITING, str(path), GRID])
+    reader = TileCache(path, most_bytes=10**8)
+    end = time.monotonic() + 20
+    while time.monotonic() < end and not path.exists():
+        time.sleep(0.05)
+    reader.open()
+    while time.monotonic() < end and reader.size()[0] < 10:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    tiles, _ = reader.size()
+    assert tiles >= 10
+    for number in range(tiles):
+        kept = reader.get(replace(KEY, tile=Tile(20, 0, number)))
+        assert kept.body() == str(number).encode() * 3000
+        assert kept.tag == tile_cache.tag(kept.body())
+    reader.close()
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()

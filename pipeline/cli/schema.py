@@ -16,6 +16,7 @@ from pipeline.contracts.audience import Audiences
 from pipeline.contracts.city import City
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.feed import Feed
+from pipeline.contracts.group import Groups
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.process import Process
 from pipeline.contracts.raster import RasterContract
@@ -32,6 +33,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "raster": RasterContract,
     "fact": FactContract,
     "audiences": Audiences,
+    "groups": Groups,
     "process": Process,
     "formulas": Formulas,
 }

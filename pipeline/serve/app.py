@@ -90,6 +90,7 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
             pygeoapi, "get_collection_edr_query", *point, needs="edr"
         ),
         "/files/{collection_id}.tif": ranges.raster,
+        "/files/{name}.pmtiles": ranges.tiles,
         "/health/live": health.live,
         "/health/ready": health.ready,
     }

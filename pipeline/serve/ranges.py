@@ -15,11 +15,13 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.contracts.raster import ServedRaster
 from pipeline.derive.raster_collections import COG
+from pipeline.serve import publish
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
 from pipeline.serve.raster_source import Source
 from pipeline.serve.site import Site
 
+PMTILES = "application/vnd.pmtiles"
 _BLOCK = 2**18
 _UNIT = "bytes"
 
@@ -78,6 +80,21 @@ async def raster(request: Request) -> Response:
     found = _served(site, name)
     stored = Stored(site.settings.home / found.path, found.version, COG, f"{name}.tif")
     return answer(request, stored)
+
+
+async def tiles(request: Request) -> Response:
+    """GET or HEAD /files/{name}.pmtiles: tiles that ``makan tiles export`` has written."""
+    site = site_of(request)
+    name = request.path_params["name"]
+    if name not in {*site.served, *site.schemas.groups}:
+        raise missing(f"there is no file of tiles called {name!r}")
+    path = publish.files(site.settings).config.with_name(f"{name}.pmtiles")
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        raise missing(f"the tiles of {name!r} were not exported") from None
+    version = f"{state.st_mtime_ns:x}-{state.st_size:x}"
+    return answer(request, Stored(path, version, PMTILES, f"{name}.pmtiles"))
 
 
 def _served(site: Site, collection: str) -> ServedRaster:

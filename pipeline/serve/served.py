@@ -82,6 +82,10 @@ class Served:
         name = self.city.published(column) if column else None
         return (name,) if name in self.fields else ()
 
+    def is_at(self, zoom: int) -> bool:
+        """Whether tiles of this zoom level hold the layer."""
+        return self.layer.publish.min_zoom <= zoom <= self.layer.publish.max_zoom
+
     @cached_property
     def levels(self) -> range:
         """Zoom levels that show the layer from afar, for this audience."""

@@ -62,7 +62,12 @@ def _whole(begun: Message, message: Message, encoding: str) -> Message:
     body: bytes = message.get("body", b"")
     kind = headers.get("content-type", "").partition(";")[0]
     headers.add_vary_header("Accept-Encoding")
-    if len(body) < _FROM or "content-encoding" in headers or kind in (*_AS_THEY_ARE, *_PACKED):
+    if (
+        begun["status"] == 206
+        or len(body) < _FROM
+        or "content-encoding" in headers
+        or kind in (*_AS_THEY_ARE, *_PACKED)
+    ):
         return message
     packed = encodings.encode(body, encoding)
     headers["Content-Encoding"] = encoding

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,7 @@ class TileStore:
     made_by: str
     _known: dict[str, str] = field(default_factory=dict)
     _moving: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _keeping: set[asyncio.Future[None]] = field(default_factory=set)
 
     async def get(
         self, served: Served, grid: Grid, tile: Tile, size: int | None = None
@@ -69,8 +70,32 @@ class TileStore:
         made = await self.maker.make(served, grid, tile, from_afar=from_afar, size=most)
         # Shapes of small scale that a tile of larger scale fell back to may be behind the layer.
         if at_level or not made.far or _run(far) == _run(now):
-            asyncio.get_running_loop().run_in_executor(None, self._keep, key, made.body, state)
+            loop = asyncio.get_running_loop()
+            keeping = loop.run_in_executor(None, self._keep, key, made.body, state)
+            self._keeping.add(keeping)
+            keeping.add_done_callback(self._keeping.discard)
         return made
+
+    async def together(self, layers: Sequence[Served], grid: Grid, tile: Tile) -> bytes:
+        """Several layers in one tile, which is the tiles of each one after the other; the largest
+        give way where all of them would be too much."""
+        found = await asyncio.gather(*(self.get(one, grid, tile) for one in layers))
+        bodies = [_body(one) for one in found]
+        most = self.maker.most.size
+        least = most // (2 * max(len(bodies), 1))
+        while sum(map(len, bodies)) > most:
+            largest = max(range(len(bodies)), key=lambda number: len(bodies[number]))
+            left = most - sum(map(len, bodies)) + len(bodies[largest])
+            smaller = max(left, least, 1)
+            if smaller >= len(bodies[largest]):
+                smaller = len(bodies[largest]) // 2
+            bodies[largest] = _body(await self.get(layers[largest], grid, tile, smaller))
+        return b"".join(bodies)
+
+    async def settled(self) -> None:
+        """Waits until what was made is kept."""
+        if self._keeping:
+            await asyncio.wait(self._keeping)
 
     def _keep(self, key: Key, body: bytes, state: str) -> None:
         self.cache.put(key, tile_cache.packed(body), state)
@@ -143,6 +168,10 @@ class TileStore:
         return found
 
 
+def _body(found: Kept | Made) -> bytes:
+    return found.body if isinstance(found, Made) else found.body()
+
+
 def store(
     settings: Settings,
     schemas: Schemas,
@@ -151,7 +180,7 @@ def store(
     options: Mapping[str, Any],
 ) -> TileStore:
     """The tiles of the settings' audience, asked of the database by ``reader``."""
-    path = settings.home / "cache" / f"tiles-{settings.audience}.sqlite"
+    path = settings.home / "tiles" / f"{settings.audience}.sqlite"
     cache = TileCache(path, most_bytes=options["tile_cache_mb"] * 1_000_000)
     maker = Maker(reader.row, Bounds(options["tile_rows"], options["tile_kb"] * 1000))
     # One home may have had several databases.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any
 
@@ -15,7 +14,6 @@ from pipeline.derive.grids import Tile
 from pipeline.serve import answers, encodings, fresh, links, tile_cache, tilesets, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
-from pipeline.serve.served import Served
 from pipeline.serve.site import Site
 from pipeline.serve.tile_cache import Kept
 from pipeline.serve.tile_make import Made
@@ -73,28 +71,16 @@ async def together(request: Request) -> Response:
 
 async def _vector(request: Request, drawn: Drawn) -> Response:
     """The layers of ``drawn`` one after the other: a tile of several is the tiles of each."""
-    site = drawn.site
+    site = site_of(request)
     grid = tilesets.grid_of(site, request.path_params["grid_id"])
     place = _place(request, *drawn.zooms)
     if not grid.has(place):
         raise missing(f"there is no tile {place} in {grid.id}")
-    layers = [one for one in drawn.layers if _is_at(one, place.zoom)]
-    found = await asyncio.gather(*(site.tile_store.get(one, grid, place) for one in layers))
-    if len(found) == 1:
-        return _one(request, found[0], site)
-    bodies = [one.body if isinstance(one, Made) else one.body() for one in found]
-    most = site.tile_store.maker.most.size
-    while sum(map(len, bodies)) > most:
-        largest = max(range(len(bodies)), key=lambda number: len(bodies[number]))
-        left = most - sum(map(len, bodies)) + len(bodies[largest])
-        smaller = max(min(left, len(bodies[largest]) - 1), most // (2 * len(bodies)))
-        one = await site.tile_store.get(layers[largest], grid, place, smaller)
-        bodies[largest] = one.body if isinstance(one, Made) else one.body()
-    return _one(request, Made(b"".join(bodies)), site)
-
-
-def _is_at(served: Served, zoom: int) -> bool:
-    return served.layer.publish.min_zoom <= zoom <= served.layer.publish.max_zoom
+    layers = [one for one in drawn.layers if one.is_at(place.zoom)]
+    if len(drawn.layers) == 1:
+        found = await site.tile_store.get(layers[0], grid, place)
+        return _one(request, found, site)
+    return _one(request, Made(await site.tile_store.together(layers, grid, place)), site)
 
 
 def _one(request: Request, found: Kept | Made, site: Site) -> Response:
@@ -168,7 +154,9 @@ async def listed_together(request: Request) -> Response:
     """GET /tiles: the tile sets of groups of layers."""
     given = wanted.parameters(request, _SEVERAL)
     site = site_of(request)
-    drawn = [tilesets.chosen(site, given)] if "collections" in given else tilesets.groups(site)
+    drawn = list(tilesets.groups(site).values())
+    if "collections" in given:
+        drawn = [tilesets.chosen(site, given)]
     if not drawn:
         raise missing("there are no groups of layers")
     return await tilesets.listed(request, drawn, given)

@@ -6,12 +6,13 @@ A ``Drawn`` is what a tile set shows: one collection, or several together.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.contracts.registry import Schemas
 from pipeline.derive import grids, jsonschema
 from pipeline.derive.grids import Grid
 from pipeline.serve import answers, links, reach, wanted
@@ -19,7 +20,6 @@ from pipeline.serve.answers import site_of
 from pipeline.serve.errors import bad, missing
 from pipeline.serve.links import HTML, JSON, OGC, Link
 from pipeline.serve.served import Served
-from pipeline.serve.site import Site
 
 MVT = "application/vnd.mapbox-vector-tile"
 _PLACE = "{tileMatrix}/{tileRow}/{tileCol}"
@@ -31,11 +31,35 @@ _FORMS = {
 _DIMENSIONS = {"Point": 0, "LineString": 1, "Polygon": 2}
 
 
+class Offers(Protocol):
+    """What is known of a published service, whether it runs or not."""
+
+    @property
+    def base(self) -> str:
+        """The public address."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The published configuration."""
+
+    @property
+    def schemas(self) -> Schemas:
+        """The contracts."""
+
+    @property
+    def served(self) -> dict[str, Served]:
+        """Feature collections by id."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages of titles."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """What is drawn together, and the address of its tile sets (``query``: what chooses)."""
 
-    site: Site
+    site: Offers
     layers: tuple[Served, ...]
     path: str
     query: str
@@ -64,17 +88,17 @@ class Drawn:
         return west, south, east, north
 
 
-def extent(site: Site, name: str) -> tuple[float, ...]:
+def extent(site: Offers, name: str) -> tuple[float, ...]:
     """West, south, east, north of a collection, in degrees."""
     return tuple(site.config["resources"][name]["extents"]["spatial"]["bbox"])
 
 
-def of_collection(site: Site, name: str) -> Drawn:
+def of_collection(site: Offers, name: str) -> Drawn:
     """The tile sets of one feature collection; 404 if it has none."""
-    served = site.feature_collection(name)
-    resource = site.collection(name)
-    if not _tiled(served):
+    served = site.served.get(name)
+    if served is None or not _tiled(served):
         raise missing(f"the collection {name!r} has no tiles")
+    resource = site.config["resources"][name]
     path = f"/collections/{name}/tiles"
     return Drawn(site, (served,), path, "", resource["title"], resource["description"])
 
@@ -83,48 +107,49 @@ def _tiled(served: Served) -> bool:
     return served.has_geometry and served.layer.publish.tiles
 
 
-def groups(site: Site) -> list[Drawn]:
-    """The groups of layers, as far as the audience sees them."""
-    found = []
+def groups(site: Offers) -> dict[str, Drawn]:
+    """The groups of layers by id, as far as the audience sees them."""
+    found = {}
     for group in site.schemas.groups.values():
         names = [site.schemas.layers[one].publish.collection for one in group.layers]
         layers = [site.served[name] for name in names if name in site.served]
+        layers = [one for one in layers if _tiled(one)]
         if layers:
-            texts = [
+            title, description = (
                 {language: text.of(language) for language in site.languages}
                 for text in (group.title, group.description)
-            ]
-            found.append(_together(site, [one for one in layers if _tiled(one)], *texts))
+            )
+            found[group.id] = _together(site, layers, title, description)
     return found
 
 
 def _together(
-    site: Site, layers: list[Served], title: dict[str, str], description: dict[str, str]
+    site: Offers, layers: list[Served], title: dict[str, str], description: dict[str, str]
 ) -> Drawn:
     query = f"collections={','.join(one.id for one in layers)}&"
     return Drawn(site, tuple(layers), "/tiles", query, title, description)
 
 
-def chosen(site: Site, given: dict[str, str]) -> Drawn:
+def chosen(site: Offers, given: dict[str, str]) -> Drawn:
     """What ``collections`` names; the first group where it is not given."""
     known = groups(site)
     if "collections" not in given:
         if not known:
             raise missing("there are no groups of layers")
-        return known[0]
+        return next(iter(known.values()))
     names = [name for name in given["collections"].split(",") if name]
     layers = [site.served[name] for name in names if name in site.served]
     if len(layers) != len(names) or not layers or not all(_tiled(one) for one in layers):
         raise bad("collections: name collections with vector tiles, with commas between them")
-    for one in known:
+    for one in known.values():
         if one.layers == tuple(layers):
             return one
-    titles = [site.collection(name)["title"] for name in names]
+    titles = [site.config["resources"][name]["title"] for name in names]
     title = {language: " + ".join(one[language] for one in titles) for language in site.languages}
     return _together(site, layers, title, title)
 
 
-def grid_of(site: Site, name: str) -> Grid:
+def grid_of(site: Offers, name: str) -> Grid:
     """The grid called ``name``; 404 names the ones there are."""
     offered = grids.of(site.schemas.city)
     if name not in offered:
@@ -199,7 +224,7 @@ def limits(drawn: Drawn, grid: Grid, zooms: range) -> list[dict[str, Any]]:
     return found
 
 
-def _layer(served: Served, site: Site, language: str) -> dict[str, Any]:
+def _layer(served: Served, site: Offers, language: str) -> dict[str, Any]:
     geometry = served.layer.geometry
     kind = geometry.type.removeprefix("Multi") if geometry else "Point"
     zoom = served.layer.publish
@@ -214,7 +239,7 @@ def _layer(served: Served, site: Site, language: str) -> dict[str, Any]:
     }
 
 
-def _fields(served: Served, site: Site, language: str) -> dict[str, Any]:
+def _fields(served: Served, site: Offers, language: str) -> dict[str, Any]:
     return {
         name: jsonschema.field_schema(site.schemas, served.fields[name], language)
         for name in served.tile_fields
@@ -243,7 +268,7 @@ def tilejson(drawn: Drawn, grid: Grid, language: str) -> dict[str, Any]:
     }
 
 
-def _vector_layer(served: Served, site: Site, language: str) -> dict[str, Any]:
+def _vector_layer(served: Served, site: Offers, language: str) -> dict[str, Any]:
     zoom = served.layer.publish
     fields = _fields(served, site, language)
     return {
@@ -270,7 +295,7 @@ def _page(drawn: Drawn, grid: Grid) -> dict[str, Any]:
 
 async def tileset(request: Request, drawn: Drawn, given: dict[str, str]) -> Response:
     """The document about one tile set."""
-    site = drawn.site
+    site = site_of(request)
     form = wanted.form(request, given, tuple(_FORMS))
     language = wanted.language(request, given, site.languages)
     grid = grid_of(site, request.path_params["grid_id"])

@@ -107,6 +107,10 @@ SELECT count(DISTINCT v.run) FROM {view} AS v WHERE v.run > %(run)s
 SELECT count(*), array_agg(ST_XMin(g)), array_agg(ST_YMin(g)), array_agg(ST_XMax(g)), array_agg(ST_YMax(g))
 FROM (SELECT v.{geom} AS g FROM {view} AS v WHERE v.run > %(run)s AND v.{geom} IS NOT NULL LIMIT %(most)s) AS found
 
+-- name: tile_any
+-- Whether a view has anything in a tile.
+SELECT EXISTS (SELECT FROM {view} AS v WHERE v.{geom} && %(box)s::geometry)
+
 -- name: tile_shape
 -- The geometry without what is smaller than a tile's own grid.
 ST_Simplify(v.{geom}, %(grid)s::float8, true)

@@ -146,6 +146,10 @@ def test_views_show_exactly_what_the_audience_sees(
     beside = {views.VERSION, views.SOURCE, views.FRESHNESS, views.PLACE, views.JOB}
     beside |= {views.ACCESS} if audience.needs_key else set()
     beside |= {views.fact_view(fact) for fact in views.facts_of(schemas, audience)}
+    # What tiles read: layers from afar where their classes are seen, and where loads changed them.
+    layers = [schemas.layers[name] for name in seen]
+    beside |= {generalised.state_name(one) for one in layers if generalised.shown(one, audience)}
+    beside |= {generalised.moved_name(one) for one in layers if generalised.has_moved(one)}
     assert all(fact.privacy in audience.privacy for fact in views.facts_of(schemas, audience))
     assert shown.keys() == seen | beside
     assert shown[views.VERSION] == {"layer", "run", "changes", "finished"}

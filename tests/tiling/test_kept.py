@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import sqlite3
@@ -16,12 +17,16 @@ from typing import Any
 
 import mapbox_vector_tile
 import numpy as np
+import orjson
+import pmtiles.reader
 import pyarrow as pa
 import pytest
 import shapely
+from click.testing import CliRunner
 from pyproj import Transformer
 from starlette.testclient import TestClient
 
+from pipeline.cli.main import cli
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.derive import grids
@@ -321,3 +326,55 @@ def test_a_killed_process_leaves_whole_tiles(tmp_path: Path) -> None:
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
+
+
+def test_seeded_tiles_are_kept_and_exported_ones_open(
+    client: TestClient, far: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "MAKAN_HOME": far.settings.home,
+        "MAKAN_DATABASE": far.settings.database,
+        "MAKAN_PUBLIC_URL": "http://makan.test",
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    seeded = CliRunner().invoke(cli, ["tiles", "seed", "parcels", "--zoom", "14", "--json"])
+    assert seeded.exit_code == 0, seeded.output
+    (told,) = orjson.loads(seeded.output)
+    cache = TileCache(far.settings.home / "tiles" / "public.sqlite", most_bytes=10**9)
+    cache.open()
+    places = [*cache.places("parcel"), *cache.places("generalised_parcel")]
+    cache.close()
+    assert len(places) >= told["tiles"] > 8
+    exported = CliRunner().invoke(cli, ["tiles", "export", "city-map", "--zoom", "15", "--json"])
+    assert exported.exit_code == 0, exported.output
+    written = orjson.loads(exported.output)
+    path = Path(written["file"])
+    try:
+        _opens(client, path, written["tiles"])
+    finally:
+        path.unlink()
+    assert client.get("/files/city-map.pmtiles").status_code == 404
+
+
+def _opens(client: TestClient, path: Path, tiles: int) -> None:
+    """Read by ranges over HTTP, as a browser does it."""
+    asked = []
+
+    def part(offset: int, length: int) -> bytes:
+        head = {"Range": f"bytes={offset}-{offset + length - 1}", "Accept-Encoding": "identity"}
+        got = client.get("/files/city-map.pmtiles", headers=head)
+        assert got.status_code == 206
+        assert got.headers["content-type"] == "application/vnd.pmtiles"
+        asked.append(len(got.content))
+        return got.content
+
+    reader = pmtiles.reader.Reader(part)
+    header, metadata = reader.header(), reader.metadata()
+    assert header["addressed_tiles_count"] == tiles
+    assert (header["min_zoom"], header["max_zoom"]) == (8, 15)
+    assert "parcels" in [one["id"] for one in metadata["vector_layers"]]
+    tile = _tiles(client, range(15, 16))[3]
+    body = gzip.decompress(reader.get(tile.zoom, tile.column, tile.row))
+    served = client.get(f"/tiles/{GRID}/{tile}")
+    assert _shown(body) == _shown(served.content)
+    assert sum(asked) < path.stat().st_size

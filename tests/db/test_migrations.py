@@ -17,7 +17,7 @@ from pipeline.contracts.audience import table as audience_table
 from pipeline.contracts.registry import Schemas
 from pipeline.db import migrate as migration
 from pipeline.db.engine import Database
-from pipeline.derive import tables, views
+from pipeline.derive import generalised, tables, views
 from pipeline.errors import DatabaseError
 from pipeline.settings import Settings
 

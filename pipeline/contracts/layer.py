@@ -255,6 +255,10 @@ class LayerContract(Frozen):
         for name in self.key:
             if not self.field(name).required:
                 raise ValueError(f"key field {name} must be required")
+        return self
+
+    @model_validator(mode="after")
+    def _seen_from_afar(self) -> Self:
         if self.publish.levels and (self.geometry is None or self.source != "feed"):
             raise ValueError("only what feeds load, and has a geometry, has a feature_zoom")
         return self

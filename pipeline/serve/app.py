@@ -135,8 +135,7 @@ def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
         f"{here}/schema": _schema(pygeoapi, "collection_schema", documents.schema),
         f"{here}/queryables": _schema(pygeoapi, "collection_queryables", documents.queryables),
     }
-    found = {path: fresh.validated(do, fresh.published) for path, do in documented.items()}
-    return found
+    return {path: fresh.validated(do, fresh.published) for path, do in documented.items()}
 
 
 def _tilesets(pygeoapi: ModuleType) -> Handler:

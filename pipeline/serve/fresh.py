@@ -24,7 +24,7 @@ State = Callable[[Request], Awaitable[str | None]]
 #: Kept by the client, but asked for again each time.
 REVALIDATE = "no-cache"
 _VARY = "Accept, Accept-Language"
-_VERSION = re.compile(r'"([0-9]+)-[0-9a-f]+(?:-gzip)?"')
+_VERSION = re.compile(r'"([0-9]+)-[0-9a-f]+(?:-(?:gzip|br|zstd))?"')
 
 
 def validated(handler: Handler, state: State, cache: str = REVALIDATE) -> Handler:

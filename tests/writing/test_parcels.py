@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -32,6 +33,11 @@ def found(client: TestClient, code: str = P7, crs: str = CRS84) -> tuple[dict[st
     answer = client.get(f"{PARCELS}/{number}", params={"crs": crs})
     assert answer.status_code == 200, answer.text
     return answer.json(), answer.headers["etag"]
+
+
+def plain(tag: str) -> str:
+    """The tag of the bytes as they are, of that of compressed ones."""
+    return re.sub(r'-(gzip|br|zstd)"$', '"', tag)
 
 
 def put(client: TestClient, feature: dict[str, Any], tag: str | None, **more: Any) -> Any:
@@ -181,7 +187,7 @@ def test_a_version_must_be_named_and_be_the_one_in_force(staff: TestClient, rows
     assert put(staff, feature, f'"1-00", {tag}').status_code == 204
     for answer in (put(staff, feature, None), put(staff, feature, '"1-00"')):
         assert answer.headers["content-type"] == "application/problem+json"
-    compressed = tag.removesuffix('"').removesuffix("-gzip") + '-gzip"'
+    compressed = f'{plain(tag)[:-1]}-gzip"'
     assert put(staff, feature, compressed).status_code == 204
 
 
@@ -231,8 +237,8 @@ def test_merge_patch_changes_what_it_names(staff: TestClient, rows: Any) -> None
         headers={"Content-Type": "application/merge-patch+json", "If-Match": tag},
     )
     assert answer.status_code == 204, answer.text
-    plain = staff.get(f"{PARCELS}/{feature['id']}").headers["etag"]
-    assert answer.headers["etag"] == plain.replace("-gzip", "") != tag.replace("-gzip", "")
+    current = staff.get(f"{PARCELS}/{feature['id']}").headers["etag"]
+    assert answer.headers["etag"] == plain(current) != plain(tag)
     made, _ = found(staff)
     changed = {n for n, v in made["properties"].items() if feature["properties"][n] != v}
     assert changed == {"land_use", "area_measured_m2"}

@@ -15,7 +15,7 @@ import pyogrio.raw
 import shapely
 
 from pipeline import geo
-from pipeline.cli import frames_report, options, progress
+from pipeline.cli import frames_report, options, progress, triangulate
 from pipeline.cli.options import as_json
 from pipeline.cli.raster import declared_crs, declared_date
 from pipeline.contracts.raster import RasterContract, ServedRaster
@@ -44,6 +44,10 @@ Command = Callable[..., Any]
 @click.group()
 def frames() -> None:
     """Check and publish aerial frames, and make an orthophoto of them."""
+
+
+frames.add_command(triangulate.adjust)
+frames.add_command(triangulate.triangulated)
 
 
 def _block_options(command: Command) -> Command:

@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 import shapely
+from pyproj import CRS
 
+from pipeline import geo
 from pipeline.contracts.city import City
 from pipeline.contracts.registry import Schemas
 from pipeline.db.derived import Batch
 from pipeline.photogrammetry.block import Block, Frame
 from pipeline.photogrammetry.piece import Piece
+from pipeline.photogrammetry.triangulation import Kind, Result
 from pipeline.rasters import crs as crses
 
+_KNOWN: tuple[Kind, Kind] = ("control", "check")
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -102,7 +106,46 @@ class OrthoSeam:
     geom: bytes
 
 
-Row = AerialFrame | FlightStrip | FlightBlock | CoverageGap | OrthoSeam
+@dataclass(frozen=True, slots=True)
+class Triangulation:
+    """What came of a block's triangulation."""
+
+    block_name: str
+    software: str
+    sigma0_um: float | None
+    frame_count: int | None
+    tie_count: int
+    gross_count: int | None
+    control_count: int
+    control_rmse_x_m: float | None
+    control_rmse_y_m: float | None
+    control_rmse_z_m: float | None
+    check_count: int
+    check_rmse_x_m: float | None
+    check_rmse_y_m: float | None
+    check_rmse_z_m: float | None
+    asprs_2023: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TriangulationPoint:
+    """One point of it."""
+
+    block_name: str
+    point_name: str
+    triangulation_use: str
+    ray_count: int | None
+    height_m: float
+    residual_x_m: float | None
+    residual_y_m: float | None
+    residual_z_m: float | None
+    geom: bytes
+
+
+Row = (
+    AerialFrame | FlightStrip | FlightBlock | CoverageGap | OrthoSeam | Triangulation
+    | TriangulationPoint
+)  # fmt: skip
 
 
 def layer_of(kind: type[Row]) -> str:
@@ -195,3 +238,34 @@ def seams(
         for piece, shape, gain in zip(pieces, shapes, gains, strict=True)
         if not shape.is_empty
     ]  # fmt: skip
+
+
+def triangulation(name: str, found: Result) -> Triangulation:
+    """A result as a row."""
+    control, check = (tuple(map(_kept, found.rmse(kind))) for kind in _KNOWN)
+    return Triangulation(
+        name, found.software, _kept(found.sigma0_um), found.frames, found.kinds.count("tie"),
+        found.gross, len(found.of("control")), control[0], control[1], control[2],
+        len(found.of("check")), check[0], check[1], check[2], found.is_enough,
+    )  # fmt: skip
+
+
+def triangulation_points(
+    name: str, found: Result, crs: CRS, city: City
+) -> list[TriangulationPoint]:
+    """Its points, from ``crs`` to the city's."""
+    x, y = geo.transformer(crs, city.crs).transform(found.places[:, 0], found.places[:, 1])
+    shapes = shapely.to_wkb(shapely.points(x, y))
+    made = []
+    for n, (point, kind, rays) in enumerate(
+        zip(found.points, found.kinds, found.rays, strict=True)
+    ):
+        vx, vy, vz = (_kept(float(value)) for value in found.residuals[n])
+        height, seen = round(float(found.places[n, 2]), 3), rays if rays >= 0 else None
+        row = TriangulationPoint(name, point, kind, seen, height, vx, vy, vz, bytes(shapes[n]))
+        made.append(row)
+    return made
+
+
+def _kept(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(value, 4)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from pyproj import CRS
+
 from pipeline.contracts.registry import Schemas
 from pipeline.db import derived, migrate
 from pipeline.db.derived import Batch
@@ -14,6 +16,7 @@ from pipeline.findings import Catalog, Finding
 from pipeline.photogrammetry import rows
 from pipeline.photogrammetry.block import Block
 from pipeline.photogrammetry.rows import OrthoSeam
+from pipeline.photogrammetry.triangulation import Result
 from pipeline.rasters import register
 
 
@@ -36,6 +39,18 @@ def save_seams(
     """The seams of a block's orthophoto; the number of the run."""
     found = rows.batch(schemas, OrthoSeam, list(seams), name)
     return _write(database, schemas, [found], made_of, ())
+
+
+def save_triangulation(
+    database: Database, schemas: Schemas, name: str, found: Result, crs: CRS, made_of: Arrival
+) -> int:
+    """What came of a block's triangulation, with its points; the number of the last run."""
+    points = rows.triangulation_points(name, found, crs, schemas.city)
+    batches = [
+        rows.batch(schemas, rows.TriangulationPoint, points, name),
+        rows.batch(schemas, rows.Triangulation, [rows.triangulation(name, found)], name),
+    ]
+    return _write(database, schemas, batches, made_of, ())
 
 
 def _write(

@@ -107,7 +107,9 @@ def _layer(layer: LayerContract, schemas: Schemas, audience: Audience) -> sql.Co
             columns.append(_column(seen, field.name + KEY_ENDING, "text"))
     sees = audience.sees(layer)
     columns.append(_column(ID if sees else None, ID, "bigint"))
-    columns.append(_column(RUN if sees and layer.source != "view" else None, RUN, "bigint"))
+    columns.append(
+        _column(RUN if sees and layer.source in ("feed", "process") else None, RUN, "bigint")
+    )
     if layer.geometry:
         columns.append(_column(GEOMETRY if sees else None, GEOMETRY, "geometry"))
     listed = sql.SQL(", ").join(columns)

@@ -16,7 +16,7 @@ GeometryType = Literal[
     "Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"
 ]
 Severity = Literal["error", "warning", "info"]
-Source = Literal["feed", "process", "view"]
+Source = Literal["feed", "process", "view", "log"]
 Operation = Literal["create", "replace", "update", "delete"]
 # ISO 4217. A toman is ten rials: scale = 10 in the feed.
 _RIALS = "IRR"
@@ -201,8 +201,9 @@ class LayerContract(Frozen):
     ``key`` identifies a row across deliveries; ``after`` names layers that load first;
     ``privacy`` is the lowest class any field is published at (a P1 layer has no public view).
     ``source`` says who fills it: deliveries of a ``feed``, a ``process`` of Makan, or nobody, since
-    it is a ``view`` over other tables (schemas/views/). ``writable`` says what each audience may do
-    to single rows, over the API and with a key that allows it.
+    it is a ``view`` over other tables (schemas/views/) or the ``log`` of what loads have changed.
+    ``writable`` says what each audience may do to single rows, over the API and with a key that
+    allows it.
     """
 
     id: Identifier
@@ -248,7 +249,7 @@ class LayerContract(Frozen):
             raise ValueError(f"no such field: {', '.join(unknown)}")
         if any(field.privacy == "P3" for field in self.fields):
             raise ValueError("what is personal (P3) stands in [[personal]]")
-        if not self.key and self.source != "view":
+        if not self.key and self.source in ("feed", "process"):
             raise ValueError("a key is missing")
         if self.writable and self.source != "feed":
             raise ValueError("only rows of tables of the layer's own can be written")

@@ -288,10 +288,11 @@ def derived_statements(schemas: Schemas) -> list[str]:
         statements += [
             views.view(schemas, layer, audience).as_string(None)
             for layer in layers
-            if audience.sees(layer)
+            if audience.sees(layer) and layer.source != "log"
         ]
         statements += [made.as_string(None) for made in _tiling(layers, audience)]
         statements += [made.as_string(None) for made in _answering(schemas, layers, audience)]
+        statements += [made.as_string(None) for made in _dated(schemas, layers, audience)]
         made = views.version(queries.load("serve")["version_view"], layers, audience)
         statements.append(made.as_string(None))
         made_of = views.jobs(queries.load("jobs"), audience)
@@ -336,6 +337,17 @@ def _answering(
         yield views.fact(fact, audience)
     yield views.places(named["place_branch"], schemas, layers, audience)
     yield from views.told(named, schemas, audience)
+
+
+def _dated(
+    schemas: Schemas, layers: list[LayerContract], audience: Audience
+) -> Iterator[sql.Composed]:
+    """What was, and what has changed."""
+    named = queries.load("history")
+    for layer in layers:
+        if audience.sees(layer) and layer.source == "feed":
+            yield views.versions(named["versions_view"], schemas, layer, audience)
+    yield views.publications(named["publication_view"], layers, audience)
 
 
 def _city_checks(schemas: Schemas) -> Iterator[str]:

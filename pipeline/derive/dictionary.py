@@ -75,6 +75,8 @@ def _layer(schemas: Schemas, layer: LayerContract) -> Iterator[str]:
 def _origin(layer: LayerContract) -> str:
     if layer.source == "view":
         return f"a view (`schemas/views/{layer.id}.sql`)"
+    if layer.source == "log":
+        return "follows from the versions of all layers"
     key = ", ".join(f"`{name}`" for name in layer.key)
     return f"key {key}" if layer.source == "feed" else f"computed, key {key}"
 

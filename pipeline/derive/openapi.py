@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.contracts.audience import Audience
-from pipeline.contracts.layer import Field
+from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import jsonschema, openapi_parts, processes, raster_collections, views
 from pipeline.derive.openapi_parts import get, json_of, ref
@@ -107,6 +107,8 @@ def _collection(schemas: Schemas, audience: Audience, name: str, resource: dict[
 
 def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) -> Paths:
     layer = schemas.layer(layer_id)
+    if layer.source == "log":
+        return _changes(schemas, name, layer)
     shown = views.published_fields(schemas, layer, audience)
     here = f"/collections/{name}"
     title = layer.title.of(_language(schemas))
@@ -133,6 +135,21 @@ def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) ->
         f"{here}/items/{{featureId}}": one,
         f"{here}/search": openapi_parts.search(name, title, rest, _geojson()),
     }
+
+
+def _changes(schemas: Schemas, name: str, layer: LayerContract) -> Paths:
+    publish = layer.publish
+    parts = ("f-item", "lang", "cursor", "since", "collection", "crs", "skipGeometry")
+    asked = [
+        *(ref(part) for part in parts),
+        openapi_parts.limit(publish.default_limit, publish.max_limit),
+    ]
+    content = {
+        **json_of("anything", "application/geo+json"),
+        "text/html": {"schema": {"type": "string"}},
+    }
+    title = layer.title.of(_language(schemas))
+    return {f"/collections/{name}/items": get(name, f"{name}.items", title, asked, content)}
 
 
 def _geojson() -> dict[str, Any]:

@@ -14,6 +14,8 @@ RESERVED = (
     *("f", "lang", "limit", "offset", "cursor", "bbox", "bbox-crs", "datetime", "crs"),
     *("properties", "skipGeometry", "resulttype", "sortby", "filter", "filter-lang", "filter-crs"),
 )
+_SINCE = "Changes published after this time, or after the load of this number"
+_TIME = "A time, or begin/end with .. for open: features of that time, or as they were then"
 _ERRORS = {"400": "Bad request", "404": "Not found", "503": "The database does not answer"}
 
 
@@ -194,7 +196,13 @@ def _parameters(schemas: Schemas, config: Part) -> Part:
         "bbox": _query("bbox", "xmin,ymin,xmax,ymax in the order of bbox-crs", four),
         "bbox-crs": _query("bbox-crs", "CRS of bbox", uris),
         "crs": _query("crs", "CRS of the answer", uris),
-        "datetime": _query("datetime", "A time, or begin/end with .. for open", {"type": "string"}),
+        "since": _query("since", _SINCE, {"type": "string"}),
+        "collection": _query("collection", "Changes of this collection alone", {"type": "string"}),
+        "datetime": _query(
+            "datetime",
+            _TIME,
+            {"type": "string"},
+        ),
         "skipGeometry": _query(
             "skipGeometry", "Leave the geometry out", {"type": "boolean", "default": False}
         ),

@@ -274,7 +274,9 @@ def _former_indexes(made: Table, layer: LayerContract) -> None:
     stands = text(f"{WITHDRAWN} IS NULL")
     Index(f"ix_{layer.id}_{ENDED}", made.c[ENDED])
     Index(f"ix_{layer.id}_former_key", *(made.c[name] for name in layer.key))
-    Index(f"ix_{layer.id}_former_begun", func.coalesce(made.c[BEGUN], made.c[RUN]))
+    Index(f"ix_{layer.id}_former_{RUN}", made.c[RUN], made.c[ID])
+    brought = text(f"{BEGUN} IS NOT NULL")
+    Index(f"ix_{layer.id}_former_{BEGUN}", made.c[BEGUN], made.c[ID], postgresql_where=brought)
     if layer.geometry:
         Index(
             f"ix_{layer.id}_former_{GEOMETRY}", made.c[GEOMETRY],
@@ -311,8 +313,8 @@ def personal(layer: LayerContract, _srid: int, metadata: MetaData) -> Table:
 
 
 def makers(layer: LayerContract) -> tuple[Callable[[LayerContract, int, MetaData], Table], ...]:
-    """What makes the tables of ``layer``: none for a view, no history of what is computed."""
-    made = {"feed": (table, history), "process": (table,), "view": ()}[layer.source]
+    """What makes the tables of ``layer``: no history of what is computed."""
+    made = {"feed": (table, history), "process": (table,), "view": (), "log": ()}[layer.source]
     return (*made, personal) if layer.personal else made
 
 

@@ -35,6 +35,8 @@ JOB = "makan_job"
 SOURCE, FRESHNESS = "makan_source", "makan_fact"
 #: What the functions that fill new rows are called, before the layer's id.
 FILLING = "fill_"
+#: The view of loads and undos in their order; that of a layer's versions begins so.
+PUBLICATION, VERSIONS = "makan_publication", "makan_versions"
 #: The view of everything that can be found by its name.
 PLACE = "makan_place"
 
@@ -58,7 +60,7 @@ def search_keys(schemas: Schemas, layer: LayerContract, audience: Audience) -> d
 def hidden_columns(schemas: Schemas, layer: LayerContract, audience: Audience) -> dict[str, str]:
     """Columns of the view that no collection shows, and those of the table: what texts are searched
     by, and the load that each row is of."""
-    run = {} if layer.source == "view" else {RUN: RUN}
+    run = {RUN: RUN} if layer.source in ("feed", "process") else {}
     return search_keys(schemas, layer, audience) | run
 
 
@@ -101,7 +103,7 @@ def places(
             view=sql.Identifier(audience.schema_name, layer.id),
         )
         for layer in layers
-        if layer.geometry and layer.source != "view"
+        if layer.geometry and layer.source in ("feed", "process")
         for name, field in published_fields(schemas, layer, audience).items()
         if field.search
     ]
@@ -121,6 +123,52 @@ def told(
     ):
         relation = sql.Identifier(audience.schema_name, name)
         yield sql.SQL(template).format(view=relation, listed=sql.Literal(listed))
+
+
+def versions_view(layer: LayerContract) -> str:
+    """The name of the view of a layer's versions; no layer is called so."""
+    return f"{VERSIONS}_{layer.id}"
+
+
+def versions(
+    template: LiteralString, schemas: Schemas, layer: LayerContract, audience: Audience
+) -> sql.Composed:
+    """``template`` (schemas/sql/history.sql): what ``audience`` sees of the layer, over time."""
+    now: list[sql.Composable] = []
+    former: list[sql.Composable] = []
+    for name, field in published_fields(schemas, layer, audience).items():
+        now.append(_as("t", field.name, name))
+        former.append(_as("h", field.name, name))
+    for name, column in search_keys(schemas, layer, audience).items():
+        now.append(_as("t", column, name))
+        # Former versions are not kept in the form for search: few are looked for.
+        folded = sql.Identifier("h", column.removesuffix(KEY_ENDING))
+        former.append(sql.SQL("makan.fold({}) AS {}").format(folded, sql.Identifier(name)))
+    if layer.geometry:
+        now.append(_as("t", GEOMETRY, GEOMETRY))
+        former.append(_as("h", GEOMETRY, GEOMETRY))
+    return sql.SQL(template).format(
+        view=sql.Identifier(audience.schema_name, versions_view(layer)),
+        columns=sql.SQL(", ").join(now),
+        former=sql.SQL(", ").join(former),
+        target=sql.Identifier(home(layer), layer.id),
+        history=sql.Identifier(HISTORY, layer.id),
+        comment=sql.Literal(f"Versions: {layer.title.en} | نسخه‌ها: {layer.title.fa}"),
+    )
+
+
+def _as(table: str, column: str, name: str) -> sql.Composed:
+    return sql.SQL("{} AS {}").format(sql.Identifier(table, column), sql.Identifier(name))
+
+
+def publications(
+    template: LiteralString, layers: Iterable[LayerContract], audience: Audience
+) -> sql.Composed:
+    """``template`` (schemas/sql/history.sql) for what ``audience`` sees: of no other is told."""
+    seen = [layer.id for layer in layers if audience.sees(layer) and layer.source == "feed"]
+    return sql.SQL(template).format(
+        view=sql.Identifier(audience.schema_name, PUBLICATION), layers=sql.Literal(seen)
+    )
 
 
 def own_view(schemas: Schemas, layer: LayerContract) -> sql.Composed:
@@ -193,8 +241,8 @@ def version(
     seen = [layer for layer in layers if audience.sees(layer)]
     return sql.SQL(template).format(
         view=sql.Identifier(audience.schema_name, VERSION),
-        layers=sql.Literal([layer.id for layer in seen if layer.source != "view"]),
-        views=sql.Literal([layer.id for layer in seen if layer.source == "view"]),
+        layers=sql.Literal([layer.id for layer in seen if layer.source in ("feed", "process")]),
+        views=sql.Literal([layer.id for layer in seen if layer.source in ("view", "log")]),
     )
 
 

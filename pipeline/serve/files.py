@@ -23,7 +23,7 @@ from starlette.responses import Response, StreamingResponse
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import ID
 from pipeline.serve.errors import bad, unavailable
-from pipeline.serve.query import Query
+from pipeline.serve.query import PERIOD, Query
 from pipeline.serve.served import Kind
 
 FLATGEOBUF, GEOPARQUET = "application/flatgeobuf", "application/vnd.apache.parquet"
@@ -144,8 +144,8 @@ class _Job:
 def _schema(wished: Query) -> pa.Schema:
     """The columns that ``Query.rows`` brings."""
     served, shape = wished.served, wished.shape
-    names = shape.names if shape.names is not None else tuple(served.fields)
-    fields = [pa.field(name, _TYPES[served.kinds[name]]) for name in (ID, *names)]
+    kinds: dict[str, Kind] = {**dict.fromkeys(PERIOD, "datetime"), **served.kinds}
+    fields = [pa.field(name, _TYPES[kinds[name]]) for name in (ID, *wished.columns)]
     if served.has_geometry and not shape.skip_geometry:
         fields.append(pa.field(GEOMETRY, pa.binary()))
     return pa.schema(fields)

@@ -14,10 +14,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import answers, files, fresh, links, paging, params, query, wanted
+from pipeline.serve import (
+    answers,
+    changes,
+    files,
+    fresh,
+    links,
+    paging,
+    params,
+    query,
+    wanted,
+)
 from pipeline.serve.errors import Problem, bad, missing
 from pipeline.serve.links import CSV, GEOJSON, HTML, JSON, Link
-from pipeline.serve.query import Query
+from pipeline.serve.query import PERIOD, Query
 from pipeline.serve.served import Served
 from pipeline.serve.site import Site
 from pipeline.serve.state import Counted
@@ -65,10 +75,18 @@ def _read(request: Request, known: tuple[str, ...] | None, formats: Mapping[str,
 
 async def items(request: Request) -> Response:
     """GET /collections/{id}/items."""
+    if _is_log(request):
+        return await changes.items(request)
     asked = _read(request, None, FORMATS)
     if asked.form == "html":
         asked.given.setdefault("limit", _PAGE_FOR_PEOPLE)
     return await _answered(request, asked)
+
+
+def _is_log(request: Request) -> bool:
+    """Whether the collection tells of changes: those are read on from a place, and not searched."""
+    served = answers.site_of(request).served.get(request.path_params["collection_id"])
+    return served is not None and served.layer.source == "log"
 
 
 async def _answered(request: Request, asked: _Asked) -> Response:
@@ -100,6 +118,8 @@ async def _matched(request: Request, asked: _Asked, wished: Query, counted: Coun
 
 async def search(request: Request) -> Response:
     """POST /collections/{id}/search: the filter is the body (CQL2 JSON), the rest as in /items."""
+    if _is_log(request):
+        raise missing("changes are not searched: read them on from a cursor")
     asked = _read(request, None, FORMATS)
     if "filter" in asked.given or "filter-lang" in asked.given:
         raise bad("filter: in a search it is the body, as CQL2 JSON")
@@ -215,16 +235,23 @@ def _label(served: Served, wished: Query) -> str | None:
 
 def _csv(served: Served, wished: Query, features: bytes) -> bytes:
     """A table with the id first and the geometry as WKT last."""
-    names = wished.shape.names if wished.shape.names is not None else tuple(served.fields)
+    names = wished.columns
     shaped = served.has_geometry and not wished.shape.skip_geometry
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\r\n")
     table.writerow(["id", *names, *(["geometry"] if shaped else [])])
     for feature in orjson.loads(b"[%b]" % features):
-        cells = [_cell(feature["properties"][name]) for name in names]
+        held = dict(zip(PERIOD, _held(feature), strict=True))
+        cells = [_cell({**held, **feature["properties"]}[name]) for name in names]
         geometry = [_wkt(feature["geometry"])] if shaped else []
         table.writerow([feature["id"], *cells, *geometry])
     return out.getvalue().encode()
+
+
+def _held(feature: dict[str, Any]) -> list[str | None]:
+    """Begin and end of a version, None where open."""
+    ends = feature.get("time", {}).get("interval", [None, None])
+    return [None if end == ".." else end for end in ends]
 
 
 def _cell(value: Any) -> Any:
@@ -245,6 +272,8 @@ def _wkt(geometry: dict[str, Any] | None) -> str:
 
 async def item(request: Request) -> Response:
     """GET /collections/{id}/items/{feature}."""
+    if _is_log(request):
+        raise missing("a change has no address: read them on from a cursor")
     asked = _read(request, params.ITEM, _ITEM_FORMATS)
     text = request.path_params["item_id"]
     number = params.item_number(text)

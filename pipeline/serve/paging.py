@@ -11,7 +11,7 @@ from typing import cast
 import orjson
 from psycopg import sql
 
-from pipeline.derive.columns import ID
+from pipeline.derive.columns import ID, SINCE
 from pipeline.serve.clause import Binder, Clause
 from pipeline.serve.errors import bad
 from pipeline.serve.served import Served
@@ -48,8 +48,9 @@ class Key:
         return f"{'-' if self.descending else ''}{self.name}"
 
 
-def keys(served: Served, sortby: str | None) -> tuple[Key, ...]:
-    """What ``sortby`` asks for; the feature id comes last, so that the order is total."""
+def keys(served: Served, sortby: str | None, *, versions: bool = False) -> tuple[Key, ...]:
+    """What ``sortby`` asks for; the feature id comes last, so that the order is total, or of
+    ``versions`` when each began to hold."""
     found: list[Key] = []
     for part in (sortby or "").split(",") if sortby is not None else ():
         # A plus sign that was not escaped arrives as a blank.
@@ -62,6 +63,8 @@ def keys(served: Served, sortby: str | None) -> tuple[Key, ...]:
         found.append(Key(name, descending, served.collation(name)))
     if ID not in (key.name for key in found):
         found.append(Key(ID, descending=False))
+    if versions:
+        found.append(Key(SINCE, descending=False))
     return tuple(found)
 
 
@@ -104,7 +107,7 @@ def after(served: Served, wanted: tuple[Key, ...], token: str | None) -> Clause:
     ways: list[sql.Composable] = []
     same: list[sql.Composable] = []
     for key, text in zip(wanted, last, strict=True):
-        kind = CASTS[served.kinds[key.name]]
+        kind = CASTS["datetime" if key.name == SINCE else served.kinds[key.name]]
         value = None if text is None else binder.add(text, kind)
         ways.append(sql.SQL(" AND ").join([*same, _beyond(key, value)]))
         same.append(_equal(key, value))

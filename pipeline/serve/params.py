@@ -37,11 +37,13 @@ def query(served: Served, given: dict[str, str], *, whole: bool = False) -> Quer
     offset = _count(given, "offset", 0)
     if offset < 0 or (cursor is not None and offset):
         raise bad("offset: must be 0 or more, and cannot go with cursor")
+    past = "datetime" in given and served.is_dated
     return Query(
         served=served,
+        past=past,
         shape=shape(served, given),
         where=tuple(_conditions(served, given)),
-        keys=paging.keys(served, given.get("sortby")),
+        keys=paging.keys(served, given.get("sortby"), versions=past),
         limit=limit,
         offset=offset,
         cursor=cursor,

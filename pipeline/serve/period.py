@@ -42,11 +42,27 @@ def interval(text: str) -> tuple[datetime | None, datetime | None]:
 
 @lru_cache(maxsize=512)
 def clause(served: Served, text: str) -> Clause:
-    """Features of that time; a collection without time is not narrowed, as OGC API has it."""
+    """Features of that time, or as they were then; what has neither time nor past is not narrowed,
+    as OGC API has it."""
     begin, end = interval(text)
+    if served.is_dated:
+        return _held(begin, end)
     if served.time is None:
         return _ALWAYS
     return _between(served, served.time, begin, end)
+
+
+def _held(begin: datetime | None, end: datetime | None) -> Clause:
+    """Versions that held at some moment from ``begin`` to ``end``."""
+    binder = Binder("t")
+    parts: list[sql.Composable] = [sql.SQL("v.version_stands")]
+    if end is not None:
+        before = binder.add(end, CASTS["datetime"])
+        parts.append(sql.SQL("(v.valid_since IS NULL OR v.valid_since <= {})").format(before))
+    if begin is not None:
+        after = binder.add(begin, CASTS["datetime"])
+        parts.append(sql.SQL("(v.valid_until IS NULL OR v.valid_until > {})").format(after))
+    return binder.clause(sql.SQL("({})").format(sql.SQL(" AND ").join(parts)))
 
 
 def _between(served: Served, name: str, begin: datetime | None, end: datetime | None) -> Clause:

@@ -78,7 +78,8 @@ def _extent(
     connection: Connection, schemas: Schemas, layer: LayerContract, audience: Audience
 ) -> Extent:
     """Where and when the layer's features are; the city's extent while there are none."""
-    _check_view(connection, schemas, layer, audience)
+    if layer.source != "log":
+        _check_view(connection, schemas, layer, audience)
     bounds = None
     if layer.geometry:
         view = sql.Identifier(audience.schema_name, layer.id)
@@ -121,6 +122,12 @@ def _check_version(connection: Connection, audience: Audience) -> None:
 def _period(
     connection: Connection, schemas: Schemas, layer: LayerContract, audience: Audience
 ) -> tuple[datetime | None, datetime | None]:
+    if layer.source == "feed" and layer.publish.time is None:
+        view = sql.Identifier(audience.schema_name, views.versions_view(layer))
+        found = connection.execute(template("first").format(view=view)).fetchone()
+        return _moment(found[0] if found else None), None
+    if layer.source == "log":
+        return None, None
     column = layer.publish.time
     name = schemas.city.published(column) if column else None
     if name not in views.published_fields(schemas, layer, audience):

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 from psycopg import sql
 from psycopg.types.numeric import Int8
 
-from pipeline.derive.columns import GEOMETRY, ID, RUN
+from pipeline.derive.columns import GEOMETRY, ID, RUN, SINCE, UNTIL
 from pipeline.serve import paging
 from pipeline.serve.clause import Clause, conjunction, ready, template
 from pipeline.serve.crs import Crs
 from pipeline.serve.paging import Key
 from pipeline.serve.served import Served
+
+#: When a version held, in a table of versions.
+PERIOD = (SINCE, UNTIL)
 
 
 class Statement(NamedTuple):
@@ -36,7 +39,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A request for features, understood and checked."""
+    """A request for features, understood and checked; of ``past``: for the versions they had."""
 
     served: Served
     shape: Shape
@@ -46,6 +49,13 @@ class Query:
     offset: int = 0
     cursor: str | None = None
     hits: bool = False
+    past: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The properties of each feature; of a version, in a table, when it held as well."""
+        names = self.shape.names if self.shape.names is not None else tuple(self.served.fields)
+        return (*names, *PERIOD) if self.past else names
 
     @property
     def condition(self) -> bytes:
@@ -60,23 +70,22 @@ class Query:
         after = paging.after(self.served, self.keys, self.cursor)
         first = self.cursor is None and self.offset == 0
         count = "count_known" if counted else "count_if_needed" if first else "count_always"
-        made = _page(self.served, self.shape, self.keys, (where.text, after.text), count)
+        made = _page(self.read, self.shape, self.keys, (where.text, after.text), count)
         extent = {"limit": Int8(self.limit), "offset": Int8(self.offset)}
         return Statement(made, {**where.values, **after.values, **extent})
 
     def rows(self) -> Statement:
         """Asks for all features at once, as columns; ``limit`` 0 is no limit."""
         where = conjunction(self.where)
-        names = self.shape.names if self.shape.names is not None else tuple(self.served.fields)
         columns: list[sql.Composable] = [
-            sql.SQL("v.") + sql.Identifier(name) for name in (ID, *names)
+            sql.SQL("v.") + sql.Identifier(name) for name in (ID, *self.columns)
         ]
         if self.served.has_geometry and not self.shape.skip_geometry:
             shape = template("wkb").format(shape=_moved(self.served, self.shape))
             columns.append(shape + sql.SQL(" AS geometry"))
         made = template("rows").format(
             columns=sql.SQL(", ").join(columns),
-            view=self.served.view,
+            view=self.read.view,
             where=ready(where.text),
             order=paging.order(self.keys),
         )
@@ -86,8 +95,24 @@ class Query:
     def count(self) -> Statement:
         """Asks how many match."""
         where = conjunction(self.where)
-        made = template("count").format(view=self.served.view, where=ready(where.text))
+        made = template("count").format(view=self.read.view, where=ready(where.text))
         return Statement(made.as_bytes(None), dict(where.values))
+
+    @property
+    def read(self) -> _Read:
+        """Of what collection which view is read."""
+        return _Read(self.served, self.past)
+
+
+class _Read(NamedTuple):
+    """A collection, or the versions of its features."""
+
+    served: Served
+    past: bool = False
+
+    @property
+    def view(self) -> sql.Identifier:
+        return self.served.versions if self.past else self.served.view
 
 
 def item(served: Served, shape: Shape, number: int) -> Statement:
@@ -96,14 +121,11 @@ def item(served: Served, shape: Shape, number: int) -> Statement:
 
 
 @lru_cache(maxsize=1024)
-def _feature(served: Served, shape: Shape) -> sql.Composed:
+def _feature(read: _Read, shape: Shape) -> sql.Composed:
+    served = read.served
     names = shape.names if shape.names is not None else tuple(served.fields)
-    columns = sql.SQL(", ").join([sql.SQL("v.") + sql.Identifier(name) for name in names])
-    properties: sql.Composable = sql.SQL("'{{}}'").format()
-    if names:
-        properties = template("properties").format(columns=columns)
-    return template("feature").format(
-        id=sql.Identifier(ID), geometry=_geometry(served, shape), properties=properties
+    return template("version" if read.past else "feature").format(
+        id=sql.Identifier(ID), geometry=geometry(served, shape), properties=properties(names)
     )
 
 
@@ -115,7 +137,16 @@ def _moved(served: Served, shape: Shape) -> sql.Composable:
     return sql.SQL("ST_Transform({}, {})").format(stored, sql.Literal(shape.crs.srid))
 
 
-def _geometry(served: Served, shape: Shape) -> sql.Composable:
+def properties(names: tuple[str, ...]) -> sql.Composable:
+    """SQL for the properties ``names`` of the row ``v``, as JSON text."""
+    if not names:
+        return sql.SQL("'{{}}'").format()
+    columns = sql.SQL(", ").join([sql.SQL("v.") + sql.Identifier(name) for name in names])
+    return template("properties").format(columns=columns)
+
+
+def geometry(served: Served, shape: Shape) -> sql.Composable:
+    """SQL for the geometry of the row ``v``, as GeoJSON text."""
     if shape.skip_geometry or not served.has_geometry:
         return sql.SQL("'null'")
     moved = _moved(served, shape)
@@ -127,7 +158,7 @@ def _geometry(served: Served, shape: Shape) -> sql.Composable:
 
 @lru_cache(maxsize=1024)
 def _page(
-    served: Served,
+    read: _Read,
     shape: Shape,
     keys: tuple[Key, ...],
     conditions: tuple[str, str],
@@ -135,10 +166,10 @@ def _page(
 ) -> bytes:
     where, after = (ready(text) for text in conditions)
     made = template("page").format(
-        matched=template(count).format(view=served.view, where=where),
-        feature=_feature(served, shape),
+        matched=template(count).format(view=read.view, where=where),
+        feature=_feature(read, shape),
         keys=paging.key_texts(keys),
-        view=served.view,
+        view=read.view,
         where=where,
         after=after,
         order=paging.order(keys),
@@ -150,6 +181,6 @@ def _page(
 def _item(served: Served, shape: Shape) -> bytes:
     run = sql.SQL("NULL::bigint") if served.layer.source == "view" else sql.Identifier("v", RUN)
     made = template("item").format(
-        feature=_feature(served, shape), run=run, view=served.view, id=sql.Identifier(ID)
+from pipeline.derive.columns import GEOMETRY, ID, RUN, SINCE, UNTIL
     )
     return made.as_bytes(None)

@@ -42,6 +42,17 @@ class Served:
         """The view that is read."""
         return sql.Identifier(self.audience.schema_name, self.layer.id)
 
+    @cached_property
+    def versions(self) -> sql.Identifier:
+        """The view of all versions of features; only what feeds fill has them."""
+        return sql.Identifier(self.audience.schema_name, views.versions_view(self.layer))
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether ``datetime`` asks for the features as they were at that time: so it is unless the
+        features themselves are of a time."""
+        return self.layer.source == "feed" and self.layer.publish.time is None
+
     @property
     def has_geometry(self) -> bool:
         """Whether features have a place."""

@@ -60,3 +60,73 @@ ORDER BY 1, 2
 -- What was kept of rows that the run did not publish after all.
 DELETE FROM ops.original o WHERE o.run_id = %(run)s
     AND NOT EXISTS (SELECT FROM {target} t WHERE t.run_id = o.run_id AND t.source_line = o.line)
+
+-- name: versions_view
+-- All versions of a layer's objects as an audience sees them: those in force and former ones. Which stand, when they held, and
+-- which runs began and ended them; nothing else of the ledger can be seen here.
+CREATE VIEW {view} AS
+SELECT t.id, {columns}, t.run_id AS version_run, t.begun_by AS version_by, NULL::bigint AS version_ended, true AS version_stands,
+    coalesce(t.valid_since, r.valid_from) AS valid_since, t.valid_until
+FROM {target} t LEFT JOIN ops.run r ON r.id = t.run_id
+UNION ALL
+SELECT h.id, {former}, h.run_id, h.begun_by, h.ended_by,
+    h.withdrawn_by IS NULL AND NOT isempty(h.valid), lower(h.valid), upper(h.valid)
+FROM {history} h;
+COMMENT ON VIEW {view} IS {comment}
+
+-- name: publication_view
+-- The loads and undos that changed what an audience sees, in the order they were committed.
+CREATE VIEW {view} AS
+SELECT p.seq, p.run_id, p.layer, p.recorded, r.kind, r.valid_from
+FROM ops.publication p JOIN ops.run r ON r.id = p.run_id WHERE p.layer = ANY({layers}::text[]);
+COMMENT ON VIEW {view} IS 'Changes of layers in the order they were committed | تغییر لایه‌ها به ترتیب ثبت'
+
+-- name: publications
+-- The next publications after a place among all changes, as JSON: number, run, layer, kind, moment.
+SELECT coalesce(json_agg(json_build_array(p.seq, p.run_id, p.layer, p.kind = 'undo', p.recorded) ORDER BY p.seq), '[]')::text
+FROM (
+    SELECT * FROM {view} WHERE seq >= %(seq)s AND (%(layer)s::text IS NULL OR layer = %(layer)s) ORDER BY seq LIMIT %(most)s
+) AS p
+
+-- name: seq_of_run
+-- The number under which a load or undo was published.
+SELECT seq FROM {view} WHERE run_id = %(run)s
+
+-- name: seq_at
+-- The last number that was published by a moment.
+SELECT coalesce(max(seq), 0) FROM {view} WHERE recorded <= %(moment)s
+
+-- name: changes
+-- What one publication has changed of a layer, by object: a version begun where none was ended is an insertion, one ended where
+-- none was begun a deletion. One object more than the limit is read, to know whether there are more.
+WITH object AS MATERIALIZED (
+    SELECT id, bool_or(begins) AS begins, bool_or(NOT begins) AS ends FROM (
+        (SELECT v.id, true AS begins FROM {versions} AS v WHERE {begun} AND v.id > %(after)s ORDER BY v.id LIMIT %(limit)s + 1)
+        UNION ALL
+        (SELECT v.id, false FROM {versions} AS v WHERE v.version_ended = %(run)s AND v.id > %(after)s ORDER BY v.id LIMIT %(limit)s + 1)
+    ) AS found GROUP BY id ORDER BY id LIMIT %(limit)s + 1
+)
+SELECT string_agg(c.feature, ',' ORDER BY c.id) FILTER (WHERE c.place <= %(limit)s) AS features,
+    least(count(*), %(limit)s) AS returned, count(*) > %(limit)s AS more,
+    max(c.id) FILTER (WHERE c.place <= %(limit)s) AS last
+FROM (
+    SELECT o.id, row_number() OVER (ORDER BY o.id) AS place,
+        '{{"type":"Feature","id":' || ((%(seq)s::int8 << 32) + o.id) ||
+        ',"geometry":' || CASE WHEN o.begins THEN {geometry} ELSE 'null' END || ',"properties":' ||
+        (SELECT row_to_json(p)::text FROM (SELECT
+            %(seq)s::int8 AS change_seq, %(collection)s::text AS change_collection, o.id AS change_object,
+            CASE WHEN NOT o.begins THEN 'delete' WHEN o.ends THEN 'update' ELSE 'insert' END AS change_kind,
+            %(recorded)s::timestamptz AS recorded_at, %(run)s::int8 AS load_run,
+            v.valid_since AS valid_begin, v.valid_until AS valid_end,
+            CASE WHEN o.begins THEN {properties}::json END AS row
+        ) AS p) || '}}' AS feature
+    FROM object AS o LEFT JOIN {versions} AS v ON v.id = o.id AND o.begins AND {begun}
+) AS c
+
+-- name: begun_by_load
+-- Versions that a load has brought.
+(v.version_run = %(run)s AND v.version_by IS NULL)
+
+-- name: begun_by_undo
+-- Versions that an undo has put in force again.
+(v.version_by = %(run)s)

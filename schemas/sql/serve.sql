@@ -51,6 +51,13 @@ SELECT {feature} AS feature, {run} AS run FROM {view} AS v WHERE v.{id} = %(id)s
 -- A row as a GeoJSON feature.
 '{{"type":"Feature","id":' || v.{id} || ',"geometry":' || {geometry} || ',"properties":' || {properties} || '}}'
 
+-- name: version
+-- A version of a feature, with the time it held as JSON-FG tells it.
+'{{"type":"Feature","id":' || v.{id} || ',"time":{{"interval":["' ||
+    coalesce(to_json(v.valid_since AT TIME ZONE 'UTC') #>> '{{}}' || 'Z', '..') || '","' ||
+    coalesce(to_json(v.valid_until AT TIME ZONE 'UTC') #>> '{{}}' || 'Z', '..') ||
+    '"]}},"geometry":' || {geometry} || ',"properties":' || {properties} || '}}'
+
 -- name: geometry
 -- Coordinates in the CRS that was asked for, as many decimals as they deserve.
 coalesce(ST_AsGeoJSON({shape}, {digits}, 0), 'null')
@@ -71,6 +78,10 @@ FROM (SELECT ST_Extent(v.{geom}) AS box FROM {view} AS v) AS found
 -- name: period
 -- The first and the last date of a view.
 SELECT min(v.{time}), max(v.{time}) FROM {view} AS v
+
+-- name: first
+-- When the first version of a collection's features began to hold.
+SELECT min(v.valid_since) FROM {view} AS v WHERE v.version_stands
 
 -- name: tile
 -- One layer of one vector tile. Shapes too small to be seen at this zoom are left out, the others

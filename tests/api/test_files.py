@@ -223,6 +223,7 @@ def test_who_leaves_ends_the_work(client: TestClient, monkeypatch: pytest.Monkey
 
     class Sleeping:
         served, shape, cursor, hits = wished.served, wished.shape, None, False
+        columns = wished.columns
 
         @staticmethod
         def rows() -> Any:

@@ -17,7 +17,7 @@ from pipeline.contracts.audience import table as audience_table
 from pipeline.contracts.registry import Schemas
 from pipeline.db import migrate as migration
 from pipeline.db.engine import Database
-from pipeline.derive import generalised, tables, views
+from pipeline.derive import columns, generalised, tables, views
 from pipeline.errors import DatabaseError
 from pipeline.settings import Settings
 
@@ -136,14 +136,28 @@ def test_views_show_exactly_what_the_audience_sees(
     shown: dict[str, set[str]] = {}
     for layer, column in rows:
         shown.setdefault(str(layer), set()).add(str(column))
-    seen = {layer.id for layer in schemas.layers.values() if audience.sees(layer)}
-    for layer in schemas.layers.values():
+    # Changes have no view of their own: they follow from versions.
+    layers = [layer for layer in schemas.layers.values() if layer.source != "log"]
+    seen = {layer.id for layer in layers if audience.sees(layer)}
+    for layer in layers:
         expected = {schemas.city.published(field.name) for field in audience.fields(layer)}
         expected |= set(views.hidden_columns(schemas, layer, audience))
         system = {"id", "geom"} if layer.geometry else {"id"}
         assert shown.get(layer.id, set()) == (expected | system if layer.id in seen else set())
+        # What was is no more than what is, and when.
+        told = {"version_run", "version_by", "version_ended", "version_stands"}
+        told |= {"valid_since", "valid_until"}
+        past = expected - {columns.RUN} | system | told
+        dated = layer.id in seen and layer.source == "feed"
+        assert shown.get(views.versions_view(layer), set()) == (past if dated else set())
     # Beside the layers there is what tells of loads, facts and names, and the hashes of keys.
     beside = {views.VERSION, views.SOURCE, views.FRESHNESS, views.PLACE, views.JOB}
+    beside |= {views.PUBLICATION}
+    beside |= {
+        views.versions_view(schemas.layers[name])
+        for name in seen
+        if schemas.layers[name].source == "feed"
+    }
     beside |= {views.ACCESS} if audience.needs_key else set()
     beside |= {views.fact_view(fact) for fact in views.facts_of(schemas, audience)}
     # What tiles read: layers from afar where their classes are seen, and where loads changed them.

@@ -103,8 +103,10 @@ BEGIN
             'ADD CONSTRAINT %2$I EXCLUDE USING gist (id WITH =, valid WITH &&) WHERE (withdrawn_by IS NULL);'
             'COMMENT ON COLUMN history.%1$I.valid IS ''When the version held in the real world, as is known today; empty: it never did'';'
             'COMMENT ON COLUMN history.%1$I.withdrawn_by IS ''Undo after which the version counts no more'';'
-            'CREATE INDEX %3$I ON history.%1$I (coalesce(begun_by, run_id))',
-            found.layer, format('ex_%s_valid', found.layer), format('ix_%s_former_begun', found.layer)
+            'CREATE INDEX %3$I ON history.%1$I (run_id, id);'
+            'CREATE INDEX %4$I ON history.%1$I (begun_by, id) WHERE begun_by IS NOT NULL',
+            found.layer, format('ex_%s_valid', found.layer), format('ix_%s_former_run_id', found.layer),
+            format('ix_%s_former_begun_by', found.layer)
         );
         IF found.drawn THEN
             EXECUTE format(
@@ -230,7 +232,8 @@ COMMENT ON COLUMN history.parcel_code_history.begun_by IS 'Undo that put the row
 COMMENT ON COLUMN history.parcel_code_history.valid IS 'When the version held in the real world, as is known today; empty: it never did';
 COMMENT ON COLUMN history.parcel_code_history.withdrawn_by IS 'Undo after which the version counts no more';
 CREATE INDEX ix_parcel_code_history_ended_by ON history.parcel_code_history (ended_by);
-CREATE INDEX ix_parcel_code_history_former_begun ON history.parcel_code_history (coalesce(begun_by, run_id));
+CREATE INDEX ix_parcel_code_history_former_begun_by ON history.parcel_code_history (begun_by, id) WHERE begun_by IS NOT NULL;
+CREATE INDEX ix_parcel_code_history_former_run_id ON history.parcel_code_history (run_id, id);
 CREATE INDEX ix_parcel_code_history_former_key ON history.parcel_code_history (former_code, parcel_code);
 SELECT ops.guard_versions('parcel_code_history');
 CREATE TABLE data.parcel_lineage (
@@ -308,6 +311,7 @@ COMMENT ON COLUMN history.parcel_lineage.begun_by IS 'Undo that put the row in f
 COMMENT ON COLUMN history.parcel_lineage.valid IS 'When the version held in the real world, as is known today; empty: it never did';
 COMMENT ON COLUMN history.parcel_lineage.withdrawn_by IS 'Undo after which the version counts no more';
 CREATE INDEX ix_parcel_lineage_ended_by ON history.parcel_lineage (ended_by);
-CREATE INDEX ix_parcel_lineage_former_begun ON history.parcel_lineage (coalesce(begun_by, run_id));
+CREATE INDEX ix_parcel_lineage_former_begun_by ON history.parcel_lineage (begun_by, id) WHERE begun_by IS NOT NULL;
+CREATE INDEX ix_parcel_lineage_former_run_id ON history.parcel_lineage (run_id, id);
 CREATE INDEX ix_parcel_lineage_former_key ON history.parcel_lineage (case_ref, parent_code, child_code);
 SELECT ops.guard_versions('parcel_lineage');

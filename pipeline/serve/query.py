@@ -181,6 +181,6 @@ def _page(
 def _item(served: Served, shape: Shape) -> bytes:
     run = sql.SQL("NULL::bigint") if served.layer.source == "view" else sql.Identifier("v", RUN)
     made = template("item").format(
-from pipeline.derive.columns import GEOMETRY, ID, RUN, SINCE, UNTIL
+        feature=_feature(_Read(served), shape), view=served.view, id=sql.Identifier(ID), run=run
     )
     return made.as_bytes(None)

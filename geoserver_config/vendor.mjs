@@ -8,6 +8,9 @@ const modules = join(here, "..", "node_modules");
 const vendor = join(here, "static", "vendor");
 
 const font = "@fontsource-variable/vazirmatn";
+// Whole fonts, for documents: a PDF cannot put one script together with another of two files.
+const whole = "vazirmatn/fonts/ttf/Vazirmatn";
+const persianDigits = "vazirmatn/misc/Farsi-Digits/fonts/ttf/Vazirmatn-FD";
 const files = {
   "ol/ol.js": "ol/dist/ol.js",
   "ol/ol.css": "ol/ol.css",
@@ -18,6 +21,10 @@ const files = {
   "swagger-ui/NOTICE": "swagger-ui-dist/NOTICE",
   // The Arabic subset only: Latin letters and digits come from the reader's own system.
   "vazirmatn/vazirmatn-arabic.woff2": `${font}/files/vazirmatn-arabic-wght-normal.woff2`,
+  "vazirmatn/Vazirmatn-Regular.ttf": `${whole}-Regular.ttf`,
+  "vazirmatn/Vazirmatn-Bold.ttf": `${whole}-Bold.ttf`,
+  "vazirmatn/Vazirmatn-FD-Regular.ttf": `${persianDigits}-Regular.ttf`,
+  "vazirmatn/Vazirmatn-FD-Bold.ttf": `${persianDigits}-Bold.ttf`,
   "vazirmatn/LICENSE": `${font}/LICENSE`,
 };
 

@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -144,3 +145,19 @@ def serials(values: pa.Array) -> pa.Array:
     kept = pc.if_else(good, days, pa.scalar(None, pa.float64()))
     offset = (_EPOCH - dt.date(1970, 1, 1)).days
     return pc.add(kept, offset).cast(pa.int32()).cast(pa.date32())
+
+
+def day(text: str, language: str) -> str:
+    """An ISO date (what stands after it is left out) as readers of ``language`` write it."""
+    found = dt.date.fromisoformat(text[:10])
+    return _written(found) if language == "fa" else found.isoformat()
+
+
+def _written(date: dt.date) -> str:
+    return str(JalaliDate(date).strftime("%Y/%m/%d"))  # type: ignore[no-untyped-call]
+
+
+def moment(text: str, zone: str, language: str) -> str:
+    """An ISO time of UTC as the clocks of ``zone`` show it, to the minute."""
+    there = dt.datetime.fromisoformat(text).astimezone(ZoneInfo(zone))
+    return f"{day(there.date().isoformat(), language)} {there:%H:%M}"

@@ -9,8 +9,10 @@ from typing import Any
 
 import orjson
 
-from pipeline.answers import formulas, inputs, statement
+from pipeline.answers import formulas, inputs, statement, verify
+from pipeline.answers.receipts import RECEIPT
 from pipeline.answers.refusals import NotDerivedError, NothingFoundError, TooMuchError
+from pipeline.answers.registrar import Registrar
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.process import Batch, Input, Process
 from pipeline.contracts.registry import Schemas
@@ -30,9 +32,17 @@ _SOURCES = 10_000
 class Answerer:
     """All processes of one audience, their queries composed once."""
 
-    def __init__(self, schemas: Schemas, audience: Audience, ask: Ask) -> None:
-        """``ask`` asks the database with the login of ``audience``."""
+    def __init__(
+        self,
+        schemas: Schemas,
+        audience: Audience,
+        ask: Ask,
+        registrar: Registrar | None = None,
+    ) -> None:
+        """``ask`` asks the database with the login of ``audience``; with a ``registrar`` answers
+        that are documents have receipts."""
         self._schemas, self._audience, self._ask = schemas, audience, ask
+        self._registrar = registrar
         self.processes = {p.id: p for p in schemas.processes.values() if audience.may_ask(p)}
         self.offered: dict[str, dict[str, Input]] = {
             name: derived.offered(schemas.city, audience, process)
@@ -78,10 +88,22 @@ class Answerer:
             found = await self._found(process, values)
             runs = set(_runs(found))
             found = self._published(found)
-        return found | {
+        if process.verifies:
+            return await self._verified(given, found)
+        answer = found | {
             "sources": await self._told(runs),
             **({"stale": stale} if stale else {}),
         }
+        if process.document and self._registrar:
+            subject = process.document.by
+            answer[RECEIPT] = self._registrar.receipt(process, subject, given, answer)
+        return answer
+
+    async def _verified(self, given: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+        if self._registrar is None:
+            raise NotDerivedError(RECEIPT)
+        held = verify.Asked(given.get(RECEIPT), given.get("document"), found["kept"])
+        return await verify.verified(held, self._registrar.seal, self._audience.id, self.answer)
 
     def check(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
         """What the queries of ``name`` get of the inputs ``given``; raises WrongInputError."""

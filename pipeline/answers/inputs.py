@@ -12,6 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from pipeline import fold
+from pipeline.answers import receipts
 from pipeline.answers.refusals import WrongInputError
 from pipeline.contracts.city import City
 from pipeline.contracts.fact import Form
@@ -100,6 +101,8 @@ def bound(process: Process, city: City, offered: Mapping[str, Input], given: Any
 def _meant(name: str, one: Input, value: Any, city: City, crs: str | None) -> Any:
     if one.meaning == "folded":
         return fold.one(value)
+    if one.meaning == "receipt":
+        return receipts.number_of(value)
     if one.meaning in ("code", "plate"):
         return _keys(value, one.meaning, city)
     if one.meaning == "geometry":

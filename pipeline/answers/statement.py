@@ -3,8 +3,9 @@
 ``{parcel}`` stands for the layer as the audience sees it: a field that it does not see is NULL, a
 layer that it does not see has no rows. ``{fact.parcel_zone}`` is the fact in the same way,
 ``{part.zones}`` a query that processes share (``part_zones`` of schemas/sql/answers.sql),
-``{place}`` all that has a name, ``{source}`` the loads, ``{srid}`` the city's CRS, ``{unit}`` the
-metres in its unit. PostgreSQL sees through the subqueries, so indexes serve as without them.
+``{place}`` all that has a name, ``{source}`` the loads, ``{imagery}`` the raster sheets in force,
+``{receipt}`` what documents said, ``{srid}`` the city's CRS, ``{unit}`` the metres in its unit.
+PostgreSQL sees through the subqueries, so indexes serve as without them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ _TYPES: dict[FieldType, LiteralString] = {
     "datetime": "timestamptz",
 }
 _FACT, _PART = "fact.", "part."
-_OWN = {"place": views.PLACE, "source": views.SOURCE, "freshness": views.FRESHNESS}
+_OWN = {
+    "place": views.PLACE,
+    "source": views.SOURCE,
+    "freshness": views.FRESHNESS,
+    "imagery": views.IMAGERY,
+    "receipt": views.RECEIPT,
+}
 
 
 def names(template: str) -> tuple[str, ...]:

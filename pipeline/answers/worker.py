@@ -21,6 +21,7 @@ from psycopg import AsyncConnection
 from pipeline.answers.ask import Answerer, Ask
 from pipeline.answers.jobs import Claimed, Jobs, packed
 from pipeline.answers.problems import problem_of
+from pipeline.answers.registrar import Registrar
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
@@ -72,7 +73,7 @@ class Worker:
             await control.execute("LISTEN makan_job")
             ask = _asking(control)
             jobs = Jobs(self._audience, ask, ask, keep_days=self._database.settings.job_keep_days)
-            answerer = Answerer(self._schemas, self._audience, _asking(asked))
+            answerer = self._answerer(_asking(asked))
             await jobs.sweep()
             while not stop.is_set():
                 job = await jobs.claim(self.name)
@@ -85,6 +86,11 @@ class Worker:
                     await _woken(control)
                     await jobs.sweep()
         return done
+
+    def _answerer(self, ask: Ask) -> Answerer:
+        settings = self._database.settings
+        registrar = Registrar.of(settings, self._schemas, self._audience, ask)
+        return Answerer(self._schemas, self._audience, ask, registrar)
 
     async def _connect(self, limit_s: int, *, write: bool) -> _Connection:
         connection = await AsyncConnection.connect(

@@ -18,7 +18,7 @@ from pipeline.contracts.base import CollectionId, Frozen, Identifier, Text
 from pipeline.contracts.layer import Privacy
 
 #: How a value that was given is understood before the query gets it.
-Meaning = Literal["plain", "code", "plate", "folded", "geometry"]
+Meaning = Literal["plain", "code", "plate", "folded", "geometry", "receipt"]
 #: Types that stand in an address as they are.
 PLAIN_TYPES = ("string", "integer", "number", "boolean")
 
@@ -26,7 +26,8 @@ PLAIN_TYPES = ("string", "integer", "number", "boolean")
 class Input(Frozen):
     """One input. ``accepts`` is its JSON Schema; ``meaning`` says how the query gets it: ``plain``
     as it is, ``code`` as the parcel codes it may mean, ``plate`` as the plates, ``folded`` as for
-    searching, ``geometry`` (GeoJSON) as a shape in the city's CRS. ``privacy``: who is offered it.
+    searching, ``geometry`` (GeoJSON) as a shape in the city's CRS, ``receipt`` as the
+    number of one. ``privacy``: who is offered it.
     """
 
     name: Identifier
@@ -68,10 +69,26 @@ class Batch(Frozen):
     sums: tuple[Identifier, ...] = ()
 
 
+class Document(Frozen):
+    """The answer as a document for people, with a receipt: the page ``template``, and ``by``, the
+    input by which its subject is asked for again; ``called``: the member that names it to people.
+    Its map is ``map_mm`` wide and high, of the scale 1:``scale`` or smaller, over the raster
+    ``backdrop``. ``valid_days``: how long others may rely on it."""
+
+    template: Identifier
+    by: Identifier
+    called: Identifier
+    map_mm: tuple[float, float] = (170.0, 100.0)
+    scale: int = Setting(default=500, gt=0)
+    backdrop: Identifier
+    valid_days: int | None = Setting(default=None, gt=0)
+
+
 class Process(Frozen):
     """One process. ``one_of``: exactly one of these inputs must be given. ``nothing`` is told when
     there is no answer. ``formulas``: the file of schemas/formulas/ whose lines are worked out over
-    the items of the answer."""
+    the items of the answer. ``document``: it is offered as a page and a PDF too. ``verifies``: what
+    it finds are receipts, to be compared with what is true today."""
 
     id: CollectionId
     title: Text
@@ -85,6 +102,8 @@ class Process(Frozen):
     limit: Limit | None = None
     batch: Batch | None = None
     formulas: Identifier | None = None
+    document: Document | None = None
+    verifies: bool = False
 
     @cached_property
     def named(self) -> dict[str, Input]:

@@ -337,6 +337,7 @@ def _answering(
         yield views.fact(fact, audience)
     yield views.places(named["place_branch"], schemas, layers, audience)
     yield from views.told(named, schemas, audience)
+    yield from views.receipts(queries.load("receipts"), schemas, audience)
 
 
 def _dated(

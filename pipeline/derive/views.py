@@ -37,6 +37,8 @@ SOURCE, FRESHNESS = "makan_source", "makan_fact"
 FILLING = "fill_"
 #: The view of loads and undos in their order; that of a layer's versions begins so.
 PUBLICATION, VERSIONS = "makan_publication", "makan_versions"
+#: The view of the raster sheets in force, and that of what documents said when they were made.
+IMAGERY, RECEIPT = "makan_imagery", "makan_receipt"
 #: The view of everything that can be found by its name.
 PLACE = "makan_place"
 
@@ -114,11 +116,13 @@ def places(
 def told(
     templates: dict[str, LiteralString], schemas: Schemas, audience: Audience
 ) -> Iterator[sql.Composed]:
-    """The views of loads and of fresh facts (schemas/sql/answers.sql), of what it sees alone."""
+    """The views of loads, of raster sheets and of fresh facts (schemas/sql/answers.sql), of what
+    it sees alone."""
     layers = [layer.id for layer in schemas.layers.values() if audience.sees(layer)]
     facts = [fact.id for fact in facts_of(schemas, audience)]
     for name, template, listed in (
-        (SOURCE, templates["source_view"], layers),
+        (SOURCE, templates["source_view"], [*layers, *schemas.rasters]),
+        (IMAGERY, templates["imagery_view"], list(schemas.rasters)),
         (FRESHNESS, templates["freshness_view"], facts),
     ):
         relation = sql.Identifier(audience.schema_name, name)
@@ -244,6 +248,19 @@ def version(
         layers=sql.Literal([layer.id for layer in seen if layer.source in ("feed", "process")]),
         views=sql.Literal([layer.id for layer in seen if layer.source in ("view", "log")]),
     )
+
+
+def receipts(
+    templates: dict[str, LiteralString], schemas: Schemas, audience: Audience
+) -> Iterator[sql.Composed]:
+    """The view of receipts (schemas/sql/receipts.sql): its own, which its role may add to, and
+    those of audiences that see no more than it does."""
+    view = sql.Identifier(audience.schema_name, RECEIPT)
+    below = [o.id for o in schemas.audiences.values() if set(o.privacy) <= set(audience.privacy)]
+    yield sql.SQL(templates["view"]).format(
+        view=view, audience=sql.Literal(audience.id), audiences=sql.Literal(below)
+    )
+    yield sql.SQL(templates["grant"]).format(view=view, role=sql.Identifier(audience.login))
 
 
 def access(template: LiteralString, audience: Audience) -> sql.Composed:

@@ -188,6 +188,7 @@ def create(
         if on_ready:
             on_ready()
         yield
+        found.printer.close()
         await found.features.close()
         await found.tiles.close()
         if found.refresher:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 JSON, HTML = "application/json", "text/html"
+PDF = "application/pdf"
 CSV = "text/csv; charset=utf-8"
 JSONLD, GEOJSON, SCHEMA = "application/ld+json", "application/geo+json", "application/schema+json"
 OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
@@ -18,6 +19,7 @@ _FA = {
     "This document as GeoJSON": "این سند به صورت GeoJSON",
     "This document as JSON-LD": "این سند به صورت JSON-LD",
     "This document as HTML": "این سند به صورت HTML",
+    "This document as PDF": "این سند به صورت PDF",
     "This document as CSV": "این سند به صورت CSV",
     "This document as FlatGeobuf": "این سند به صورت FlatGeobuf",
     "This document as GeoParquet": "این سند به صورت GeoParquet",

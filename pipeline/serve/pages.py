@@ -18,6 +18,8 @@ from markupsafe import Markup
 from pygeoapi import __version__ as pygeoapi_version
 from pygeoapi import util
 
+from pipeline import dates
+
 
 def translated(value: Any, language: str, languages: tuple[str, ...]) -> Any:
     """``value`` with every {language: text} in it replaced by the text in ``language``."""
@@ -64,6 +66,8 @@ class Pages:
             "get_path_basename": util.get_path_basename,
             "get_breadcrumbs": util.get_breadcrumbs,
             "filter_dict_by_key_value": util.filter_dict_by_key_value,
+            "day": dates.day,
+            "moment": dates.moment,
             "to_json": _script_safe,
             "tojson": _script_safe,
         }

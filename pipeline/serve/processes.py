@@ -19,14 +19,17 @@ from pipeline.answers.problems import not_derived, status_of
 from pipeline.answers.refusals import NotDerivedError, Refusal
 from pipeline.contracts.process import Process
 from pipeline.derive import processes as derived
-from pipeline.serve import answers, jobs, links, wanted
+from pipeline.serve import answers, jobs, links, papers, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.documents import FORMS, Kind, View, document
 from pipeline.serve.errors import Problem, bad, unavailable
 from pipeline.serve.links import JSON, OGC, SCHEMA, Link
+from pipeline.serve.papers import Paper
 from pipeline.serve.site import Site
 
 _MAX_BODY = 1_000_000
+#: The input that chooses the scale of a document's map.
+_SCALE = "scale"
 _EXECUTE_REL = f"{OGC}/execute"
 
 
@@ -94,10 +97,12 @@ async def execute(request: Request) -> Response:
     asked = await _body(request)
     if jobs.preferred(request):
         return await _begun(request, process, given, _values(asked))
+    given = _format(process, asked) | given
     answer = await _answered(request, process, _values(asked))
-    if asked.get("response") == "document":
+    if asked.get("response") == "document" and given.get("f", "json") == "json":
         answer = {derived.OUTPUT: answer}
-    return await _sent(request, process, given, answer, asked.get("inputs", {}))
+        given["f"] = "json"
+    return await _sent(request, process, given, answer, _values(asked))
 
 
 async def execute_by_address(request: Request) -> Response:
@@ -141,6 +146,21 @@ def _check_request(asked: dict[str, Any]) -> None:
         raise bad("response: must be raw or document")
 
 
+def _format(process: Process, asked: dict[str, Any]) -> dict[str, str]:
+    """The format that the request wants its output in, as the parameter that says so."""
+    output = asked.get("outputs", {}).get(derived.OUTPUT, {})
+    wish = output.get("format", {}) if isinstance(output, dict) else None
+    if not isinstance(wish, dict):
+        raise bad('outputs: give {"answer": {"format": {"mediaType": "application/pdf"}}}')
+    kind = wish.get("mediaType")
+    if kind is None:
+        return {}
+    offered = {media: name for name, (media, _) in papers.forms(process).items()}
+    if kind not in offered:
+        raise bad(f"outputs: {kind!r} is not offered here; there are {', '.join(offered)}")
+    return {"f": offered[kind]}
+
+
 def _values(asked: dict[str, Any]) -> dict[str, Any]:
     """Inputs, whether given as they are or as {"value": ...}."""
     return {
@@ -182,11 +202,17 @@ async def _sent(
     answer: dict[str, Any],
     asked: dict[str, Any],
 ) -> Response:
-    """The answer as JSON or as a page; never kept by caches, since the data may change."""
+    """The answer as JSON, as a page or as a document; never kept by caches, since the data may
+    change."""
     site: Site = site_of(request)
     here = f"/processes/{process.id}/execution"
     language = wanted.language(request, given, site.languages)
-    if wanted.form(request, given, tuple(FORMS)) == "html":
+    form = wanted.form(request, given, tuple(papers.forms(process)))
+    if form != "json" and process.document:
+        scale = int(asked.get(_SCALE) or process.document.scale)
+        wish = (form, language, scale)
+        response = await papers.respond(Paper(site, process, process.document, answer, *wish))
+    elif form == "html":
         content = {
             "id": process.id,
             "title": process.title.of(language),
@@ -194,7 +220,8 @@ async def _sent(
             "asked": asked,
             "links": links.documents(site.base + here, given, FORMS, "html", language),
         }
-        response = await answers.page(site, "processes/answer.html", content, language)
+        template = "processes/verified.html" if process.verifies else "processes/answer.html"
+        response = await answers.page(site, template, content, language)
     else:
         response = answers.json(answer, language)
     response.headers["Cache-Control"] = "no-store"

@@ -26,11 +26,13 @@ from uvicorn_worker import UvicornWorker
 from pipeline import __version__, paths
 from pipeline.answers.ask import Answerer
 from pipeline.answers.jobs import Jobs
+from pipeline.answers.registrar import Registrar
 from pipeline.answers.workforce import Workforce, die_with_parent
 from pipeline.contracts import registry
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.documents.pdf import Printer
 from pipeline.edits.write import Editor
 from pipeline.errors import ResourceError, SettingsError
 from pipeline.serve import app, publish, running, served, tile_store
@@ -137,6 +139,7 @@ def build(
     if audience.writer:
         editor = Editor(database, schemas, audience.writer)
         refresher = Refresher(database, schemas, audience.writer, state.forget)
+    registrar = Registrar.of(settings, schemas, audience, asking(features))
     site = Site(
         settings=settings,
         schemas=schemas,
@@ -153,9 +156,11 @@ def build(
         tiles=tiles,
         state=state,
         tile_store=tile_store.store(settings, schemas, state, tiles, options),
-        answerer=Answerer(schemas, audience, asking(features)),
         jobs=Jobs(audience, asking(features), writing(features), keep_days=settings.job_keep_days),
+        answerer=Answerer(schemas, audience, asking(features), registrar),
+        registrar=registrar,
         digest=_digest(place),
+        printer=Printer(),
         files=Files(database, audience.role, settings.home / "cache", asyncio.Semaphore(1)),
         editor=editor,
         refresher=refresher,

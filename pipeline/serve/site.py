@@ -10,9 +10,11 @@ from typing import Any
 
 from pipeline.answers.ask import Answerer
 from pipeline.answers.jobs import Jobs
+from pipeline.answers.registrar import Registrar
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.documents.pdf import Printer
 from pipeline.edits.write import Editor
 from pipeline.serve.errors import missing
 from pipeline.serve.files import Files
@@ -47,6 +49,8 @@ class Site:
     jobs: Jobs
     digest: str
     files: Files
+    printer: Printer
+    registrar: Registrar
     editor: Editor | None = None
     refresher: Refresher | None = None
     static: dict[tuple[str, ...], Any] = field(default_factory=dict)

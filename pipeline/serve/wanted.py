@@ -21,6 +21,7 @@ _TYPES = {
     "application/schema+json": "json",
     "application/vnd.oai.openapi+json": "json",
     "application/ld+json": "jsonld",
+    "application/pdf": "pdf",
     "text/csv": "csv",
     "application/flatgeobuf": "fgb",
     "application/vnd.apache.parquet": "parquet",

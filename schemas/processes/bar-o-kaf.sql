@@ -5,7 +5,7 @@ edition AS MATERIALIZED {part.edition},
 areas AS {part.areas},
 roads AS MATERIALIZED {part.roads}
 SELECT jsonb_build_object(
-    'parcel', {part.identity}, 'plan', {part.edition_json}, 'sides', {part.roads_json},
+    'parcel', {part.identity}, 'plan', {part.edition_json}, 'sides', {part.roads_json}, 'imagery', {part.imagery_json},
     'area_grid_m2', round(a.grid::numeric, 2), 'widening_m2', round(a.widening::numeric, 2),
     'widening_pct', round((100 * a.widening / a.shape)::numeric, 2),
     'remainder_m2', round((a.grid - a.widening)::numeric, 2),

@@ -41,7 +41,7 @@ SELECT jsonb_build_object(
     'setback_lines', (SELECT coalesce(jsonb_agg(jsonb_build_object('setback_m', s.setback_m, 'street_id', s.street_id,
         'run', s.run_id)), '[]') FROM {setback_line} AS s JOIN edition AS e ON e.plan_id = s.plan_id
         WHERE ST_DWithin(s.geom, c.geom, 0.01)),
-    'sides', {part.roads_json},
+    'sides', {part.roads_json}, 'imagery', {part.imagery_json},
     'manual_decision', (SELECT count(DISTINCT zone_id) <> 1 OR bool_or(rule_no IS NULL OR place > 1) FROM fitting)
         OR EXISTS (SELECT FROM zones WHERE part <> 'in'),
     'run', a.widening_run

@@ -4,8 +4,15 @@ CREATE VIEW {view} AS
 SELECT id AS run, layer, feed, regexp_replace(file, '^.*/', '') AS file, file_sha256 AS sha256,
     to_char(finished AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS loaded
 FROM ops.run
-WHERE kind IN ('load', 'derive', 'edit') AND status IN ('done', 'undone') AND layer = ANY({listed}::text[]);
+WHERE kind IN ('load', 'derive', 'edit', 'raster', 'fabric') AND status IN ('done', 'undone') AND layer = ANY({listed}::text[]);
 COMMENT ON VIEW {view} IS 'Loads that rows come from | بارگذاری‌هایی که سطرها از آن‌هاست';
+
+-- name: imagery_view
+-- The raster sheets in force: what was seen when, and how sharply.
+CREATE VIEW {view} AS
+SELECT layer, sheet, acquired, greatest(pixel_x_m, pixel_y_m) AS pixel_m, run_id, footprint AS geom
+FROM ops.raster WHERE current AND layer = ANY({listed}::text[]);
+COMMENT ON VIEW {view} IS 'Raster sheets in force | تصویرهای جاری';
 
 -- name: freshness_view
 -- How fresh each fact is that an audience is told.
@@ -145,7 +152,198 @@ SELECT coalesce(jsonb_agg(jsonb_build_object(
 -- name: part_identity
 -- The chosen parcel by name and place.
 SELECT jsonb_build_object('parcel_id', c.id, 'parcel_code', c.parcel_code, 'block_code', c.block_code,
-    'land_use', c.land_use, 'run', c.run_id) FROM chosen AS c
+    'national_reference', c.national_reference, 'registration_plate', c.registration_plate, 'land_use', c.land_use,
+    'plot_kind', c.plot_kind, 'plot_status', c.plot_status, 'geometry_source', c.geometry_source,
+    'source_updated_on', c.source_updated_on, 'run', c.run_id) FROM chosen AS c
+
+-- name: part_areas_json
+-- The areas by their names, and each with its basis; what the audience does not see, or nobody stated, is NULL.
+SELECT jsonb_build_object('grid_m2', round(a.grid::numeric, 2), 'deed_m2', a.deed, 'measured_m2', a.measured,
+    'widening_m2', round(a.widening::numeric, 2), 'remainder_m2', round((a.grid - a.widening)::numeric, 2),
+    'remainder_stated_m2', c.area_remainder_m2, 'after_chamfer_m2', c.area_after_chamfer_m2,
+    'passage_m2', c.area_passage_m2, 'run', c.run_id,
+    'bases', (SELECT jsonb_agg(jsonb_build_object('area', b.area, 'value', b.value, 'unit', b.unit,
+        'basis', jsonb_build_object('en', b.en, 'fa', b.fa), 'run', b.run) ORDER BY b.place) FROM (VALUES
+        (1, 'grid_m2', round(a.grid::numeric, 2), 'm2', c.run_id,
+            'polygon on the grid of the city''s CRS', 'چندضلعی روی شبکه سیستم مختصات شهر'),
+        (2, 'deed_m2', a.deed::numeric, 'm2', c.run_id, 'title deed, as delivered', 'سند مالکیت، به اظهار تحویل‌دهنده'),
+        (3, 'measured_m2', a.measured::numeric, 'm2', c.run_id, 'measured on the ground, as delivered',
+            'اندازه‌گیری زمینی، به اظهار تحویل‌دهنده'),
+        (4, 'widening_m2', round(a.widening::numeric, 2), 'm2', coalesce(a.widening_run, c.run_id),
+            'the part of the polygon inside planned roads', 'بخشی از چندضلعی درون گذرهای طرح'),
+        (5, 'remainder_m2', round((a.grid - a.widening)::numeric, 2), 'm2', coalesce(a.widening_run, c.run_id),
+            'grid area less widening', 'مساحت روی نقشه منهای اصلاحی'),
+        (6, 'remainder_stated_m2', c.area_remainder_m2::numeric, 'm2', c.run_id,
+            'remainder after widening, as delivered', 'باقی‌مانده پس از اصلاح، به اظهار تحویل‌دهنده'),
+        (7, 'after_chamfer_m2', c.area_after_chamfer_m2::numeric, 'm2', c.run_id,
+            'after the corner chamfer, as delivered', 'پس از پخ، به اظهار تحویل‌دهنده'),
+        (8, 'passage_m2', c.area_passage_m2::numeric, 'm2', c.run_id,
+            'private passage, as delivered', 'گذر اختصاصی، به اظهار تحویل‌دهنده')
+    ) AS b (place, area, value, unit, run, en, fa))) FROM chosen AS c CROSS JOIN areas AS a
+
+-- name: part_corners_json
+-- The corner table of the chosen parcel, as surveyors write it: from the north-west corner clockwise, with letters
+-- A, B, ... Z, AA, ...; `edge_m` is the way along the boundary to the next corner, so that they add up to the perimeter.
+SELECT coalesce(jsonb_agg(jsonb_build_object('corner', k.place,
+    'letter', CASE WHEN k.place > 26 THEN chr((64 + (k.place - 1) / 26)::int) ELSE '' END
+        || chr((65 + (k.place - 1) %% 26)::int),
+    'part', k.polygon, 'ring', k.ring, 'e', round(ST_X(k.geom)::numeric, 2), 'n', round(ST_Y(k.geom)::numeric, 2),
+    'edge_m', round(k.length_m::numeric, 2), 'run', k.run_id) ORDER BY k.place), '[]')
+FROM (
+    SELECT r.polygon, r.ring, max(r.run_id) AS run_id, sum(r.length_m) AS length_m,
+        (array_agg(ST_StartPoint(r.geom) ORDER BY r.seq))[1] AS geom, row_number() OVER (ORDER BY min(r.seq)) AS place
+    FROM (
+        SELECT e.*, count(*) FILTER (WHERE e.corner) OVER (PARTITION BY e.polygon, e.ring ORDER BY e.seq) AS run_no
+        FROM chosen AS c JOIN {fact.parcel_edge} AS e ON e.subject_id = c.id
+    ) AS r GROUP BY r.polygon, r.ring, r.run_no
+) AS k
+
+-- name: part_edges_json
+-- The edges of the chosen parcel, each with the one thing it borders on.
+SELECT coalesce(jsonb_agg(jsonb_build_object('edge', e.seq, 'part', e.polygon, 'ring', e.ring, 'side', e.side,
+    'azimuth_deg', round(e.outwards_deg::numeric, 2),
+    'borders', CASE e.beside WHEN 'way' THEN 'street' WHEN 'neighbour' THEN 'parcel' ELSE 'other' END,
+    'parcel_code', p.parcel_code, 'street_id', s.street_id, 'name_fa', s.name_fa, 'name_en', s.name_en,
+    'length_map_m', round(e.length_m::numeric, 2), 'run', e.run_id) ORDER BY e.seq), '[]')
+FROM chosen AS c JOIN {fact.parcel_edge} AS e ON e.subject_id = c.id
+LEFT JOIN {parcel} AS p ON p.id = e.object_id LEFT JOIN {street} AS s ON s.id = e.way_id
+
+-- name: part_code_history_json
+-- The codes that the chosen parcel had before, the latest first: each chain of renumberings as far back as it is known.
+SELECT coalesce(jsonb_agg(jsonb_build_object('former_code', h.former_code, 'parcel_code', h.parcel_code,
+    'code_from', h.code_from, 'code_until', h.code_until, 'change_reason', h.change_reason, 'case_ref', h.case_ref,
+    'run', h.run_id) ORDER BY h.steps, h.code_until DESC NULLS LAST, h.former_code), '[]')
+FROM (
+    WITH RECURSIVE chain AS (
+        SELECT k.*, 1 AS steps FROM chosen AS c JOIN {parcel_code_history} AS k ON k.parcel_code = c.parcel_code
+        UNION
+        SELECT k.*, r.steps + 1 FROM chain AS r JOIN {parcel_code_history} AS k ON k.parcel_code = r.former_code
+        WHERE r.steps < 20
+    )
+    SELECT DISTINCT ON (former_code, parcel_code) * FROM chain ORDER BY former_code, parcel_code, steps
+) AS h
+
+-- name: part_lineage_json
+-- What the chosen parcel was made of, and what of it went elsewhere.
+SELECT coalesce(jsonb_agg(jsonb_build_object('lineage_op', l.lineage_op, 'parent_code', l.parent_code,
+    'child_code', l.child_code, 'child_kind', l.child_kind, 'area_transferred_m2', l.area_transferred_m2,
+    'lineage_date', l.lineage_date, 'case_ref', l.case_ref, 'run', l.run_id)
+    ORDER BY l.lineage_date DESC NULLS LAST, l.case_ref, l.parent_code, l.child_code), '[]')
+FROM chosen AS c CROSS JOIN LATERAL (
+    SELECT a.* FROM {parcel_lineage} AS a WHERE a.child_code = c.parcel_code
+    UNION
+    SELECT a.* FROM {parcel_lineage} AS a WHERE a.parent_code = c.parcel_code
+) AS l
+
+-- name: part_neighbours_json
+-- Parcels that share a border with the chosen one.
+SELECT coalesce(jsonb_agg(jsonb_build_object('parcel_code', p.parcel_code,
+    'border_m', round(n.border_m::numeric, 2), 'run', n.run_id) ORDER BY p.parcel_code), '[]')
+FROM chosen AS c JOIN {fact.parcel_neighbour} AS n ON n.subject_id = c.id JOIN {parcel} AS p ON p.id = n.object_id
+
+-- name: part_buildings_json
+-- Buildings that stand on the chosen parcel.
+SELECT coalesce(jsonb_agg(jsonb_build_object('building_code', b.building_code,
+    'floors_above', b.floors_above, 'floors_below', b.floors_below, 'footprint_grid_m2', b.footprint_grid_m2,
+    'built_m2', round((b.footprint_grid_m2 * b.floors_above)::numeric, 2), 'height_m', b.height_m,
+    'structure', b.structure, 'facade_material', b.facade_material,
+    'building_use', b.building_use, 'built_year_jalali', b.built_year_jalali, 'run', b.run_id)
+    ORDER BY b.building_code), '[]') FROM chosen AS c JOIN {building} AS b ON b.geom && c.geom AND b.parcel_code = c.parcel_code
+
+-- name: part_units_json
+-- Flats and shops that the audit found there, without their people.
+SELECT coalesce(jsonb_agg(jsonb_build_object('audit_code', u.audit_code, 'unit_no', u.unit_no, 'postcode', u.postcode,
+    'use_text', u.use_text, 'area_built_m2', u.area_built_m2, 'floor_count', u.floor_count, 'visited_on', u.visited_on,
+    'audit_round', u.audit_round, 'matched_by', f.method, 'run', u.run_id)
+    ORDER BY u.audit_round, u.audit_code, u.unit_no, u.audit_row), '[]')
+FROM chosen AS c JOIN {fact.audit_parcel} AS f ON f.object_id = c.id JOIN {audit_record} AS u ON u.id = f.subject_id
+
+-- name: part_special_areas_json
+-- Special areas (heritage, buffers and the like) that the chosen parcel lies in.
+SELECT coalesce(jsonb_agg(jsonb_build_object('kind', s.special_area_kind, 'name_fa', s.name_fa,
+    'name_en', s.name_en, 'area_m2', round(f.area_m2::numeric, 2), 'share_pct', round((100 * f.share)::numeric, 2),
+    'run', s.run_id) ORDER BY s.special_area_kind, s.special_area_id), '[]')
+FROM chosen AS c JOIN {fact.parcel_special_area} AS f ON f.subject_id = c.id AND f.part = 'in'
+JOIN {special_area} AS s ON s.id = f.object_id
+
+-- name: part_projects_json
+-- Projects that take some of the chosen parcel.
+SELECT coalesce(jsonb_agg(jsonb_build_object('project_no', j.project_no, 'title_fa', j.title_fa,
+    'title_en', j.title_en, 'notice_date', j.notice_date, 'project_status', j.project_status,
+    'area_m2', round(j.area_m2::numeric, 2), 'run', j.run_id) ORDER BY j.project_no), '[]')
+FROM (
+    SELECT j.*, ST_Area(ST_Intersection(j.geom, c.geom)) * {unit} ^ 2 AS area_m2
+    FROM chosen AS c JOIN {project} AS j ON ST_Intersects(j.geom, c.geom)
+) AS j WHERE j.area_m2 > 0.01
+
+-- name: part_census_json
+-- The census blocks that the chosen parcel lies in, the latest census first; small cells are masked.
+SELECT coalesce(jsonb_agg(jsonb_build_object('census_year', b.census_year, 'census_code', b.census_code,
+    'area_m2', round(f.area_m2::numeric, 2), 'share_pct', round((100 * f.share)::numeric, 2), 'population', p.population,
+    'households', p.households, 'dwellings', p.dwellings, 'masked', p.masked, 'run', b.run_id)
+    ORDER BY b.census_year DESC, f.area_m2 DESC), '[]')
+FROM chosen AS c JOIN {fact.parcel_census_block} AS f ON f.subject_id = c.id AND f.part = 'in'
+JOIN {census_block} AS b ON b.id = f.object_id LEFT JOIN {census_population} AS p ON p.id = f.object_id
+
+-- name: part_terrain_json
+-- Heights and slope of the chosen parcel, NULL where there is no elevation model.
+SELECT jsonb_build_object('height_min_m', t.height_min_m, 'height_mean_m', t.height_mean_m,
+    'height_max_m', t.height_max_m, 'slope_mean_deg', t.slope_mean_deg, 'slope_max_deg', t.slope_max_deg, 'run', t.run_id)
+FROM chosen AS c JOIN {parcel_terrain} AS t ON t.parcel_code = c.parcel_code
+
+-- name: part_imagery_json
+-- The pictures and elevation models in force over the chosen parcel.
+SELECT coalesce(jsonb_agg(jsonb_build_object('raster', i.layer, 'sheet', i.sheet, 'acquired', i.acquired,
+    'pixel_m', round(i.pixel_m::numeric, 3), 'run', i.run_id) ORDER BY i.layer, i.acquired, i.sheet), '[]')
+FROM chosen AS c JOIN {imagery} AS i ON ST_Intersects(i.geom, c.geom)
+
+-- name: part_documents_json
+-- The documents behind the facts.
+SELECT coalesce(jsonb_agg(jsonb_build_object('kind', 'plan', 'plan_id', e.plan_id,
+    'title', jsonb_build_object('fa', e.title_fa, 'en', e.title_en), 'approval_no', e.approval_no,
+    'approval_date', e.approval_date, 'document', e.document_url, 'run', e.run_id)), '[]')
+FROM edition AS e WHERE e.documented
+
+-- name: part_findings_json
+-- What is known to be wrong with the chosen parcel, or at its place with what stands there.
+SELECT coalesce(jsonb_agg(jsonb_build_object('finding_code', q.finding_code, 'finding_severity', q.finding_severity,
+    'finding_state', q.finding_state, 'layer_id', q.layer_id, 'row_key', q.row_key, 'field_id', q.field_id,
+    'explanation', jsonb_build_object('en', q.explanation_en, 'fa', q.explanation_fa), 'run', q.run_number)
+    ORDER BY q.finding_severity, q.finding_code, q.id), '[]')
+FROM chosen AS c JOIN {quality_finding} AS q ON q.geom && c.geom AND ST_Intersects(q.geom, c.geom)
+
+-- name: surroundings
+-- What a map of the parcel shows, in the city's CRS: the frame (millimetres on paper) at the largest of the scales that
+-- leaves a margin, and everything that meets it.
+WITH chosen AS (
+    SELECT p.* FROM {parcel} AS p WHERE p.id = %(parcel_id)s::bigint
+),
+edition AS MATERIALIZED {part.edition},
+frame AS MATERIALIZED (
+    SELECT s.scale, s.x, s.y, ST_MakeEnvelope(s.x - s.wide, s.y - s.high, s.x + s.wide, s.y + s.high, {srid}) AS geom
+    FROM (
+        SELECT k.scale, (ST_XMin(c.geom) + ST_XMax(c.geom)) / 2 AS x, (ST_YMin(c.geom) + ST_YMax(c.geom)) / 2 AS y,
+            %(width_mm)s::float8 * k.scale / 2000 / {unit} AS wide, %(height_mm)s::float8 * k.scale / 2000 / {unit} AS high,
+            ST_XMax(c.geom) - ST_XMin(c.geom) AS across, ST_YMax(c.geom) - ST_YMin(c.geom) AS up
+        FROM chosen AS c CROSS JOIN unnest(%(scales)s::int[]) AS k (scale)
+    ) AS s ORDER BY s.across > 1.7 * s.wide OR s.up > 1.7 * s.high, s.scale LIMIT 1
+)
+SELECT jsonb_build_object('scale', f.scale, 'x', f.x, 'y', f.y, 'unit_m', {unit},
+    'parcels', (SELECT coalesce(jsonb_agg(jsonb_build_object('parcel_code', p.parcel_code, 'own', p.id = c.id,
+        'geom', ST_AsGeoJSON(p.geom, 3)::jsonb) ORDER BY p.id), '[]') FROM {parcel} AS p WHERE p.geom && f.geom),
+    'buildings', (SELECT coalesce(jsonb_agg(jsonb_build_object('geom', ST_AsGeoJSON(b.geom, 3)::jsonb)), '[]')
+        FROM {building} AS b WHERE b.geom && f.geom),
+    'zones', (SELECT coalesce(jsonb_agg(jsonb_build_object('zone_code', z.zone_code,
+        'geom', ST_AsGeoJSON(ST_ClipByBox2D(ST_Boundary(z.geom), ST_Expand(f.geom, 10)), 3)::jsonb)), '[]')
+        FROM {plan_zone} AS z JOIN edition AS e ON e.plan_id = z.plan_id WHERE z.geom && f.geom),
+    'roads', (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', l.road_line_kind,
+        'geom', ST_AsGeoJSON(l.geom, 3)::jsonb)), '[]')
+        FROM {plan_road_line} AS l JOIN edition AS e ON e.plan_id = l.plan_id WHERE l.geom && f.geom),
+    'streets', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'name', jsonb_build_object('fa', s.name_fa, 'en', s.name_en), 'geom', ST_AsGeoJSON(ST_ClipByBox2D(s.geom, f.geom), 3)::jsonb)), '[]')
+        FROM {street} AS s WHERE s.geom && f.geom AND ST_Intersects(s.geom, f.geom))
+)::text
+FROM frame AS f CROSS JOIN chosen AS c
 
 -- name: part_zones_json
 -- The zones as they are told; shares in percent close to 100.00.

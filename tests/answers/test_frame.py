@@ -51,8 +51,8 @@ def test_the_example_is_answered_as_the_published_schema_says(
     asked = derived.example(SCHEMAS.city, process, SCHEMAS.audiences["staff"])
     answer = answered(staff, process, asked)
     jsonschema.validate(answer, schema, jsonschema.Draft202012Validator)
-    assert answer["sources"]
-    for source in answer["sources"].values():
+    assert process.verifies or answer["sources"]
+    for source in answer.get("sources", {}).values():
         assert source["file"] or source["feed"] is None
         assert source["loaded"].endswith("Z")
 

@@ -1,0 +1,98 @@
+"""Registrar: what is done with answers that are documents: receipts given, texts kept, maps asked.
+
+For an audience; the answers themselves are made elsewhere (``ask``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from pipeline.answers import inputs, receipts, statement
+from pipeline.answers.receipts import RECEIPT, Seal
+from pipeline.answers.refusals import NothingFoundError
+from pipeline.contracts.audience import Audience
+from pipeline.contracts.process import Process
+from pipeline.contracts.registry import Schemas
+from pipeline.db import queries
+from pipeline.derive import processes as derived
+from pipeline.settings import Settings
+
+Ask = Callable[[bytes, dict[str, Any]], Awaitable[tuple[Any, ...] | None]]
+
+
+class Registrar:
+    """Receipts of one audience; they are verified at the address ``base``."""
+
+    def __init__(
+        self, schemas: Schemas, audience: Audience, ask: Ask, seal: Seal, base: str
+    ) -> None:
+        """``ask`` asks the database with the login of ``audience``."""
+        self._schemas, self._audience, self._ask = schemas, audience, ask
+        self.seal, self._base = seal, base
+        self._keep = statement.compose(queries.load("receipts")["keep"], schemas, audience)
+        self._around = statement.compose(queries.load("answers")["surroundings"], schemas, audience)
+
+    @classmethod
+    def of(cls, settings: Settings, schemas: Schemas, audience: Audience, ask: Ask) -> Registrar:
+        """With the key below the home of ``settings``; raises ResourceError."""
+        return cls(schemas, audience, ask, Seal(settings.home), settings.public_base)
+
+    def receipt(
+        self, process: Process, subject: str, given: dict[str, Any], answer: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The receipt of ``answer`` to what was ``given``; its subject is asked for again by what
+        never changes, the input ``subject``."""
+        rename = self._schemas.city.published
+        ways = {rename(name) for name in process.one_of}
+        asked = {name: value for name, value in given.items() if name not in ways}
+        asked[rename(subject)] = about(answer, rename(subject))[rename(subject)]
+        made = receipts.issue(self.seal, process, self._audience.id, answer, asked)
+        checking = next(p.id for p in self._schemas.processes.values() if p.verifies)
+        where = f"{self._base}/processes/{checking}/execution?f=html&receipt={made['token']}"
+        return {**made, "verify": where}
+
+    def kept(self, answer: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+        """The statement that keeps what a document says, to be compared later, and its values."""
+        receipt = answer[RECEIPT]
+        said = {name: value for name, value in answer.items() if name != RECEIPT}
+        return self._keep, {
+            "digest": bytes.fromhex(receipt["digest"].partition(":")[2]),
+            "number": receipt["number"],
+            "process": receipt["process"],
+            "asked": orjson.dumps(receipt["asked"]).decode(),
+            "said": orjson.dumps(said).decode(),
+        }
+
+    async def surroundings(
+        self,
+        process: Process,
+        asked: dict[str, Any],
+        scales: list[int],
+        size: tuple[float, float],
+    ) -> dict[str, Any]:
+        """What the map of a document shows (the query ``surroundings``), asked as its receipt
+        says, ``size`` mm, at the first of ``scales`` at which the subject fits.
+
+        Raises NothingFoundError when it has gone meanwhile.
+        """
+        offered = derived.offered(self._schemas.city, self._audience, process)
+        values = inputs.bound(process, self._schemas.city, offered, asked)
+        paper = {"width_mm": size[0], "height_mm": size[1], "scales": scales}
+        row = await self._ask(self._around, {**values, **paper})
+        if row is None or row[0] is None:
+            raise NothingFoundError(process.nothing, [])
+        found: dict[str, Any] = orjson.loads(row[0])
+        return found
+
+
+def about(answer: Any, name: str) -> dict[str, Any]:
+    """The object in ``answer`` that is known by its member ``name``: what the answer is about."""
+    if isinstance(answer, dict):
+        if name in answer:
+            return answer
+        answer = list(answer.values())
+    inner = (about(one, name) for one in answer) if isinstance(answer, list) else iter(())
+    return next((found for found in inner if found), {})

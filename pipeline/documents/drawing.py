@@ -1,0 +1,175 @@
+"""The map of a document: vector lines and labels over a sheet, for the template to draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import orjson
+import shapely
+
+from pipeline.documents.sheet import Sheet
+from pipeline.geo import Geometries
+
+_LEAST_LABEL_MM2 = 25.0
+_LEAST_EDGE_MM = 6.0
+_LEAST_STREET_MM = 25.0
+_CORNER_OFF_MM, _EDGE_OFF_MM = 2.4, 2.2
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text whose middle is at ``x``, ``y`` mm, turned by ``angle`` degrees clockwise."""
+
+    kind: str
+    x: float
+    y: float
+    text: str
+    angle: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """``lines``: kind of thing -> SVG path, in mm; ``across``, ``up``: ticks as (mm, text)."""
+
+    sheet: Sheet
+    lines: dict[str, str]
+    labels: list[Label] = field(default_factory=list)
+    across: list[tuple[float, str]] = field(default_factory=list)
+    up: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def bar(self) -> tuple[float, float]:
+        """The scale bar: metres, and millimetres on paper."""
+        metres = self.sheet.bar_m()
+        return metres, metres * 1000 / self.sheet.scale
+
+
+def drawn(around: dict[str, Any], size: tuple[float, float], language: str, land: int) -> Drawing:
+    """The drawing of the ``surroundings`` of a parcel, ``size`` mm; the first ``land`` parts of a
+    code name the land (0: all of it)."""
+    sheet = Sheet(around["x"], around["y"], around["scale"], around["unit_m"], *size)
+    parcels = around["parcels"]
+    shapes = _shapes(parcels)
+    own = np.array([one["own"] for one in parcels], dtype=bool)
+    roads = around["roads"]
+    edges = np.array([one["kind"] == "edge" for one in roads], dtype=bool)
+    ways = _shapes(roads)
+    lines = {
+        "neighbour": sheet.path(shapes[~own]),
+        "footprint": sheet.path(_shapes(around["buildings"])),
+        "zone": sheet.path(_shapes(around["zones"])),
+        "axis": sheet.path(ways[~edges]),
+        "bar": sheet.path(ways[edges]),
+        "own": sheet.path(shapes[own]),
+    }
+    labels = [
+        *_neighbours(sheet, shapes[~own], [p for p in parcels if not p["own"]], land),
+        *_streets(sheet, around["streets"], language),
+        *_own(sheet, shapes[own]),
+    ]
+    west, _, _, north = sheet.bounds
+    eastings, northings = sheet.ticks()
+    return Drawing(
+        sheet,
+        lines,
+        labels,
+        [(round((x - west) * sheet.mm, 3), f"{x:.0f}") for x in eastings],
+        [(round((north - y) * sheet.mm, 3), f"{y:.0f}") for y in northings],
+    )
+
+
+def _shapes(rows: Sequence[dict[str, Any]]) -> Geometries:
+    texts = [orjson.dumps(one["geom"]).decode() if one["geom"] else None for one in rows]
+    found: Geometries = shapely.from_geojson(np.array(texts, dtype=object))
+    return found[~shapely.is_missing(found)] if len(rows) else found.astype(object)
+
+
+def _seen(sheet: Sheet, shape: Any) -> Any:
+    return shapely.intersection(shape, shapely.box(*sheet.bounds))
+
+
+def _neighbours(
+    sheet: Sheet, shapes: Geometries, rows: list[dict[str, Any]], land: int
+) -> list[Label]:
+    found = []
+    for shape, row in zip(shapes, rows, strict=True):
+        seen = _seen(sheet, shape)
+        if seen.area * sheet.mm**2 < _LEAST_LABEL_MM2:
+            continue
+        ((x, y),) = sheet.place(shapely.get_coordinates(shapely.point_on_surface(seen))).tolist()
+        found.append(Label("neighbour", x, y, short(row["parcel_code"], land)))
+    return found
+
+
+def short(code: str, land: int) -> str:
+    """The parts of ``code`` that name the land, where nothing else is named."""
+    parts = code.split("-")
+    return "-".join(parts[:land]) if land and not any(p.strip("0") for p in parts[land:]) else code
+
+
+def _streets(sheet: Sheet, rows: list[dict[str, Any]], language: str) -> list[Label]:
+    """Each name once, along its longest piece."""
+    longest: dict[str, Any] = {}
+    for row, shape in zip(rows, _shapes(rows), strict=True):
+        text = row["name"][language] or next(filter(None, row["name"].values()), None)
+        for part in shapely.get_parts(shape):
+            if text and part.length > longest.get(text, shapely.LineString()).length:
+                longest[text] = part
+    found = []
+    for text, line in longest.items():
+        if line.length * sheet.mm < _LEAST_STREET_MM:
+            continue
+        middle = shapely.line_interpolate_point(line, [0.4, 0.5, 0.6], normalized=True)
+        (ax, ay), (x, y), (bx, by) = sheet.place(shapely.get_coordinates(middle)).tolist()
+        found.append(Label("street", x, y, text, _upright(bx - ax, by - ay)))
+    return found
+
+
+def _own(sheet: Sheet, shapes: Geometries) -> list[Label]:
+    """Corner letters outside the outer ring of the parcel, and lengths of its edges inside."""
+    found: list[Label] = []
+    for shape in shapely.get_parts(shapes):
+        middle = sheet.place(shapely.get_coordinates(shape.centroid))[0]
+        nodes = shapely.get_coordinates(shapely.get_exterior_ring(shape))
+        placed = sheet.place(nodes)
+        for (a, b), (xa, xb) in zip(pairwise(placed), pairwise(nodes), strict=True):
+            along = math.dist(a, b)
+            if along < _LEAST_EDGE_MM:
+                continue
+            half = (a + b) / 2
+            x, y = (half + _towards(half, middle, _EDGE_OFF_MM)).tolist()
+            metres = math.dist(xa, xb) * sheet.unit_m
+            angle = _upright(*(b - a).tolist())
+            found.append(Label("length", x, y, f"{metres:.2f}", angle))
+    return found
+
+
+def corner_labels(drawing: Drawing, corners: list[dict[str, Any]]) -> list[Label]:
+    """The letters of a corner table just outside of the parcel's corners."""
+    if not corners:
+        return []
+    placed = drawing.sheet.place(np.array([(c["e"], c["n"]) for c in corners], dtype=float))
+    middle = placed.mean(axis=0)
+    spots = [(spot - _towards(spot, middle, _CORNER_OFF_MM)).tolist() for spot in placed]
+    return [
+        Label("corner", x, y, str(corner["letter"]))
+        for (x, y), corner in zip(spots, corners, strict=True)
+    ]
+
+
+def _towards(spot: Any, middle: Any, by: float) -> Any:
+    """The way of ``by`` mm from ``spot`` to ``middle``."""
+    return (middle - spot) / (math.dist(spot, middle) or 1) * by
+
+
+def _upright(dx: float, dy: float) -> float:
+    """The angle of a line as text along it is read."""
+    angle = math.degrees(math.atan2(dy, dx))
+    if angle > 90:
+        return round(angle - 180, 1)
+    return round(angle + 180, 1) if angle <= -90 else round(angle, 1)

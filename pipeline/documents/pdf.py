@@ -1,0 +1,120 @@
+"""Pages as PDF, made by WeasyPrint in a process of its own: requests do not wait for layout.
+
+PDF/A-3: fonts are inside, and the answer as JSON is attached, so that one file is both document
+and data. A page can have nothing fetched: pictures stand in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import multiprocessing
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pipeline import paths
+
+_PR_SET_PDEATHSIG = 1
+_WAITING = 8
+_LIMIT_S = 60.0
+
+
+class BusyError(Exception):
+    """So many documents wait already that another would only wait in vain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """``page``: the HTML, without its style sheet. ``digest``: of the answer, the identifier of the
+    file; ``attached``: name and bytes."""
+
+    page: str
+    digest: bytes
+    attached: tuple[str, bytes]
+
+
+class Printer:
+    """One process that makes PDFs, started with the first and ended with this one."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._waiting = 0
+
+    async def pdf(self, job: Job) -> bytes:
+        """The PDF of ``job``; raises BusyError, TimeoutError."""
+        if self._waiting >= _WAITING:
+            raise BusyError
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                return await self._made(job)
+        finally:
+            self._waiting -= 1
+
+    async def _made(self, job: Job) -> bytes:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._started(), printed, job)
+        except BrokenProcessPool:  # it was killed, for want of memory perhaps: once more
+            self.close()
+            return await loop.run_in_executor(self._started(), printed, job)
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                1, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare
+            )
+        return self._pool
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+
+def _prepare() -> None:
+    """In the process: Ctrl-C is for its parent, with which it ends whatever happens (Linux)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    except (OSError, AttributeError):
+        return
+
+
+def printed(job: Job) -> bytes:
+    """The PDF of ``job``, made here and now."""
+    # Takes two thirds of a second, and Pango: only where PDFs are made.
+    import weasyprint
+    from weasyprint.urls import URLFetcher
+
+    fonts, sheet = _look()
+    name, content = job.attached
+    within = URLFetcher(allowed_protocols=("data",))
+    made: bytes = weasyprint.HTML(string=job.page, url_fetcher=within).write_pdf(
+        stylesheets=[sheet],
+        font_config=fonts,
+        pdf_identifier=job.digest,
+        pdf_variant="pdf/a-3b",
+        attachments=[
+            weasyprint.Attachment(string=content, name=name, relationship="Data", description=name)
+        ],
+    )
+    return made
+
+
+@cache
+def _look() -> tuple[Any, Any]:
+    """The fonts and the style sheet of documents, read once."""
+    import weasyprint
+    from weasyprint.text.fonts import FontConfiguration
+    from weasyprint.urls import URLFetcher
+
+    fonts = FontConfiguration()
+    here = URLFetcher(allowed_protocols=("file",))
+    path = str(paths.server_files() / "static" / "css" / "paper.css")
+    return fonts, weasyprint.CSS(filename=path, font_config=fonts, url_fetcher=here)

@@ -1,0 +1,162 @@
+"""Answers as documents: a page and a PDF of the same template, with a map and a receipt."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from pipeline.answers.receipts import RECEIPT
+from pipeline.answers.registrar import about
+from pipeline.contracts.process import Document, Process
+from pipeline.contracts.registry import LAYERS, Schemas
+from pipeline.documents import drawing, qr
+from pipeline.documents.pdf import BusyError, Job
+from pipeline.documents.sheet import Sheet, scales_from
+from pipeline.serve import answers, links, raster_image
+from pipeline.serve.documents import FORMS as PLAIN
+from pipeline.serve.errors import unavailable
+from pipeline.serve.links import PDF
+from pipeline.serve.query import Statement
+from pipeline.serve.raster_source import Source, crs_of
+from pipeline.serve.raster_view import view
+from pipeline.serve.site import Site
+
+FORMS = {**PLAIN, "pdf": (PDF, "This document as PDF")}
+#: What is printed cannot show more: 10 pixels a millimetre are 254 dpi.
+_PIXELS_MM = 10.0
+_KEPT_DAYS = 5 * 366
+
+
+def forms(process: Process) -> dict[str, tuple[str, str]]:
+    """The formats in which the answer of ``process`` is offered: media type and title of each."""
+    return FORMS if process.document else PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """``answer`` of ``process`` as a ``document``, in the format ``form`` (html or pdf)."""
+
+    site: Site
+    process: Process
+    document: Document
+    answer: dict[str, Any]
+    form: str
+    language: str
+    scale: int
+
+    @property
+    def receipt(self) -> dict[str, Any]:
+        """The receipt of the answer."""
+        found: dict[str, Any] = self.answer[RECEIPT]
+        return found
+
+
+async def respond(wanted: Paper) -> Response:
+    """The document; what it says is kept, so that it can be verified."""
+    site, language = wanted.site, wanted.language
+    content = await _content(wanted)
+    query, values = site.registrar.kept(wanted.answer)
+    await site.features.write(Statement(query, {**values, "days": _KEPT_DAYS}))
+    template = f"papers/{wanted.document.template}.html"
+    page = await run_in_threadpool(site.pages.render, template, content, language)
+    return answers.html(page, language) if wanted.form == "html" else await _pdf(wanted, page)
+
+
+async def _pdf(wanted: Paper, page: str) -> Response:
+    receipt = wanted.receipt
+    digest = bytes.fromhex(receipt["digest"].partition(":")[2])
+    name = f"{wanted.process.id}-{receipt['number']}"
+    job = Job(page, digest, (f"{name}.json", rfc8785.dumps(wanted.answer)))
+    try:
+        made = await wanted.site.printer.pdf(job)
+    except BusyError:
+        raise unavailable("too many PDFs are being made; try again in a moment") from None
+    named = f'inline; filename="{name}.pdf"'
+    headers = {"Content-Disposition": named, "Content-Language": wanted.language}
+    return answers.data(made, PDF, headers)
+
+
+async def _content(wanted: Paper) -> dict[str, Any]:
+    """All that the template says: the answer by the contract's own names, and its words."""
+    site, document, language = wanted.site, wanted.document, wanted.language
+    city, receipt = site.schemas.city, wanted.receipt
+    said = _renamed(wanted.answer, {name: column for column, name in city.names.items()})
+    scales, size = scales_from(wanted.scale), document.map_mm
+    around = await site.registrar.surroundings(wanted.process, receipt["asked"], scales, size)
+    made = drawing.drawn(around, size, language, city.parcel_code.land_parts or 0)
+    return {
+        "id": wanted.process.id,
+        "title": wanted.process.title.of(language),
+        "code": about(said, document.by).get(document.called),
+        "printed": wanted.form == "pdf",
+        "links": _links(wanted),
+        "provider": city.provider.of(language),
+        "zone": city.timezone,
+        "crs": f"EPSG:{city.srid}",
+        "answer": said,
+        "receipt": receipt,
+        "qr": qr.path(receipt["verify"]),
+        "verify_page": receipt["verify"].partition("/execution")[0],
+        "drawing": made,
+        "labels": [*made.labels, *drawing.corner_labels(made, said.get("corners") or [])],
+        "picture": await run_in_threadpool(_picture, site, document, made.sheet),
+        "backdrop": document.backdrop,
+        "raster": site.schemas.raster(document.backdrop).title.of(language),
+        **_words(site, language),
+    }
+
+
+def _links(wanted: Paper) -> list[links.Link]:
+    asked = {name: str(value) for name, value in wanted.receipt["asked"].items()}
+    path = f"{wanted.site.base}/processes/{wanted.process.id}/execution"
+    return links.documents(path, asked, FORMS, wanted.form, wanted.language)
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {names.get(name, name): _renamed(inner, names) for name, inner in value.items()}
+    return [_renamed(inner, names) for inner in value] if isinstance(value, list) else value
+
+
+def _picture(site: Site, document: Document, sheet: Sheet) -> str | None:
+    """The photo under the map as a data URL, no sharper than it was taken; None without one."""
+    source = Source(site.settings.home, document.backdrop)
+    if source.served() is None:
+        return None
+    with source.opened() as dataset:
+        taken = abs(dataset.transform.a) * sheet.mm  # a pixel of the photo, in mm of paper
+        dots = min(_PIXELS_MM, 1.0 / max(taken, 1e-6))
+        size = (max(1, round(sheet.width * dots)), max(1, round(sheet.height * dots)))
+        found = view(dataset, sheet.bounds, crs_of(site.schemas.city.srid), size)
+    if not found.known.any():
+        return None
+    photo = raster_image.encode(found.values, found.known, "jpeg")
+    return f"data:image/jpeg;base64,{base64.b64encode(photo).decode()}"
+
+
+def _words(site: Site, language: str) -> dict[str, Any]:
+    """Titles of fields, and what the codes of their lists mean, from the contracts."""
+    key = ("papers", language)
+    if key not in site.static:
+        site.static[key] = _of_contracts(site.schemas, language)
+    found: dict[str, Any] = site.static[key]
+    return found
+
+
+def _of_contracts(schemas: Schemas, language: str) -> dict[str, Any]:
+    titles: dict[str, str] = {}
+    codes: dict[str, dict[str, str]] = {}
+    for field in (field for layer in schemas.layers.values() for field in layer.fields):
+        titles.setdefault(field.name, field.title.of(language))
+        listed = schemas.codes(field)
+        if listed:
+            meant = {code: text.of(language) for code, text in listed.entries.items()}
+            if field.codelist == LAYERS:
+                meant |= {one.id: one.title.of(language) for one in schemas.rasters.values()}
+            codes.setdefault(field.name, meant)
+    return {"titles": titles, "codes": codes}

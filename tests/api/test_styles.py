@@ -57,9 +57,8 @@ def test_maplibre_styles_are_valid_and_ask_no_other_host(
         made = client.get(f"/styles/{style['id']}?f=mbs").json()
         for text in _strings(made):
             assert "://" not in text or text.startswith("http://makan.test/"), text
-        names = {
-            one["id"] for one in client.get(made["sources"]["makan"]["url"]).json()["vector_layers"]
-        }
+        tiles = client.get(made["sources"]["makan"]["url"]).json()
+        names = {one["id"] for one in tiles["vector_layers"]}
         assert {one["source-layer"] for one in made["layers"] if "source-layer" in one} <= names
         path = tmp_path / f"{style['id']}.json"
         path.write_text(json.dumps(made))
@@ -138,10 +137,9 @@ def test_style_pages_and_what_is_not_there(client: TestClient) -> None:
     listed = client.get("/collections/parcels/styles?f=json").json()
     assert [one["id"] for one in listed["styles"]] == ["parcels"]
     for path in (
-        "/styles/nope",
-        "/styles/nope/metadata",
-        "/styles/zone-rules",
+        *(f"/styles/{name}" for name in ("nope", "nope/metadata", "zone-rules")),
         "/collections/nope/styles",
+        "/collections/zone-rules/styles",
     ):
         assert client.get(path).status_code == 404
     # QGIS' own form is of one layer.

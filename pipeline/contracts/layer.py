@@ -32,7 +32,8 @@ class Field(Frozen):
     have: what differs is a warning, where ``pattern`` is the rule. Money is whole rials: unit IRR,
     and the name says so.
     ``search`` keeps the folded text beside it, in an indexed column of its own.
-    ``filled``: who makes a row over the API cannot give it, the database does (schemas/edits/).
+    ``filled``: who makes a row over the API cannot give it: the database does (schemas/edits/),
+    once or whenever the row's place changes.
     """
 
     name: Identifier
@@ -54,7 +55,7 @@ class Field(Frozen):
     decimals: int | None = None
     codelist: Identifier | None = None
     derive: Literal["area", "perimeter", "length"] | None = None
-    filled: bool = False
+    filled: Literal["create", "place"] | None = None
 
     @model_validator(mode="after")
     def _limits_fit_type(self) -> Self:

@@ -293,7 +293,7 @@ def derived_statements(schemas: Schemas) -> list[str]:
         statements += [made.as_string(None) for made in _tiling(layers, audience)]
         statements += [made.as_string(None) for made in _answering(schemas, layers, audience)]
         statements += [made.as_string(None) for made in _dated(schemas, layers, audience)]
-        made = views.version(queries.load("serve")["version_view"], layers, audience)
+        made = views.version(queries.load("serve")["version_view"], schemas, layers, audience)
         statements.append(made.as_string(None))
         made_of = views.jobs(queries.load("jobs"), audience)
         statements += [made.as_string(None) for made in made_of]

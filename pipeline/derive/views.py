@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import LiteralString
 
 from psycopg import sql
@@ -177,16 +178,28 @@ def publications(
 
 def own_view(schemas: Schemas, layer: LayerContract) -> sql.Composed:
     """``CREATE VIEW derived.<layer>`` for a layer whose source is a view; its file is the query."""
-    query = schemas.view_file(layer).read_text(encoding="utf-8")
+    query = _of_city(schemas, schemas.view_file(layer))
     return sql.SQL("CREATE VIEW {} AS {}").format(
         sql.Identifier(DERIVED, layer.id), _trusted(query)
     )
 
 
+def _of_city(schemas: Schemas, file: Path) -> str:
+    """The text of ``file`` with what it leaves open of the city."""
+    city, text = schemas.city, file.read_text(encoding="utf-8")
+    for name, value in (
+        (":srid", city.srid),
+        (":metres", city.metres_per_unit),
+        (":timezone", city.timezone),
+    ):
+        text = text.replace(name, str(value))
+    return text
+
+
 def filling(schemas: Schemas, layer: LayerContract) -> sql.Composed:
     """``CREATE FUNCTION makan.fill_<layer>``: fields of a new row that the database fills, as one
     object. Its query (schemas/edits/) has what is ``given``, an object by field, and ``place``."""
-    query = schemas.fill_file(layer).read_text(encoding="utf-8")
+    query = _of_city(schemas, schemas.fill_file(layer))
     return sql.SQL(
         "CREATE FUNCTION {}(given jsonb, place geometry) RETURNS jsonb LANGUAGE sql VOLATILE "
         "SECURITY DEFINER SET search_path = pg_catalog, public AS {};"
@@ -239,12 +252,13 @@ def view(schemas: Schemas, layer: LayerContract, audience: Audience) -> sql.Comp
 
 
 def version(
-    template: LiteralString, layers: Iterable[LayerContract], audience: Audience
+    template: LiteralString, schemas: Schemas, layers: Iterable[LayerContract], audience: Audience
 ) -> sql.Composed:
     """``template`` (schemas/sql/serve.sql) for what ``audience`` sees: of no other is told."""
     seen = [layer for layer in layers if audience.sees(layer)]
     return sql.SQL(template).format(
         view=sql.Identifier(audience.schema_name, VERSION),
+        zone=sql.Literal(schemas.city.timezone),
         layers=sql.Literal([layer.id for layer in seen if layer.source in ("feed", "process")]),
         views=sql.Literal([layer.id for layer in seen if layer.source in ("view", "log")]),
     )

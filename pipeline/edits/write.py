@@ -126,6 +126,10 @@ def _array(shape: BaseGeometry) -> geo.Geometries:
     return made
 
 
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: trial.written(value) for name, value in values.items()}
+
+
 def _key(found: Tried, layer: LayerContract) -> str | None:
     return found.judged.rows.keys_at(layer, np.zeros(1, dtype=np.int64)).get(1)
 
@@ -155,9 +159,11 @@ class _Edit:
         values, shape = dict(draft.values), self._placed(draft.shape, current)
         findings = [*draft.findings, *self._read_only(values, shape, current)]
         if current is None:
-            values |= self._filled(values, shape)
+            values |= self._filled(values, shape, ("create", "place"))
         else:
             values = self._unseen(current) | values
+            if not same_place(shape, current.shape):
+                values |= self._filled(values, shape, ("place",))
         self._measured(values, shape, current)
         found = self._tried(values, draft, shape)
         told = {one.field for one in findings}
@@ -246,7 +252,8 @@ class _Edit:
         for field in self.layer.fields:
             if field.name not in values:
                 continue
-            filled, measured = field.filled and current is None, field.derive is not None
+            filled = field.filled is not None and current is None
+            measured = field.derive is not None
             if not filled and not measured:
                 continue
             value = values.pop(field.name)
@@ -276,9 +283,11 @@ class _Edit:
         seen = {field.name for field in self.asked.names.values()}
         return {name: value for name, value in current.values.items() if name not in seen}
 
-    def _filled(self, values: Mapping[str, Any], shape: BaseGeometry | None) -> dict[str, Any]:
-        """What the database says of a new row."""
-        fields = [field.name for field in self.layer.fields if field.filled]
+    def _filled(
+        self, values: Mapping[str, Any], shape: BaseGeometry | None, when: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """What the database says of a new row, or of one whose place has changed."""
+        fields = [field.name for field in self.layer.fields if field.filled in when]
         if not fields or (self.layer.geometry and shape is None):
             return {}
         query = sql.SQL(queries.load("edits")["fill"]).format(
@@ -286,7 +295,7 @@ class _Edit:
             srid=sql.Literal(self.schemas.city.srid),
         )
         place = None if shape is None else shapely.to_wkb(shape, output_dimension=2)
-        told = self.connection.execute(query, {"given": Jsonb(dict(values)), "place": place})
+        told = self.connection.execute(query, {"given": Jsonb(_plain(values)), "place": place})
         found: Any = (told.fetchone() or ({},))[0]
         return {name: (found or {}).get(name) for name in fields}
 

@@ -20,6 +20,7 @@ from pipeline.sample import (
     places,
     planning,
     prices,
+    services,
     sheet,
     tears,
     terrain,
@@ -64,6 +65,12 @@ def _tables(built: Town, audited: Audited, posted: Arrival) -> list[Callable[[],
         works.road_lines,
         works.projects,
         prices.price_blocks,
+        services.service_units,
+        services.offices,
+        services.municipal_assets,
+        services.land_offers,
+        services.businesses,
+        services.map_ads,
         terrain.control_points,
         terrain.spot_heights,
         places.places,
@@ -104,7 +111,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 26 if imagery else 24
+    steps = 32 if imagery else 30
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}

@@ -49,7 +49,8 @@ def _groups() -> tuple[_Group, ...]:
     )
 
 
-def _points(town: Town, lot: Ints) -> Floats:
+def points(town: Town, lot: Ints) -> Floats:
+    """Longitude and latitude (n, 2) of a point on each of the plots ``lot``."""
     inside = shapely.point_on_surface(town.city.plots[lot])
     to_wgs84 = Transformer.from_crs(CRS, _WGS84, always_xy=True)
     found = to_wgs84.transform(shapely.get_x(inside), shapely.get_y(inside))
@@ -98,7 +99,7 @@ def places(town: Town) -> Arrival:
             "TA": only_where(closes, until.astype(str).astype(object)),
         }
     )
-    shapes = objects(shapely.points(_points(town, lot)))
+    shapes = objects(shapely.points(points(town, lot)))
     return Arrival(
         "pois",
         "amaken.csv",

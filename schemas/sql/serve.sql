@@ -140,7 +140,8 @@ WHERE attrelid = to_regclass(%(view)s) AND attnum > 0 AND NOT attisdropped
 -- name: version_view
 -- Which load each layer of an audience is at: the latest that stands, and how often the layer was changed.
 -- An undo is a change too, so that the number never comes back to a former state. What a layer that is a view
--- is made of is not known here: it changes with everything that the ledger tells. Nothing else of the ledger
+-- is made of is not known here: it changes with everything that the ledger tells, and with every day, since
+-- what holds today is another thing tomorrow. Nothing else of the ledger
 -- can be seen here.
 CREATE VIEW {view} AS
 SELECT layer,
@@ -156,7 +157,8 @@ SELECT layers.layer, whole.run, whole.changes, whole.finished
 FROM unnest({views}::text[]) AS layers (layer) CROSS JOIN (
     SELECT max(id) FILTER (WHERE status = 'done') AS run,
         count(*) + count(*) FILTER (WHERE status = 'undone') + count(resubmits)
-            + (SELECT count(*) + count(withdrawn) FROM ops.acceptance) AS changes,
+            + (SELECT count(*) + count(withdrawn) FROM ops.acceptance)
+            + ((now() AT TIME ZONE {zone})::date - DATE '2000-01-01') AS changes,
         max(finished) FILTER (WHERE status = 'done') AS finished
     FROM ops.run WHERE status IN ('done', 'undone')
 ) AS whole

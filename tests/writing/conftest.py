@@ -28,15 +28,16 @@ with warnings.catch_warnings():
 PARCELS = 60
 FEEDS = (
     *("regions", "districts", "neighbourhoods", "blocks", "streets", "parcels", "buildings"),
-    *("plan_documents", "plan_zones", "projects", "pois"),
+    *("plan_documents", "plan_zones", "projects", "pois", "service_units", "municipal_offices"),
+    *("municipal_assets", "land_offers", "businesses", "map_ads"),
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def written(
     qom_template: Settings, tmp_path_factory: pytest.TempPathFactory, schemas: Schemas
 ) -> Iterator[Database]:
-    """The city's database, for one module to write to."""
+    """The city's database, for these tests to write to."""
     folder = tmp_path_factory.mktemp("writing")
     sample.write(folder, parcels=PARCELS, seed=7, dirt=0.0, imagery=False)
     with testing.clone(qom_template) as database:
@@ -51,11 +52,13 @@ def written(
         yield database
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def keys(written: Database) -> dict[str, str]:
-    """Keys: of an editor of everything, of one who writes places only, of a reader."""
+    """Keys: of an editor of everything, of the portal, of one who writes places, of a reader."""
     staff = registry.load("qom").audience("staff")
-    rights: dict[str, tuple[str, ...]] = {"editor": ("*",), "places": ("poi",), "reader": ()}
+    rights: dict[str, tuple[str, ...]] = {
+        "editor": ("*",), "portal": ("citizen_report",), "places": ("poi",), "reader": (),
+    }  # fmt: skip
     with written.connect("loader") as connection:
         return {
             name: access.add(connection, name, staff, days=None, writes=writes)
@@ -63,7 +66,7 @@ def keys(written: Database) -> dict[str, str]:
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def staff(written: Database, keys: dict[str, str]) -> Iterator[TestClient]:
     """The staff's server, asked with the editor's key."""
     with serving(written, "staff") as running:
@@ -71,7 +74,7 @@ def staff(written: Database, keys: dict[str, str]) -> Iterator[TestClient]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def public(written: Database) -> Iterator[TestClient]:
     """The server for everybody."""
     with serving(written, "public") as running:
@@ -91,7 +94,7 @@ def serving(database: Database, audience: str) -> TestClient:
     return TestClient(application, base_url="http://makan.test")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def rows(written: Database) -> Any:
     """Rows of a query, as the owner: what answers are compared with."""
 

@@ -1,0 +1,11 @@
+"""Urban services, municipal property, the economy of the map."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0026"
+down_revision = "0025"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0026_services.sql")

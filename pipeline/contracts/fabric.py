@@ -21,6 +21,7 @@ Kind = Literal[
     "fronts",
     "parallel",
     "refers_to",
+    "query",
 ]
 Unit = Literal["m2", "m", "share"]
 Severity = Literal["error", "warning", "info"]
@@ -39,7 +40,10 @@ _NEEDS: dict[Kind, tuple[tuple[str, ...], tuple[Unit, ...]]] = {
     "fronts": (("other", "link"), ("m",)),
     "parallel": (("other", "per", "side", "offsets"), ("m",)),
     "refers_to": (("other", "link"), ("m",)),
+    "query": (("finding",), ("m", "m2", "share")),
 }
+# Kinds that the database answers, for all rows at once.
+_ASKED: tuple[Kind, ...] = ("refers_to", "query")
 
 
 class FabricRule(Frozen):
@@ -49,6 +53,7 @@ class FabricRule(Frozen):
     the row that is meant; ``per``: fields that two rows must share to have to do with each other.
     ``where``, ``other_where``: only rows with one of these values. ``unless``: rows with a value
     there (0 is none) are exempt. ``without``: the rule only holds where that layer has no rows.
+    ``finding``: what a query finds; ``facts``: those that it reads.
     """
 
     id: Identifier
@@ -72,6 +77,13 @@ class FabricRule(Frozen):
     sliver_m: float | None = None
     side: Identifier | None = None
     offsets: dict[str, Identifier] = Setting(default_factory=dict)
+    finding: str | None = None
+    facts: tuple[Identifier, ...] = ()
+
+    @property
+    def tiled(self) -> bool:
+        """Whether it looks at shapes, tile by tile; else the database is asked about all rows."""
+        return self.kind not in _ASKED
 
     @property
     def measure(self) -> Unit:

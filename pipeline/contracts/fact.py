@@ -1,10 +1,10 @@
 """The fact contract: what the database itself works out about the rows of one layer from another.
 
-One file of schemas/facts/ is one fact, one table of the schema ``facts``. Four kinds:
+One file of schemas/facts/ is one fact, one table of the schema ``facts``. Six kinds:
 ``overlay``: how much of each subject's area lies in which objects; ``neighbour``: which subjects
 share how long a border; ``match``: which object a subject belongs to, by the first rung of a ladder
 that gives exactly one; ``edge``: the boundary of each subject in straight runs with one neighbour
-each.
+each; ``remainder``: what overlays leave of each subject; ``cut``: what becomes of its edges then.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import model_validator
 
 from pipeline.contracts.base import Frozen, Identifier, Text
 
-FactKind = Literal["overlay", "neighbour", "match", "edge"]
+FactKind = Literal["overlay", "neighbour", "match", "edge", "remainder", "cut"]
 Form = Literal["plain", "folded", "code", "plate", "address"]
 
 
@@ -104,6 +104,7 @@ class FactContract(Frozen):
     each other, and so do censuses). ``closes``: for whom it is told what is in no object, or in
     several: all subjects, those that some object touches, or none.
     ``compare``: pairs of fields, of subject and object, whose differences the report tells.
+    ``of``: the overlays whose objects take from subjects; ``edges``: the fact with their edges.
     ``straight_m``: so far an edge may leave its chord; ``ways``: the streets that edges lie along.
     """
 
@@ -123,13 +124,16 @@ class FactContract(Frozen):
     reach_m: float = 0.01
     straight_m: float = 0.05
     ways: Ways | None = None
+    of: tuple[Identifier, ...] = ()
+    edges: Identifier | None = None
     rungs: tuple[Rung, ...] = ()
     compare: tuple[Compare, ...] = ()
 
     @property
     def builds_on(self) -> tuple[str, ...]:
         """Other facts that this one takes rows from."""
-        found = [rung.via for rung in self.rungs if rung.via]
+        found = [*self.of, *((self.edges,) if self.edges else ())]
+        found += [rung.via for rung in self.rungs if rung.via]
         found += [one.via for one in self.compare if one.via]
         return tuple(dict.fromkeys(found))
 
@@ -166,6 +170,10 @@ class FactContract(Frozen):
             raise ValueError("neighbours are rows of one layer")
         if self.ways and self.kind != "edge":
             raise ValueError("ways are for edges")
+        if (self.kind in ("remainder", "cut")) != bool(self.of):
+            raise ValueError("remainder and cut are of overlays, and nothing else is")
+        if (self.kind == "cut") != bool(self.edges):
+            raise ValueError("a cut is of edges, and nothing else is")
         if self.kind != "overlay" and (self.corridor or self.group):
             raise ValueError("corridor and group are for overlays")
         methods = [rung.method for rung in self.rungs]

@@ -204,7 +204,8 @@ class LayerContract(Frozen):
     ``source`` says who fills it: deliveries of a ``feed``, a ``process`` of Makan, or nobody, since
     it is a ``view`` over other tables (schemas/views/) or the ``log`` of what loads have changed.
     ``writable`` says what each audience may do to single rows, over the API and with a key that
-    allows it.
+    allows it. ``guards`` are functions of the database that watch its rows, and refuse what
+    contradicts others.
     """
 
     id: Identifier
@@ -224,6 +225,7 @@ class LayerContract(Frozen):
     personal: tuple[Personal, ...] = ()
     rules: tuple[Rule, ...] = ()
     fabric: tuple[FabricRule, ...] = ()
+    guards: tuple[Identifier, ...] = ()
     writable: dict[Identifier, tuple[Operation, ...]] = Setting(default_factory=dict)
     style: Style = Style()
 

@@ -13,6 +13,7 @@ from pipeline.contracts import audience, codelist, group, toml
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
 from pipeline.contracts.codelist import Codelist
+from pipeline.contracts.fabric import FabricRule
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.feed import Feed
 from pipeline.contracts.group import Group
@@ -84,6 +85,10 @@ class Schemas:
     def fill_file(self, layer: LayerContract) -> Path:
         """Where the SQL stands that fills fields of a new row of ``layer``."""
         return self.root / "edits" / f"{layer.id}.sql"
+
+    def rule_file(self, layer: LayerContract, rule: FabricRule) -> Path:
+        """Where the SQL of a fabric rule that is a query stands."""
+        return self.root / "fabric" / f"{layer.id}.{rule.id}.sql"
 
     def fact(self, name: str) -> FactContract:
         """The fact contract called ``name``; SettingsError lists the known ones otherwise."""
@@ -198,6 +203,9 @@ def _check_writable(schemas: Schemas, layer: LayerContract, where: str) -> None:
 def _check_facts(schemas: Schemas) -> None:
     for fact in schemas.facts.values():
         where = str(schemas.root / "facts" / f"{fact.id}.toml")
+        for name in fact.builds_on:
+            if name not in schemas.facts:
+                raise ContractError(f"no fact {name}", where=where)
         for layer, names in fact.uses(schemas.facts).items():
             if layer not in schemas.layers:
                 raise ContractError(f"no layer {layer}", where=where)
@@ -237,8 +245,15 @@ def _check_fabric(schemas: Schemas, layer: LayerContract, where: str) -> None:
             raise ContractError(
                 f"{rule.id}: {other.id} has no field {', '.join(unknown)}", where=where
             )
-        if layer.geometry is None or (other.geometry is None and rule.kind != "refers_to"):
+        drawn = layer.geometry is not None and other.geometry is not None
+        if not drawn and rule.kind != "query" and not (rule.kind == "refers_to" and layer.geometry):
             raise ContractError(f"{rule.id}: a layer without geometry", where=where)
+        if (rule.kind == "query") != schemas.rule_file(layer, rule).is_file():
+            file = schemas.rule_file(layer, rule).relative_to(schemas.root)
+            raise ContractError(f"{rule.id} is {rule.kind}, and {file} says otherwise", where=where)
+        unknown = [name for name in rule.facts if name not in schemas.facts]
+        if unknown:
+            raise ContractError(f"{rule.id}: no fact {', '.join(unknown)}", where=where)
 
 
 def _check_feeds(schemas: Schemas) -> None:

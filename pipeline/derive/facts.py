@@ -25,7 +25,7 @@ SUBJECT, OBJECT, GROUP, PART = "subject_id", "object_id", "in_group", "part"
 IN, REST, OVERLAP = "in", "rest", "overlap"
 
 
-WAY, GEOMETRY_TYPE = "way_id", "geometry"
+WAY = "way_id"
 #: What lies along an edge.
 BESIDE = ("way", "neighbour", "other")
 
@@ -34,7 +34,7 @@ BESIDE = ("way", "neighbour", "other")
 class Stored:
     """One column of a fact's table: its PostgreSQL type (as in a binary COPY) and meaning.
 
-    ``index``: how it is looked up by (``btree``, ``gist``).
+    ``index``: how it is looked up by (``btree``, ``gist``). The type of a geometry is its kind.
     """
 
     name: str
@@ -55,6 +55,7 @@ _SUBJECT = Stored(
 _OBJECT = Stored(
     OBJECT, "int8", _text("Id of the object, if any", "شناسه عارضه مقابل"), index="btree"
 )
+_GROUP = Stored(GROUP, "text", _text("Group of objects that it closes over", "گروه"))
 _RUN = Stored(
     RUN,
     "int8",
@@ -66,7 +67,7 @@ COLUMNS: dict[FactKind, tuple[Stored, ...]] = {
         _SUBJECT,
         _OBJECT,
         Stored(PART, "text", _text("In an object, in none, or doubled", "نوع سهم"), needed=True),
-        Stored(GROUP, "text", _text("Group of objects that it closes over", "گروه")),
+        _GROUP,
         Stored("area_m2", "float8", _text("Area on the grid", "مساحت"), "m2", needed=True),
         Stored("share", "float8", _text("Share of the subject", "سهم از کل"), needed=True),
         _RUN,
@@ -104,8 +105,26 @@ COLUMNS: dict[FactKind, tuple[Stored, ...]] = {
         Stored("outwards_deg", "float8", _text("Azimuth outwards, of grid north", "آزیموت"), "deg"),
         Stored("length_m", "float8", _text("Length on the grid", "طول روی نقشه"), "m",
                needed=True),
-        Stored(GEOMETRY, "geometry", _text("Line, the subject to its right", "هندسه"), needed=True,
-               index="gist"),
+        Stored(GEOMETRY, "LineString", _text("Line, the subject to its right", "هندسه"),
+               needed=True, index="gist"),
+        _RUN,
+    ),
+    "remainder": (
+        _SUBJECT,
+        _GROUP,
+        Stored("taken_m2", "float8", _text("Area taken", "مساحت گرفته‌شده"), "m2", needed=True),
+        Stored("left_m2", "float8", _text("Area left", "مساحت باقی‌مانده"), "m2", needed=True),
+        Stored(GEOMETRY, "MultiPolygon", _text("What is left", "باقی‌مانده"), needed=True),
+        _RUN,
+    ),
+    "cut": (
+        _SUBJECT,
+        Stored("seq", "int8", _text("Number of the edge", "شماره ضلع"), needed=True),
+        _GROUP,
+        Stored("left_m", "float8", _text("Length when the rest is taken", "طول پس از اصلاح"), "m",
+               needed=True),
+        Stored("depth_m", "float8", _text("How far it moves at most", "عمق اصلاح"), "m",
+               needed=True),
         _RUN,
     ),
 }  # fmt: skip
@@ -123,7 +142,7 @@ def table(fact: FactContract, srid: int) -> sql.Composed:
     columns = [
         sql.SQL("{} {}{}").format(
             sql.Identifier(one.name),
-            sql.SQL(one.type if one.type != GEOMETRY_TYPE else f"geometry(LineString, {srid})"),
+            sql.SQL(f"geometry({one.type}, {int(srid)})" if one.name == GEOMETRY else one.type),
             sql.SQL(" NOT NULL" if one.needed else ""),
         )
         for one in COLUMNS[fact.kind]

@@ -230,7 +230,18 @@ def table(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
         made.append_constraint(check)
     # An index registers itself with the table its columns belong to.
     list(_indexes(made, layer))
+    if layer.guards:
+        made.info[AFTERWARDS] = ";\n".join(_watch(layer, guard) for guard in layer.guards)
+        event.listen(made, "after_create", DDL(made.info[AFTERWARDS]))  # type: ignore[no-untyped-call]
     return made
+
+
+def _watch(layer: LayerContract, guard: str) -> str:
+    """The trigger by which the function ``guard`` sees every row that comes or changes."""
+    return (
+        f"CREATE CONSTRAINT TRIGGER {guard} AFTER INSERT OR UPDATE ON {home(layer)}.{layer.id} "
+        f"FOR EACH ROW EXECUTE FUNCTION ops.{guard}()"
+    )
 
 
 def history(layer: LayerContract, srid: int, metadata: MetaData) -> Table:

@@ -15,9 +15,9 @@ from pipeline.contracts.fabric import FabricRule
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Connection, Database
+from pipeline.fabric.asked import orphans
 from pipeline.fabric.check import Box, Found, around
 from pipeline.fabric.faults import Faults
-from pipeline.fabric.orphans import orphans
 from pipeline.fabric.source import Source
 from pipeline.findings import Finding
 

@@ -18,8 +18,8 @@ from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.errors import SettingsError
 from pipeline.fabric import adjoin, contain, fill, overlap
+from pipeline.fabric.asked import answered, orphans
 from pipeline.fabric.faults import Faults
-from pipeline.fabric.orphans import orphans
 from pipeline.fabric.part import Part
 from pipeline.fabric.plan import Work, asked, near, plan, reach
 from pipeline.fabric.record import Stood, record, since
@@ -99,7 +99,7 @@ def around(
     """What the rules that ``layer`` has a part in say of rows in or near ``boxes`` (in the city's
     CRS), as the transaction of ``connection`` sees them; references by value are not asked."""
     source, reader = Source(database, schemas, connection, ""), Reader(connection, schemas)
-    works = plan(source, (layer,))
+    works = [work for work in plan(source, (layer,)) if work.tiled]
     counts = [near(work, reader, schemas, boxes) for work in works]
     by_layer = {work.layer.id: work for work in works}
     found: Found = {}
@@ -147,8 +147,9 @@ def _run(
                 progress(done, len(pieces))
     for work in works:
         for rule in work.rules:
-            if rule.kind == "refers_to":
-                found[work.layer.id, rule.id] = orphans(source, work.layer, rule)
+            if not rule.tiled:
+                ask = answered if rule.kind == "query" else orphans
+                found[work.layer.id, rule.id] = ask(source, work.layer, rule)
     return found, counts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from psycopg import sql
 
 from pipeline.contracts.fabric import FabricRule
@@ -39,7 +40,7 @@ class Work:
     @property
     def tiled(self) -> list[FabricRule]:
         """The rules that look at shapes, tile by tile."""
-        return [rule for rule in self.rules if rule.kind != "refers_to"]
+        return [rule for rule in self.rules if rule.tiled]
 
     @property
     def reach(self) -> float:
@@ -87,6 +88,10 @@ def _hindrance(source: Source, layer: LayerContract, rule: FabricRule) -> str | 
         return f"{rule.other} has no rows"
     if rule.without and source.has_rows(rule.without):
         return f"{rule.without} has rows"
+    never = source.never_derived()
+    for fact in rule.facts:
+        if fact in never:
+            return f"{fact} was never derived"
     return None
 
 
@@ -94,12 +99,15 @@ def asked(work: Work, reader: Reader, schemas: Schemas) -> Asked:
     """The rows to be checked: all, or those in or near a place where something has changed."""
     named = queries.load("fabric")
     own = table(work.layer.id)
+    if not work.tiled:
+        return Asked(work.layer.id, np.zeros(0, np.int64), np.zeros((0, 4)))
     if work.since is None:
         return reader.asked(work.layer.id, sql.SQL(named["asked"]).format(table=own))
     since = sql.Literal(work.since)
     changes = [
         sql.SQL(named["changes"]).format(table=table(name), history=history(name), since=since)
         for name in work.involved
+        if schemas.layer(name).geometry
     ]
     return _touched(work, reader, schemas, changes)
 

@@ -122,7 +122,7 @@ def _replace(connection: Connection, work: Work, asked: Asked, run: int) -> None
     keys = sql.SQL(named["keys"]).format(key=key_text(work.layer), table=own)
     rows = connection.execute(keys, {"ids": asked.ids.tolist()}).fetchall()
     values["keys"] = [row[0] for row in rows]
-    values["whole"] = [rule.id for rule in work.rules if rule.kind == "refers_to"]
+    values["whole"] = [rule.id for rule in work.rules if not rule.tiled]
     query = sql.SQL(named["replace_some"]).format(key=key_text(work.layer, "t"), table=own)
     connection.execute(query, values)
     connection.execute(named["take_over"], values)

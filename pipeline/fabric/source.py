@@ -54,6 +54,11 @@ class Source:
         row = self.connection.execute(query).fetchone()
         return bool(row and row[0])
 
+    def never_derived(self) -> set[str]:
+        """Facts that were never worked out."""
+        rows = self.connection.execute(queries.load("facts")["never"]).fetchall()
+        return {str(row[0]) for row in rows}
+
 
 @dataclass
 class Reader:

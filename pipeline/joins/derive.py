@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg import sql
@@ -76,11 +77,7 @@ def derive(
 
     Raises MakanError; then nothing has changed but that the facts are marked stale with the reason.
     """
-    wanted = [
-        fact
-        for fact in schemas.fact_order
-        if layers is None or set(layers) & set(inputs(schemas, fact))
-    ]
+    wanted = _wanted(schemas, layers)
     try:
         with database.connect(role) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -89,6 +86,19 @@ def derive(
     except BaseException as error:
         _mark(database, wanted, error, role)
         raise
+
+
+def _wanted(schemas: Schemas, layers: Iterable[str] | None) -> list[FactContract]:
+    """The facts that ``layers`` touch, and those that these build on, in order."""
+    chosen = {
+        fact.id
+        for fact in schemas.fact_order
+        if layers is None or set(layers) & set(inputs(schemas, fact))
+    }
+    for fact in reversed(schemas.fact_order):
+        if fact.id in chosen:
+            chosen |= set(fact.builds_on)
+    return [fact for fact in schemas.fact_order if fact.id in chosen]
 
 
 def _mark(database: Database, facts: list[FactContract], error: BaseException, role: str) -> None:
@@ -108,7 +118,8 @@ _ARROW: dict[str, pa.DataType] = {
     "float8": pa.float64(),
     "text": pa.string(),
     "bool": pa.bool_(),
-    "geometry": pa.binary(),
+    "LineString": pa.binary(),
+    "MultiPolygon": pa.binary(),
 }
 
 
@@ -128,6 +139,7 @@ class _Job:
     anew: bool
     progress: Progress
     looked_at: list[tuple[FactContract, Ints | None]] = field(default_factory=list)
+    touched: dict[str, Ints | None] = field(default_factory=dict)
 
     def run(self, wanted: list[FactContract], *, first: bool) -> list[Derived]:
         """Works out what is touched of ``wanted``; one line of the ledger tells of all."""
@@ -162,7 +174,7 @@ class _Job:
 
     def _one(self, fact: FactContract, now: dict[str, LayerState], work: Work) -> Derived | None:
         begun = time.monotonic()
-        ids = self._touched(fact, now)
+        ids = self.touched[fact.id] = self._touched(fact, now)
         if ids is not None and not len(ids):
             self._remember(fact, now, begun, 0)
             return None
@@ -184,10 +196,23 @@ class _Job:
             str(layer): LayerState(int(str(run)), int(str(undone))) for layer, run, undone in rows
         }
         ids = Touch(self.connection, self.schemas, fact, since).subjects(now)
+        if ids is not None and (fact.of or fact.edges):
+            # Facts that it is made of are derived before it, from what has touched them.
+            ids = self._behind(fact)
         if ids is None or not len(ids):
             return ids
         total = self._query("estimate", {"relation": f"{DATA}.{fact.subject}"})
         return None if len(ids) > _MANY * max(total, 1) else ids
+
+    def _behind(self, fact: FactContract) -> Ints | None:
+        """The subjects of which facts that it builds on were worked out anew."""
+        found = np.zeros(0, dtype=np.int64)
+        for name in fact.builds_on:
+            ids = self.touched.get(name, found)
+            if ids is None:
+                return None
+            found = np.union1d(found, ids)
+        return found
 
     def _replace(self, fact: FactContract, columns: Columns, ids: Ints | None) -> None:
         named = queries.load("facts")

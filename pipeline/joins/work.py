@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 import shapely
+from psycopg import sql
 
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.registry import Schemas
+from pipeline.db import queries
 from pipeline.db.engine import Connection
-from pipeline.derive.facts import BESIDE, IN, OVERLAP, REST
+from pipeline.derive.facts import BESIDE, FACTS, IN, OVERLAP, REST
 from pipeline.geo import Geometries, Mask
 from pipeline.joins import match, ways
 from pipeline.joins.corridor import corridors, numbers
+from pipeline.joins.cuts import ON_M, Lines, Takers, leave, moved
 from pipeline.joins.edges import Drawing, edges
 from pipeline.joins.neighbours import borders
 from pipeline.joins.overlay import Overlay
@@ -46,16 +49,16 @@ class Work:
             return self._neighbours(fact, ids)
         if fact.kind == "edge":
             return self._edges(fact, ids)
+        if fact.kind == "remainder":
+            return self._remainder(fact, ids)
+        if fact.kind == "cut":
+            return self._cut(fact, ids)
         return self._match(fact, ids)
 
     def _overlay(self, fact: FactContract, ids: Ints | None) -> Columns:
         if not self._reader(fact).any():
             return _empty(7)
-        subjects, objects = self._subjects(fact, ids), self._objects(fact, ids)
-        if fact.corridor:
-            metres = self.schemas.city.metres_per_unit
-            objects = _drawn_as(objects, corridors(objects, fact.corridor, metres))
-        subjects, objects = _with_shape(subjects), _with_shape(objects)
+        subjects, objects = _with_shape(self._subjects(fact, ids)), self._laid(fact, ids)
         names, group = self._groups(fact, objects)
         if not len(subjects) or not names:
             return _empty(7)
@@ -69,11 +72,80 @@ class Work:
         other[inside] = objects.ids[found.object[inside]]
         run = subjects.runs[found.subject]
         run[inside] = np.maximum(run[inside], objects.runs[found.object[inside]])
-        named = np.array(names, dtype=object)[found.group]
         return [
             subjects.ids[found.subject].tolist(), other.tolist(), _PARTS[found.kind].tolist(),
-            named.tolist(), found.area.tolist(), (found.area / whole).tolist(), run.tolist(),
+            _named(names, found.group).tolist(), found.area.tolist(),
+            (found.area / whole).tolist(), run.tolist(),
         ]  # fmt: skip
+
+    def _laid(self, fact: FactContract, ids: Ints | None) -> Side:
+        """The objects of an overlay as the areas that they stand for."""
+        objects = self._objects(fact, ids)
+        if fact.corridor:
+            metres = self.schemas.city.metres_per_unit
+            objects = _drawn_as(objects, corridors(objects, fact.corridor, metres))
+        return _with_shape(objects)
+
+    def _takers(self, fact: FactContract, ids: Ints | None) -> tuple[Takers, list[str | None]]:
+        """All that takes from subjects by the overlays that ``fact`` is of, and its groups."""
+        laid = [(one, self._laid(one, ids)) for one in map(self.schemas.fact, fact.of)]
+        grouped = [self._groups(one, objects) for one, objects in laid]
+        names = list(dict.fromkeys(name for found, _ in grouped for name in found))
+        place = {name: at for at, name in enumerate(names)}
+        group = [
+            np.array([place[name] for name in found], dtype=np.int64)[of] for found, of in grouped
+        ]
+        objects = [objects for _, objects in laid]
+        takers = Takers(
+            np.concatenate([one.shapes for one in objects]), np.concatenate(group), len(names),
+            np.concatenate([one.runs for one in objects]),
+        )  # fmt: skip
+        return takers, names
+
+    def _remainder(self, fact: FactContract, ids: Ints | None) -> Columns:
+        takers, names = self._takers(fact, ids)
+        subjects = _with_shape(self._subjects(fact, ids))
+        if not len(subjects) or not len(takers.shape):
+            return _empty(6)
+        square = self.schemas.city.metres_per_unit**2
+        left = leave(subjects.shapes, takers, fact.min_area_m2 / square)
+        shapes = shapely.set_srid(left.shape, self.schemas.city.srid)
+        return [
+            subjects.ids[left.area], _named(names, left.group), left.taken * square,
+            shapely.area(left.shape) * square, shapely.to_wkb(shapes, include_srid=True),
+            np.maximum(left.run, subjects.runs[left.area]),
+        ]  # fmt: skip
+
+    def _cut(self, fact: FactContract, ids: Ints | None) -> Columns:
+        takers, names = self._takers(fact, ids)
+        subjects = _with_shape(self._subjects(fact, ids))
+        if not len(subjects) or not len(takers.shape):
+            return _empty(6)
+        _, near = shapely.STRtree(subjects.shapes).query(takers.shape, predicate="intersects")
+        subjects = subjects.take(np.unique(near))
+        lines, areas, run = self._drawn_edges(fact, subjects)
+        metres = self.schemas.city.metres_per_unit
+        left = leave(areas, takers, fact.min_area_m2 / metres**2)
+        found = moved(left, lines, ON_M / metres)
+        area, group = left.area[found.left], left.group[found.left]
+        return [
+            subjects.ids[area], lines.seq[found.edge], _named(names, group),
+            found.length * metres, found.depth * metres,
+            np.maximum(np.maximum(left.run[found.left], subjects.runs[area]), run[found.edge]),
+        ]  # fmt: skip
+
+    def _drawn_edges(self, fact: FactContract, subjects: Side) -> tuple[Lines, Geometries, Ints]:
+        """The edges of ``subjects``, the subjects drawn by them, and the run of each edge."""
+        query = sql.SQL(queries.load("facts")["edges_of"]).format(
+            table=sql.Identifier(FACTS, str(fact.edges))
+        )
+        cursor = self.connection.cursor(binary=True)
+        rows = cursor.execute(query, {"ids": subjects.ids.tolist()}).fetchall()
+        columns = list(zip(*rows, strict=True)) or [() for _ in range(6)]
+        whole = [np.array(columns[at], dtype=np.int64) for at in range(5)]
+        shapes = np.asarray(shapely.from_wkb(np.array(columns[5], dtype=object)), dtype=object)
+        lines = Lines(subjects.place_of(whole[0]), whole[1], shapes)
+        return lines, lines.areas(whole[2], whole[3], len(subjects)), whole[4]
 
     def _groups(self, fact: FactContract, objects: Side) -> tuple[list[str | None], Ints]:
         """The names of all groups of the layer, and the group of each object."""
@@ -198,6 +270,10 @@ def _with_shape(side: Side) -> Side:
 
 def _drawn_as(side: Side, shapes: np.ndarray) -> Side:
     return Side(side.ids, side.runs, shapes, side.columns)
+
+
+def _named(names: list[str | None], places: Ints) -> Any:
+    return np.array(names, dtype=object)[places]
 
 
 def _empty(width: int) -> Columns:

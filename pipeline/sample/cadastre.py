@@ -155,3 +155,28 @@ def buildings(town: Town) -> Arrival:
         "Polygon",
         safe=city.home_lots[lot],
     )
+
+
+_SIDES = {"شمال": 10.0, "شرق": 20.0, "جنوب": 10.0, "غرب": 20.0}
+
+
+def dimensions(town: Town) -> Arrival:
+    """The four sides of the plots that PR-1 takes land of, by deed and as visited; P7's exactly."""
+    city, rng = town.city, town.city.rng("dimensions")
+    at = np.flatnonzero((city.lots.block == 0) & np.isin(city.lots.number, fixture.AFFECTED))
+    sides, deed = np.tile(list(_SIDES), len(at)), np.tile(list(_SIDES.values()), len(at))
+    plot = np.repeat(at, len(_SIDES))
+    taped = np.round(deed + np.where(plot == city.p7, 0.0, rng.normal(0.0, 0.02, len(plot))), 2)
+    frame = pd.DataFrame(
+        {
+            "کد نوسازی": town.register.property[plot],
+            "ضلع": sides,
+            "طول سند": deed,
+            "طول موجود": taped,
+            "تاریخ برداشت": np.repeat(jalali_dates(rng, (1400, 1403), len(at)), len(_SIDES)),
+        }
+    )
+    return Arrival(
+        "edge_dimensions", "arbae.xlsx", "XLSX", frame, layer="ابعاد",
+        safe=np.ones(len(frame), dtype=np.bool_),
+    )  # fmt: skip

@@ -54,6 +54,7 @@ def _tables(built: Town, audited: Audited, posted: Arrival) -> list[Callable[[],
         cadastre.plots,
         cadastre.buildings,
         cadastre.blocks,
+        cadastre.dimensions,
         administration.regions,
         administration.districts,
         administration.neighbourhoods,
@@ -111,7 +112,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 32 if imagery else 30
+    steps = 33 if imagery else 31
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}

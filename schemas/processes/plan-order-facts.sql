@@ -1,10 +1,12 @@
 -- name: answer
--- Each zone's rule is the one whose plot area and street width fit; percentages are of the area that the rule names.
+-- Each zone's rule is the one whose plot area and street width fit; percentages are of the area that the rule names. Where the
+-- width of the street is not known, no rule that asks for one is chosen.
 WITH chosen AS {part.chosen},
 edition AS MATERIALIZED {part.edition},
 areas AS {part.areas},
 roads AS MATERIALIZED {part.roads},
 zones AS MATERIALIZED {part.zones},
+front AS MATERIALIZED {part.front},
 fitting AS (
     SELECT z.zone_id, z.zone_code, z.area_m2, z.share, z.run_id, z.land_use_planned, r.*,
         z.share * CASE r.area_basis WHEN 'deed' THEN a.deed WHEN 'measured' THEN coalesce(a.measured, a.grid)
@@ -18,10 +20,8 @@ fitting AS (
         WHERE q.plan_id = e.plan_id AND q.zone_code = z.zone_code
             AND a.grid - a.widening >= coalesce(q.plot_area_from_m2, 0)
             AND a.grid - a.widening < coalesce(q.plot_area_to_m2, 'Infinity')
-            AND coalesce((SELECT max(greatest(w.width_existing_m, w.width_plan_m)) FROM roads AS w), 0)
-                >= coalesce(q.street_width_from_m, 0)
-            AND coalesce((SELECT max(greatest(w.width_existing_m, w.width_plan_m)) FROM roads AS w), 0)
-                < coalesce(q.street_width_to_m, 'Infinity')
+            AND (q.street_width_from_m IS NULL OR (SELECT w.width_m FROM front AS w) >= q.street_width_from_m)
+            AND (q.street_width_to_m IS NULL OR (SELECT w.width_m FROM front AS w) < q.street_width_to_m)
     ) AS r ON true
     WHERE z.part = 'in'
 )
@@ -29,6 +29,9 @@ SELECT jsonb_build_object(
     'parcel', {part.identity}, 'plan', {part.edition_json}, 'zones', {part.zones_json},
     'area_grid_m2', round(a.grid::numeric, 2), 'widening_m2', round(a.widening::numeric, 2),
     'remainder_m2', round((a.grid - a.widening)::numeric, 2),
+    'front', (SELECT jsonb_build_object('street_id', w.street_id, 'name_fa', w.name_fa, 'name_en', w.name_en,
+        'front_m', round(w.front_m::numeric, 2), 'street_width_m', w.width_m, 'choice', w.choice, 'width_basis', w.basis)
+        FROM front AS w),
     'rules', (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'zone_code', f.zone_code, 'zone_area_m2', round(f.area_m2::numeric, 2), 'land_use', f.land_use_planned,
         'rule_no', f.rule_no, 'area_basis', f.area_basis, 'base_m2', round(f.base::numeric, 2),

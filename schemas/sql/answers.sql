@@ -66,7 +66,7 @@ SELECT coalesce(jsonb_agg(n.parcel_code ORDER BY n.far, n.parcel_code), '[]') FR
 -- name: part_edition
 -- The edition of the detailed plan that holds for the chosen parcel: the one asked for, else the latest approved.
 SELECT e.plan_id, d.id IS NOT NULL AS documented, d.title_fa, d.title_en, d.plan_kind, d.plan_status,
-    d.approval_no, d.approval_date, d.document_url, d.run_id
+    d.approval_no, d.approval_date, d.document_url, d.street_choice, d.street_width_basis, d.run_id
 FROM (
     SELECT DISTINCT z.in_group AS plan_id FROM {fact.parcel_zone} AS z JOIN chosen AS c ON c.id = z.subject_id
     WHERE z.in_group IS NOT NULL
@@ -136,6 +136,25 @@ CROSS JOIN LATERAL (
 ) AS f
 WHERE r.far * {unit} <= greatest(coalesce(r.width_existing_m, 0) / 2 + 2,
     coalesce(r.plan_half_m, r.width_plan_m / 2, 0), 5) AND f.front_m > 0.5
+
+-- name: part_front
+-- The street whose width rules are about, as the edition chooses it: the widest along the chosen parcel unless it says otherwise.
+SELECT w.street_id, w.name_fa, w.name_en, coalesce(e.street_choice, 'widest') AS choice,
+    coalesce(e.street_width_basis, 'plan') AS basis, sum(d.length_m) AS front_m,
+    max(CASE WHEN e.street_width_basis = 'existing' THEN w.width_existing_m
+        ELSE coalesce(l.width_plan_m, w.width_plan_m, w.width_existing_m) END) AS width_m
+FROM chosen AS c
+LEFT JOIN edition AS e ON true
+JOIN {fact.parcel_edge} AS d ON d.subject_id = c.id
+JOIN {street} AS w ON w.id = d.way_id
+LEFT JOIN LATERAL (
+    SELECT max(a.width_plan_m) AS width_plan_m FROM {plan_road_line} AS a
+    WHERE a.plan_id = e.plan_id AND a.street_id = w.street_id AND a.road_line_kind = 'axis'
+) AS l ON true
+GROUP BY w.street_id, w.name_fa, w.name_en, e.street_choice, e.street_width_basis
+ORDER BY CASE WHEN e.street_choice = 'longest' THEN sum(d.length_m) END DESC NULLS LAST, width_m DESC NULLS LAST, front_m DESC,
+    w.street_id
+LIMIT 1
 
 -- name: part_roads_json
 -- The roads as they are told, the side by the eight winds.

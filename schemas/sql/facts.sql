@@ -124,6 +124,11 @@ SELECT DISTINCT subject_id FROM {table} WHERE object_id = ANY(%(ids)s)
 -- Subjects of a fact with an edge along one of these streets.
 SELECT DISTINCT subject_id FROM {table} WHERE way_id = ANY(%(ids)s)
 
+-- name: edges_of
+-- The edges of these subjects, in order.
+SELECT subject_id, seq, polygon, ring, run_id, ST_AsBinary(geom) FROM {table}
+WHERE subject_id = ANY(%(ids)s) ORDER BY subject_id, seq
+
 -- name: undecided
 -- Subjects of a match that no rung before this one has decided.
 SELECT subject_id FROM {table} WHERE NOT method = ANY(%(methods)s)

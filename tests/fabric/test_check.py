@@ -41,7 +41,9 @@ def test_nothing_is_found_in_a_clean_city(database, schemas, clean, findings):
     load_all(database, schemas, clean)
     done = check(database, schemas)
     assert findings(database) == []
-    assert all(one.rules for one in done)
+    # Some rules are about facts, which nobody has derived; and the city knows no case of lineage.
+    waiting = {"edge_dimension", "plan_document", "parcel_lineage"}
+    assert {one.layer for one in done if not one.rules} == waiting
     assert {one.layer for one in done} == {n for n, one in schemas.layers.items() if one.fabric}
 
 

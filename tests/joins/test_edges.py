@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import testing
+from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.fabric import check as fabric
 from pipeline.joins.edges import Drawing, Edges, edges
+from pipeline.settings import Settings
 
 RULE = Drawing(straight=0.05, reach=0.1, least=0.05, metres=1.0)
 
@@ -133,15 +138,22 @@ def test_neighbours_agree(cuts: list[float], turn: float, chance: Any) -> None:
     assert perimeter == pytest.approx(shapely.length(np.array(pieces)), abs=1e-6)
 
 
+@pytest.fixture(scope="module")
+def loaded(city_template: Settings) -> Iterator[Database]:
+    """The sample city, for tests that only look."""
+    with testing.clone(city_template) as cloned:
+        yield cloned
+
+
 EDGES = (
     "SELECT edge_seq, edge_side, borders, neighbour_code, street_name_fa, length_map_m "
     "FROM derived.parcel_edge WHERE parcel_code = '1-12-45-7-0-0-0' ORDER BY edge_seq"
 )
 
 
-def test_the_fixture_parcel_has_its_four_sides(city: Database, query: Any) -> None:
+def test_the_fixture_parcel_has_its_four_sides(loaded: Database, query: Any) -> None:
     """AML-8: north is P3, east P8, south kuche-ye Yas, west P6."""
-    assert query(city, EDGES) == [
+    assert query(loaded, EDGES) == [
         (1, "N", "parcel", "1-12-45-3-0-0-0", None, 10.00),
         (2, "E", "parcel", "1-12-45-8-0-0-0", None, 20.00),
         (3, "S", "street", None, "کوچه یاس", 10.00),
@@ -149,10 +161,125 @@ def test_the_fixture_parcel_has_its_four_sides(city: Database, query: Any) -> No
     ]
 
 
-def test_the_corner_table_begins_in_the_north_west(city: Database, query: Any) -> None:
-    """SHR-12: letters clockwise, coordinates, distances that add up to the perimeter."""
+P7 = "(SELECT id FROM data.parcel WHERE parcel_code = '1-12-45-7-0-0-0')"
+
+
+def test_the_four_lengths_of_the_fixture_parcel(loaded: Database, query: Any) -> None:
+    """AML-8: by deed, existing and after widening S 10.00/10.00/10.00 and E 20.00/20.00/18.00."""
+    found = query(
+        loaded,
+        "SELECT edge_side, length_map_m, length_deed_m, length_measured_m, length_after_widening_m,"
+        " widening_depth_m, plan_id FROM derived.parcel_edge "
+        "WHERE parcel_code = '1-12-45-7-0-0-0' ORDER BY edge_seq",
+    )
+    assert found == [
+        ("N", 10.0, 10.0, 10.0, 10.0, 0.0, "TT-1397"),
+        ("E", 20.0, 20.0, 20.0, 18.0, 0.0, "TT-1397"),
+        ("S", 10.0, 10.0, 10.0, 10.0, 2.0, "TT-1397"),
+        ("W", 20.0, 20.0, 20.0, 18.0, 0.0, "TT-1397"),
+    ]
+    given = (
+        "SELECT count(*), count(length_deed_m), count(length_measured_m) FROM derived.parcel_edge"
+    )
+    (rest,) = query(loaded, f"{given} WHERE parcel_code NOT LIKE '1-12-45-%'")
+    assert rest[0] > 1000
+    assert rest[1:] == (0, 0)
+
+
+def test_a_length_of_a_side_is_no_length_of_one_of_its_edges(city: Database, query: Any) -> None:
+    """Where a side has two edges, what the deed says of it goes to neither; a number names one."""
+    ((code, side, first),) = query(
+        city,
+        "SELECT parcel_code, edge_side, min(edge_seq) FROM derived.parcel_edge "
+        "GROUP BY 1, 2 HAVING count(*) = 2 ORDER BY 1 LIMIT 1",
+    )
+    query(
+        city,
+        "INSERT INTO data.edge_dimension (parcel_code, edge_ref, length_deed_m, run_id, "
+        "source_line) VALUES (%s, %s, 10.02, 1, 1), (%s, %s, 4.98, 1, 2)",
+        code, side, code, str(first),
+    )  # fmt: skip
     found = query(
         city,
+        "SELECT edge_seq = %s, length_deed_m, side_length_deed_m FROM derived.parcel_edge "
+        "WHERE parcel_code = %s AND edge_side = %s ORDER BY edge_seq",
+        first, code, side,
+    )  # fmt: skip
+    assert found == [(True, 4.98, 10.02), (False, None, 10.02)]
+
+
+def standing(database: Database, schemas: Schemas, layer: str) -> list[tuple[str, str]]:
+    """Rule and code of what stands after a check of the fabric."""
+    (made,) = [one for one in fabric.check(database, schemas, (layer,)) if one.layer == layer]
+    return [(one.rule, one.code) for one in made.stands]
+
+
+def test_edges_that_do_not_close_are_found(city: Database, schemas: Schemas, query: Any) -> None:
+    """T19, to 0.02 m; and lengths of edges that no parcel has."""
+    assert ("edges_close", "fabric.edges_open") not in standing(city, schemas, "parcel")
+    assert standing(city, schemas, "edge_dimension") == []
+    more = "UPDATE facts.parcel_edge SET length_m = length_m + %s WHERE seq = 1 AND subject_id = "
+    query(city, more + P7, 0.019)
+    assert ("edges_close", "fabric.edges_open") not in standing(city, schemas, "parcel")
+    query(city, more + P7, 0.002)
+    assert ("edges_close", "fabric.edges_open") in standing(city, schemas, "parcel")
+    (found,) = query(
+        city, "SELECT key, value, detail FROM ops.finding WHERE code = 'fabric.edges_open'"
+    )
+    assert found == ("1-12-45-7-0-0-0", "60.021", "60.000")
+    query(
+        city,
+        "INSERT INTO data.edge_dimension (parcel_code, edge_ref, length_deed_m, run_id, "
+        "source_line) VALUES ('1-12-45-7-0-0-0', 'NE', 3, 1, 1), ('1-12-45-7-0-0-0', '5', 3, 1, 2),"
+        " ('9-99-99-9-0-0-0', 'N', 3, 1, 3)",
+    )
+    standing(city, schemas, "edge_dimension")
+    assert query(
+        city, "SELECT key FROM ops.finding WHERE code = 'fabric.no_such_edge' ORDER BY 1"
+    ) == [("1-12-45-7-0-0-0 5",), ("1-12-45-7-0-0-0 NE",), ("9-99-99-9-0-0-0 N",)]
+
+
+def test_what_the_widening_does_to_the_fixture_parcel(loaded: Database, query: Any) -> None:
+    """The bar moves 2.00 m into the plot: the front stays 10.00, the sides are 18.00."""
+    found = query(
+        loaded,
+        "SELECT seq, in_group, round(left_m::numeric, 2)::float, round(depth_m::numeric, 2)::float "
+        f"FROM facts.parcel_edge_widening WHERE subject_id = {P7} ORDER BY seq",
+    )
+    assert found == [
+        (1, "TT-1397", 10.0, 0.0), (2, "TT-1397", 18.0, 0.0),
+        (3, "TT-1397", 10.0, 2.0), (4, "TT-1397", 18.0, 0.0),
+    ]  # fmt: skip
+    (left,) = query(
+        loaded,
+        "SELECT round(taken_m2::numeric, 2)::float, round(left_m2::numeric, 2)::float, "
+        f"ST_AsText(ST_Envelope(geom)) FROM facts.parcel_remainder WHERE subject_id = {P7}",
+    )
+    assert left[:2] == (20.0, 180.0)
+    assert left[2].startswith("POLYGON((488600 3833102,488600 3833120,488610 3833120,")
+
+
+def test_edges_after_widening_are_the_boundary_of_the_remainder(
+    loaded: Database, query: Any
+) -> None:
+    """For every parcel that the plan's roads touch; there are no chamfers here."""
+    found = query(
+        loaded,
+        "SELECT count(*), max(abs(m - ST_Perimeter(r.geom))), max(abs(r.taken_m2 - a)) "
+        "FROM facts.parcel_remainder r LEFT JOIN (SELECT subject_id, sum(left_m) m "
+        "FROM facts.parcel_edge_widening GROUP BY 1) w USING (subject_id) LEFT JOIN (SELECT "
+        "subject_id, sum(area_m2) a FROM facts.parcel_widening WHERE part <> 'rest' GROUP BY 1) o "
+        "USING (subject_id)",
+    )
+    assert found[0][0] > 30
+    assert found[0][1] < 1e-5
+    assert found[0][2] < 1e-3
+
+
+def test_the_corner_table_begins_in_the_north_west(loaded: Database, query: Any) -> None:
+    """SHR-12: letters clockwise, coordinates, distances that add up to the perimeter."""
+    found = query(
+        loaded,
         "SELECT corner_label, east_grid, north_grid, length_to_next_map_m "
         "FROM derived.parcel_corner WHERE parcel_code = '1-12-45-7-0-0-0' ORDER BY corner_no",
     )
@@ -162,21 +289,21 @@ def test_the_corner_table_begins_in_the_north_west(city: Database, query: Any) -
     ]  # fmt: skip
 
 
-def test_edges_are_the_boundary_of_every_parcel(city: Database, query: Any) -> None:
+def test_edges_are_the_boundary_of_every_parcel(loaded: Database, query: Any) -> None:
     """T19, and neighbours as the overlay of boundaries has them."""
     off = query(
-        city,
+        loaded,
         "SELECT max(abs(m - ST_Perimeter(p.geom))) FROM data.parcel p LEFT JOIN (SELECT "
         "subject_id, sum(length_m) m FROM facts.parcel_edge GROUP BY 1) e ON subject_id = p.id",
     )
     assert off[0][0] < 1e-6
     differing = query(
-        city,
+        loaded,
         "SELECT n.subject_id, n.object_id, n.border_m, e.m FROM facts.parcel_neighbour n FULL JOIN "
         "(SELECT subject_id, object_id, sum(length_m) m FROM facts.parcel_edge "
         "WHERE beside = 'neighbour' GROUP BY 1, 2) e USING (subject_id, object_id) "
         "WHERE abs(coalesce(n.border_m, 0) - coalesce(e.m, 0)) > 0.25",
     )
     assert differing == []
-    kinds = dict(query(city, "SELECT beside, count(*) FROM facts.parcel_edge GROUP BY 1"))
+    kinds = dict(query(loaded, "SELECT beside, count(*) FROM facts.parcel_edge GROUP BY 1"))
     assert kinds["neighbour"] > kinds["way"] > 300

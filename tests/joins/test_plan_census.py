@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pyogrio
 import pytest
 import shapely
@@ -19,6 +20,7 @@ from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
 from pipeline.db.cluster import Cluster
 from pipeline.db.engine import Database
+from pipeline.fabric import check as fabric
 from pipeline.joins import derive as joins
 from pipeline.joins import plan
 from pipeline.joins.overlay import Overlay
@@ -97,6 +99,105 @@ def test_what_the_plan_says_of_the_fixture_parcel(city: Database, schemas: Schem
     assert edition.boundary_m2 is not None
     assert edition.blocks_without_zone_m2 < 0.001 * edition.boundary_m2
     assert edition.doubled_m2 < 0.001 * edition.zones_m2
+
+
+def test_the_street_decides_which_rule_holds(city: Database, schemas: Schemas, query: Any) -> None:
+    """Yas is 8 m and to be 12: a rule from 10 m on holds by the plan's width, not by today's."""
+    wide = "'TT-1397', 'R2', 2, 10.0, NULL, 70.0, 210.0, 3, 'remainder', 1, 1"
+    narrow = "street_width_to_m = 10.0 WHERE plan_id = 'TT-1397' AND zone_code = 'R2'"
+    query(city, f"UPDATE data.zone_rule SET {narrow} AND rule_no = 1")
+    query(
+        city,
+        "INSERT INTO data.zone_rule (plan_id, zone_code, rule_no, street_width_from_m, "
+        "street_width_to_m, coverage_pct, far_pct, max_floors, area_basis, run_id, source_line) "
+        f"VALUES ({wide})",
+    )
+    (found,) = plan.of_parcel(city, "1-12-45-7-0-0-0")
+    assert (found["rule_no"], found["street_width_m"], found["front_m"]) == (2, 12.0, 10.0)
+    assert (found["allowed_footprint_m2"], found["allowed_floor_area_m2"]) == (126.0, 378.0)
+    query(city, "UPDATE data.plan_document SET street_width_basis = 'existing'")
+    (found,) = plan.of_parcel(city, "1-12-45-7-0-0-0")
+    assert (found["rule_no"], found["street_width_m"]) == (1, 8.0)
+    query(city, "UPDATE data.street SET width_existing_m = NULL, width_plan_m = NULL")
+    (found,) = plan.of_parcel(city, "1-12-45-7-0-0-0")
+    assert (found["rule_no"], found["street_width_m"]) == (None, None)
+
+
+def test_a_corner_plot_has_the_street_that_its_edition_chooses(city: Database, query: Any) -> None:
+    """The widest of its streets, or the one of its longest front."""
+    corner = (
+        "SELECT e.subject_id FROM facts.parcel_edge e JOIN data.street s ON s.id = e.way_id JOIN "
+        "facts.parcel_zone z ON z.subject_id = e.subject_id AND z.in_group = 'TT-1397' GROUP BY 1 "
+        "HAVING count(DISTINCT s.street_id) = 2 ORDER BY 1 LIMIT 1"
+    )
+    ((parcel,),) = query(city, corner)
+    fronts = query(
+        city,
+        "SELECT s.id, s.street_id, sum(e.length_m) FROM facts.parcel_edge e "
+        "JOIN data.street s ON s.id = e.way_id WHERE subject_id = %s GROUP BY 1, 2 ORDER BY 3",
+        parcel,
+    )
+    (short, short_name, _), (long, long_name, _) = fronts
+    width = "UPDATE data.street SET width_existing_m = %s, width_plan_m = %s WHERE id = %s"
+    query(city, "DELETE FROM data.plan_road_line")
+    query(city, width, 20.0, 20.0, short)
+    query(city, width, 6.0, 6.0, long)
+    chosen = (
+        "SELECT DISTINCT street_id, street_width_m FROM derived.parcel_plan JOIN data.parcel p "
+        "USING (parcel_code) WHERE p.id = %s AND plan_id = 'TT-1397'"
+    )
+    assert query(city, chosen, parcel) == [(short_name, 20.0)]
+    query(city, "UPDATE data.plan_document SET street_choice = 'longest'")
+    assert query(city, chosen, parcel) == [(long_name, 6.0)]
+
+
+def test_one_approved_edition_holds_at_a_place(
+    city: Database, schemas: Schemas, query: Any
+) -> None:
+    """The database refuses a second; a draft beside it is welcome, and approved by succession."""
+    again = (
+        "INSERT INTO data.plan_document (plan_id, plan_kind, plan_status, geom, run_id, "
+        "source_line) SELECT 'TT-1405', plan_kind, %s, geom, run_id, 99 FROM data.plan_document "
+        "WHERE plan_id = 'TT-1397'"
+    )
+    with pytest.raises(psycopg.errors.ExclusionViolation) as refused:
+        query(city, again, "approved")
+    assert refused.value.diag.constraint_name == "one_approved_edition"
+    query(city, again, "draft")
+    in_force = {one.plan_id: one.in_force for one in plan.editions(city, schemas)}
+    assert (in_force["TT-1397"], in_force["TT-1405"]) == (True, False)
+    query(
+        city,
+        "UPDATE data.plan_document SET plan_status = CASE plan_id WHEN 'TT-1397' THEN 'superseded' "
+        "ELSE 'approved' END WHERE plan_kind = 'detailed'",
+    )
+    in_force = {one.plan_id: one.in_force for one in plan.editions(city, schemas)}
+    assert (in_force["TT-1397"], in_force["TT-1405"]) == (False, True)
+
+
+def test_two_approved_editions_are_found(city: Database, schemas: Schemas, query: Any) -> None:
+    """Without a boundary the database cannot refuse; the zones tell."""
+    (clean,) = [one for one in fabric.check(city, schemas, ("plan_document",))
+                if one.layer == "plan_document"]  # fmt: skip
+    assert clean.errors == 0
+    query(
+        city,
+        "INSERT INTO data.plan_document (plan_id, plan_kind, plan_status, run_id, source_line) "
+        "VALUES ('TT-1405', 'detailed', 'approved', 1, 99)",
+    )
+    query(city, "UPDATE facts.parcel_zone SET in_group = 'TT-1405' WHERE id IN (SELECT min(id) "
+          "FROM facts.parcel_zone WHERE part = 'in')")  # fmt: skip
+    query(
+        city,
+        "INSERT INTO facts.parcel_zone (subject_id, object_id, part, in_group, area_m2, share, "
+        "run_id) SELECT subject_id, object_id, part, 'TT-1397', area_m2, share, run_id "
+        "FROM facts.parcel_zone WHERE in_group = 'TT-1405'",
+    )
+    fabric.check(city, schemas, ("plan_document",))
+    found = query(
+        city, "SELECT key, value, detail FROM ops.finding WHERE code = 'plan.two_approved'"
+    )
+    assert found == [("TT-1397", "TT-1405", "1 parcels")]
 
 
 def test_zones_of_cambridge(

@@ -1,6 +1,9 @@
-"""Orphans: rows that name a row of another layer that is not there. A question for the database."""
+"""Asked: rules that the database answers, about all rows of a layer at once."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import shapely
@@ -33,10 +36,23 @@ def orphans(source: Source, layer: LayerContract, rule: FabricRule) -> Faults:
         match=both.join(sql.SQL("{} = {}").format(a, b) for a, b in pairs),
     )
     rows = source.connection.execute(query).fetchall()
-    raw = np.array([row[2] for row in rows], dtype=object)
+    found = [(row[0], row[1], rule.other or "", row[2]) for row in rows]
+    return _faults("fabric.orphan", found)
+
+
+def answered(source: Source, layer: LayerContract, rule: FabricRule) -> Faults:
+    """What the rule's own query (schemas/fabric/) finds: key, value, detail and shape of each."""
+    path = source.schemas.rule_file(layer, rule)
+    values = {"tolerance": rule.tolerance, "unit": source.schemas.city.metres_per_unit}
+    rows = source.connection.execute(path.read_bytes(), values).fetchall()
+    return _faults(rule.finding or "", rows)
+
+
+def _faults(code: str, rows: Sequence[tuple[Any, ...]]) -> Faults:
+    raw = np.array([row[3] for row in rows], dtype=object)
     shapes: Shapes = np.asarray(shapely.from_wkb(raw), dtype=object)
-    found = Faults()
-    keys = [str(row[0]) for row in rows]
-    named = [str(row[1]) for row in rows]
-    found.add("fabric.orphan", keys, shapes, values=named, details=[rule.other or ""] * len(rows))
-    return found
+    made = Faults()
+    values = [None if row[1] is None else str(row[1]) for row in rows]
+    details = [str(row[2]) for row in rows]
+    made.add(code, [str(row[0]) for row in rows], shapes, values=values, details=details)
+    return made

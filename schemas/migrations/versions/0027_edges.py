@@ -1,0 +1,11 @@
+"""Lengths of edges, the street whose width rules are about, one approved edition a place."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0027"
+down_revision = "0026"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0027_edges.sql")

@@ -29,6 +29,7 @@ TYPE_NAMES = {
     2: "LinearRing",
     7: "GeometryCollection",
 }
+_MEASURED = [TYPES[name] for name in TYPES if not name.endswith("Point")]
 DIMENSION = {"Point": 0, "LineString": 1, "Polygon": 2}
 
 
@@ -78,10 +79,15 @@ def swapped(geometries: Geometries) -> Geometries:
 
 def finite(geometries: Geometries) -> Mask:
     """True where every coordinate is a finite number."""
-    coordinates, index = shapely.get_coordinates(geometries, return_index=True)
+    # What is not finite makes a line's length so; points and mixtures have none that tells.
+    sure = np.isin(shapely.get_type_id(geometries), _MEASURED)
+    with np.errstate(invalid="ignore", over="ignore"):
+        sure &= np.isfinite(shapely.length(geometries))
+    unsure = np.flatnonzero(~sure)
+    coordinates, index = shapely.get_coordinates(geometries[unsure], return_index=True)
     good = np.isfinite(coordinates).all(axis=1)
     result = np.ones(len(geometries), dtype=bool)
-    result[index[~good]] = False
+    result[unsure[index[~good]]] = False
     return result
 
 

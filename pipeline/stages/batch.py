@@ -24,6 +24,7 @@ from pipeline.findings import Catalog
 Mask = npt.NDArray[np.bool_]
 Lines = npt.NDArray[np.int64]
 Geometries = npt.NDArray[np.object_]
+Floats = npt.NDArray[np.float64]
 
 # What is known of each finding, one list each.
 COLUMNS = ("code", "line", "field_name", "value", "detail", "shape")
@@ -97,7 +98,7 @@ class Raw:
 @dataclass(frozen=True)
 class Rows:
     """Rows in the contract's names. ``columns`` are typed after clean; ``geometry`` is shapely's,
-    in the city's CRS after clean."""
+    in the city's CRS after clean, a single part also where the layer takes multi parts."""
 
     lines: Lines
     columns: dict[str, pa.Array]
@@ -105,6 +106,16 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    @cached_property
+    def area(self) -> Floats:
+        """In square units of the CRS; nan where there is no geometry."""
+        return np.asarray(shapely.area(self.geometry), dtype=np.float64)
+
+    @cached_property
+    def length(self) -> Floats:
+        """Of lines and outlines, in units of the CRS; nan where there is no geometry."""
+        return np.asarray(shapely.length(self.geometry), dtype=np.float64)
 
     def keys_at(self, layer: LayerContract, places: Lines) -> dict[int, str | None]:
         """The keys of the rows at ``places``, by line."""

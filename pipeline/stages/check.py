@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 
 from pipeline.contracts.layer import Field, Rule
-from pipeline.stages.batch import Context, Found, Mask, Rows
+from pipeline.stages import outline
+from pipeline.stages.batch import Context, Floats, Found, Mask, Rows
 from pipeline.stages.clean import ARROW_TYPES
 from pipeline.stages.map import as_text
 
@@ -42,12 +42,31 @@ def derive_fields(rows: Rows, context: Context) -> Rows:
 
 
 def _measure(rows: Rows, field: Field, metres: float) -> pa.Array:
-    if field.derive == "area":
-        values = shapely.area(rows.geometry) * metres**2
-    else:
-        values = shapely.length(rows.geometry) * metres
+    values = rows.area * metres**2 if field.derive == "area" else rows.length * metres
     rounded = values if field.decimals is None else np.round(values, field.decimals)
     return pa.array(rounded, from_pandas=True)
+
+
+def slivers(rows: Rows, context: Context) -> Found:
+    """What is too small to be meant; each row is told once, by the first limit that it misses."""
+    found, wanted, metres = Found(), context.layer.geometry, context.city.metres_per_unit
+    if wanted is None or not (wanted.min_area_m2 or wanted.min_length_m or wanted.min_width_m):
+        return found
+    length, area = rows.length * metres, rows.area * metres**2
+    sizes: list[tuple[float | None, Floats, str]] = [
+        (wanted.min_area_m2, area, "m2"), (wanted.min_length_m, length, "m"),
+    ]  # fmt: skip
+    if wanted.min_width_m:
+        sizes.append((wanted.min_width_m, outline.widths(area, length), "m wide"))
+    told = np.zeros(len(rows), dtype=bool)
+    for limit, size, unit in sizes:
+        if limit is None:
+            continue
+        small = ~told & (size < limit)
+        details = [f"{one:.3f} {unit}, at least {limit:g} expected" for one in size[small]]
+        found.mark("geometry.sliver", rows.lines[small], details=details)
+        told |= small
+    return found
 
 
 def check_rows(rows: Rows, context: Context) -> Found:

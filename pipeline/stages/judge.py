@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 import shapely
 from pyproj import CRS
 
-from pipeline import text
+from pipeline import geo, text
 from pipeline.contracts.feed import Points
 from pipeline.geo import Floats
 from pipeline.stages.batch import COLUMNS, Context, Found, Geometries, Mask, Raw, Rows
-from pipeline.stages.check import check_rows, derive_fields
+from pipeline.stages.check import check_rows, derive_fields, slivers
 from pipeline.stages.clean import clean_values
 from pipeline.stages.flatten import Heights
 from pipeline.stages.map import as_text, map_rows
@@ -50,15 +50,16 @@ def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
         arrived, unread = drawn(raw, context, crs)
         found.extend(unread)
         shaper = Shaper(raw.lines, arrived, context, crs)
-        shaped, more = shaper.run()
-        found.extend(_not_twice(more, found))
-        rows, heights = replace(rows, geometry=shaped), shaper.heights
+        found.extend(_not_twice(shaper.work(), found))
+        rows, heights = replace(rows, geometry=shaper.made), shaper.heights
+        found.extend(slivers(rows, context))
         shapes = _written(raw, shaper, unread)
+    sizes = _sizes(rows, context)
     rows = derive_fields(rows, context)
     found.extend(check_rows(rows, context))
     found = _without_echo(found)
     bad = found.lines_of(error_codes(context))
-    return Judged(rows, ~np.isin(raw.lines, bad), found, shapes, heights, _sizes(rows, context))
+    return Judged(rows, ~np.isin(raw.lines, bad), found, shapes, heights, sizes)
 
 
 def _sizes(rows: Rows, context: Context) -> Floats | None:
@@ -67,14 +68,14 @@ def _sizes(rows: Rows, context: Context) -> Floats | None:
     if rows.geometry is None or wanted is None:
         return None
     if wanted.type.endswith("Polygon"):
-        return np.nan_to_num(shapely.area(rows.geometry) * metres**2)
-    return np.nan_to_num(shapely.length(rows.geometry) * metres)
+        return np.nan_to_num(rows.area * metres**2)
+    return np.nan_to_num(rows.length * metres)
 
 
 def _written(raw: Raw, shaper: Shaper, unread: Found) -> pa.Array:
     """The geometries as WKB; what GEOS could not read as it stood is not as it arrived."""
     if raw.wkb is None:
-        return written(shaper.made)
+        return written(geo.promote(shaper.made, shaper.wanted.type))
     as_arrived = shaper.as_arrived & ~np.isin(raw.lines, unread.line)
     return written_again(shaper.made, shaper.wanted.type, raw.wkb, as_arrived)
 

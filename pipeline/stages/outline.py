@@ -40,11 +40,12 @@ def look(geometries: Geometries, least: float) -> Seen:
     xy, row = shapely.get_coordinates(geometries, return_index=True)
     if len(xy) < 2:
         return Seen(repeated, turning)
-    step = np.diff(xy, axis=0)
+    # A column at a time: over both at once numpy takes three times as long.
+    step = np.diff(xy[:, 0]), np.diff(xy[:, 1])
     within = row[1:] == row[:-1]
-    short = within & ((step * step).sum(axis=1) < least * least)
+    short = within & (step[0] * step[0] + step[1] * step[1] < least * least)
     repeated[row[1:][short]] = True
-    back = _turns_back(step[:-1], step[1:])
+    back = _turns_back(*(one[:-1] for one in step), *(one[1:] for one in step))
     turning[row[1:-1][back & within[:-1] & within[1:]]] = True
     first = np.flatnonzero(np.append(True, ~within))
     last = np.append(first[1:] - 1, len(xy) - 1)
@@ -52,13 +53,14 @@ def look(geometries: Geometries, least: float) -> Seen:
     turning[row[first[(xy[first] != xy[last]).any(axis=1)]]] = True
     long = last - first > 1
     first, last = first[long], last[long]
-    turning[row[first[_turns_back(step[last - 1], step[first])]]] = True
+    back = _turns_back(*(one[last - 1] for one in step), *(one[first] for one in step))
+    turning[row[first[back]]] = True
     return Seen(repeated, turning)
 
 
-def _turns_back(before: Floats, after: Floats) -> Mask:
-    cross = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    dot = (before * after).sum(axis=1)
+def _turns_back(x: Floats, y: Floats, next_x: Floats, next_y: Floats) -> Mask:
+    """Where a step turns back in the next one."""
+    cross, dot = x * next_y - y * next_x, x * next_x + y * next_y
     return np.asarray((dot < 0) & (np.abs(cross) < -dot * _TANGENT))
 
 

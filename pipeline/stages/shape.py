@@ -20,7 +20,7 @@ _TOO_FEW = "Too few points"
 class Shaper:
     """Works on one batch: narrows ``alive`` down to the rows whose geometry can be loaded.
 
-    ``as_arrived`` are those of which nothing was changed but that a single part is a multi part.
+    ``as_arrived`` are the rows of which nothing was changed.
     """
 
     def __init__(self, lines: Lines, geometries: Geometries, context: Context, crs: CRS) -> None:
@@ -43,6 +43,12 @@ class Shaper:
 
     def run(self) -> tuple[Geometries, Found]:
         """The geometries (None where the row is not to be loaded) and what was found."""
+        found = self.work()
+        return geo.promote(self.made, self.wanted.type), found
+
+    def work(self) -> Found:
+        """What was found; ``made`` are the geometries, but a single part stays one where the layer
+        takes multi parts: its WKB only needs another head."""
         self._present()
         self._flatten()
         invalid = self._invalid_as_drawn()
@@ -51,10 +57,9 @@ class Shaper:
         turning = self._repeated_points()
         self._repair(invalid)
         self._spikes(turning)
-        self._slivers()
         self.made[~self.alive] = None
-        self.as_arrived &= geo.identical(self.made, self.promoted) & ~shapely.is_missing(self.made)
-        return self.made, self.found
+        self.as_arrived = geo.identical(self.made, self.arrived) & self.alive
+        return self.found
 
     def _drop(self, where: Mask, code: str, **told: object) -> None:
         where = where & self.alive
@@ -103,11 +108,11 @@ class Shaper:
         self.made[~self.alive] = None
 
     def _of_type(self) -> None:
-        self.as_arrived = geo.identical(self.made, self.arrived)
-        self.made = geo.promote(self.made, self.wanted.type)
-        self.promoted = self.made.copy()
+        several = self.wanted.type.startswith("Multi")
+        self.made = self.made.copy() if several else geo.promote(self.made, self.wanted.type)
         types = shapely.get_type_id(self.made)
-        wrong = self.alive & (types != geo.TYPES[self.wanted.type])
+        single = geo.TYPES[self.wanted.type.removeprefix("Multi")]
+        wrong = self.alive & (types != geo.TYPES[self.wanted.type]) & (types != single)
         names = [geo.TYPE_NAMES.get(int(number), "curve") for number in types[wrong]]
         self._drop(wrong, "geometry.type", values=names, details=self.wanted.type)
 
@@ -182,26 +187,6 @@ class Shaper:
         sharp = sharpest < outline.SPIKE_DEGREES
         details = [f"{angle:.2g}°" for angle in sharpest[sharp]]
         self.found.mark("geometry.spike", self.lines[places[sharp]], details=details)
-
-    def _slivers(self) -> None:
-        """Each row is told once, by the first limit that it misses."""
-        metres = self.context.city.metres_per_unit
-        wanted = self.wanted
-        if not (wanted.min_area_m2 or wanted.min_length_m or wanted.min_width_m):
-            return
-        length = shapely.length(self.made) * metres
-        area = shapely.area(self.made) * metres**2 if wanted.type.endswith("Polygon") else length
-        sizes = [(wanted.min_area_m2, area, "m2"), (wanted.min_length_m, length, "m")]
-        if wanted.min_width_m:
-            sizes.append((wanted.min_width_m, outline.widths(area, length), "m wide"))
-        told = ~self.alive
-        for limit, size, unit in sizes:
-            if limit is None:
-                continue
-            small = ~told & (size < limit)
-            details = [f"{one:.3f} {unit}, at least {limit:g} expected" for one in size[small]]
-            self.found.mark("geometry.sliver", self.lines[small], details=details)
-            told |= small
 
 
 def ruler_of(context: Context, crs: CRS) -> Ruler:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from pipeline.geo import Geometries, Mask
+from pipeline.geo import Geometries, Mask, promote
 
 # OGC's numbers, which are not GEOS's.
 _CODES = {
@@ -19,7 +19,10 @@ _CODES = {
     "MultiLineString": 5,
     "MultiPolygon": 6,
 }
-_HEAD = np.dtype([("order", "u1"), ("code", "<u4")])
+_Bytes = npt.NDArray[np.uint8]
+_Numbers = npt.NDArray[np.int64]
+# One byte of order and four of the kind.
+HEAD = 5
 _ONE_PART = {
     name: b"\x01" + number.to_bytes(4, "little") + b"\x01\x00\x00\x00"
     for name, number in _CODES.items()
@@ -28,12 +31,32 @@ _ONE_PART = {
 
 def codes(wkb: pa.Array) -> npt.NDArray[np.uint32]:
     """The type in the first five bytes of each value, 0 where there is none."""
-    heads = pc.binary_slice(wkb, 0, _HEAD.itemsize)
-    whole = pc.fill_null(pc.equal(pc.binary_length(heads), _HEAD.itemsize), fill_value=False)
-    read = np.frombuffer(b"".join(heads.filter(whole).to_pylist()), dtype=_HEAD)
+    data, starts, lengths = raw(wkb)
+    there = lengths >= HEAD
     found = np.zeros(len(wkb), dtype=np.uint32)
-    found[np.asarray(whole)] = np.where(read["order"] == 0, read["code"].byteswap(), read["code"])
+    found[there] = codes_at(data, starts[there])
     return found
+
+
+def raw(wkb: pa.Array) -> tuple[_Bytes, _Numbers, _Numbers]:
+    """All bytes, and where each value begins and how long it is (0 where there is none)."""
+    wide = wkb.cast(pa.large_binary())
+    _, offsets, data = wide.buffers()
+    if data is None or not len(wide):
+        return np.zeros(0, dtype=np.uint8), *(np.zeros(len(wide), dtype=np.int64),) * 2
+    ends = np.frombuffer(offsets, dtype=np.int64, count=len(wide) + 1, offset=8 * wide.offset)
+    lengths = np.diff(ends)
+    if wide.null_count:
+        lengths[np.asarray(wide.is_null())] = 0
+    return np.frombuffer(data, dtype=np.uint8), ends[:-1], lengths
+
+
+def codes_at(data: _Bytes, starts: _Numbers) -> npt.NDArray[np.uint32]:
+    """The types of the geometries that begin at ``starts``."""
+    digits = data[starts[:, None] + np.arange(1, HEAD)]
+    little = np.ascontiguousarray(digits).view("<u4").ravel()
+    big = data[starts] == 0
+    return np.asarray(np.where(big, little.byteswap(), little) if big.any() else little)
 
 
 def written(geometries: Geometries) -> pa.Array:
@@ -57,4 +80,4 @@ def written_again(
     other = ~(whole | part)
     if not other.any():
         return made
-    return pc.replace_with_mask(made, pa.array(other), written(geometries[other]))
+    return pc.replace_with_mask(made, pa.array(other), written(promote(geometries[other], wanted)))

@@ -246,6 +246,8 @@ class Cluster:
                 "initdb",
                 *("-D", state["data"], "-U", SUPERUSER, f"--pwfile={secret.name}"),
                 *("-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
+                # The same order as C.UTF-8's; PostgreSQL sorts by this name twice as fast.
+                "--lc-collate=C",
             )
         if done.returncode != 0:
             raise DatabaseError(

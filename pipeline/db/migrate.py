@@ -17,7 +17,7 @@ from pipeline import paths
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
-from pipeline.db import queries
+from pipeline.db import deferred, queries
 from pipeline.db.city import check_city as check_city
 from pipeline.db.cluster import SUPERUSER, Cluster, roles
 from pipeline.db.engine import Connection, Database, unreachable
@@ -55,6 +55,8 @@ def migrate(database: Database, schemas: Schemas) -> None:
         _make_facts(connection, schemas)
         _make_generalised(connection, schemas)
         _derive(connection, schemas)
+    with database.connect("loader", autocommit=True) as connection:
+        deferred.make(database, connection)
 
 
 def _make_facts(connection: Connection, schemas: Schemas) -> None:

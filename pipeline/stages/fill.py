@@ -1,7 +1,7 @@
-"""Fill: an empty layer takes its rows straight by COPY, its indexes made when all are there.
+"""Fill: an empty layer takes its rows straight by COPY, its keys made when all are there.
 
 One transaction from the first row to the ledger's line: nobody misses an empty layer meanwhile,
-and nobody sees half of a full one.
+and nobody sees half of a full one. The indexes come after it (``pipeline.db.deferred``).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Fill:
             self.filled -= self._do("leave_out", {"lines": lines.tolist()})
 
     def finish(self, kept: list[str], gone: list[str] | None) -> Merged:
-        """Indexes and statistics; every row that is there is new, and none had to be kept."""
+        """Keys and statistics; every row that is there is new, and none had to be kept."""
         del kept, gone
         with refused():
             self._do("after_bulk")

@@ -18,7 +18,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from pipeline.contracts.registry import Schemas
-from pipeline.db import ledger, quality, queries
+from pipeline.db import deferred, ledger, quality, queries
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account, Published
@@ -115,6 +115,7 @@ def load(
             feed=context.feed.id,
         )  # fmt: skip
         _clear_abandoned(connection, context, run)
+        deferred.make(database, connection, context.layer.id)
         if before and before.is_same(arrival, digest):
             message = f"the same file as in run {before.id}"
             ledger.finish(connection, run, "unchanged", message=message)
@@ -130,6 +131,7 @@ def load(
             with _told_in_ledger(connection, run):
                 job = Job(database, connection, context, run, before)
                 outcome = job.run_file(path, batch_rows, progress)
+            deferred.make(database, connection, context.layer.id)
     return replace(outcome, run=run, seconds=time.monotonic() - begun)
 
 
@@ -202,7 +204,8 @@ class Job:
             gone = None if former is None else former.gone(work.keys)
             account = self._account(work, target.finish(self._quarantined_keys(), gone), recorder)
             writer.wait()
-            original.forget_unused(transaction, self.run, self.context)
+            if len(doubled) or account.unchanged > work.as_before:
+                original.forget_unused(transaction, self.run, self.context)
             delivery.forget_earlier(transaction, self.run)
             ledger.finish(transaction, self.run, "done", account)
             quality.measure(transaction, self.run, self.context.layer)

@@ -7,8 +7,17 @@ SELECT NOT EXISTS (SELECT 1 FROM {target})
 SELECT ops.before_bulk(%(layer)s)
 
 -- name: after_bulk
--- Makes them again, and the statistics.
+-- Makes the keys again, and the statistics.
 SELECT ops.after_bulk(%(layer)s)
+
+-- name: deferred
+-- What is left to be made of a layer, or of all: what takes longest first.
+SELECT place FROM ops.deferred WHERE layer = coalesce(%(layer)s, layer) AND definition NOT LIKE 'ALTER TABLE %%'
+ORDER BY definition ~ 'USING (gist|gin)' DESC, place
+
+-- name: make_deferred
+-- Makes one index, if nobody else does.
+SELECT ops.make_deferred(%(place)s)
 
 -- name: leave_out
 -- Takes filled rows out again that a look at the whole delivery has condemned.

@@ -148,6 +148,21 @@ def padded(values: pa.Array, width: int) -> tuple[pa.Array, int]:
     return pc.if_else(short, pc.utf8_lpad(values, width, "0"), values), count
 
 
+def numbers(values: pa.Array) -> pa.Array:
+    """The numbers in texts for people, in their order and without leading zeros: 1234/567/4.
+
+    Null where there is none. ``makan.plate_key`` of the database is the same.
+    """
+    parted = pc.replace_substring_regex(values, "[^0-9\u0660-\u0669\u06f0-\u06f9]+", "/")
+    parted = ascii_digits(pc.ascii_trim(parted, "/"))
+    parted = _mended(parted, r"^(0|[1-9][0-9]*)(/(0|[1-9][0-9]*))*$", _without_zeros)
+    return pc.if_else(pc.equal(pc.binary_length(parted), 0), pa.scalar(None, parted.type), parted)
+
+
+def _without_zeros(values: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(values, "(^|/)0+([0-9])", r"\1\2")
+
+
 def looks_mojibake(values: pa.Array) -> pa.BooleanArray:
     """True where a text was read in the wrong encoding, or was lost before it came."""
     return pc.match_substring_regex(values, _LOST if is_plain(values) else _MOJIBAKE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field as Setting
 from pydantic import model_validator
@@ -14,7 +14,9 @@ from pipeline.contracts import toml
 from pipeline.contracts.base import Frozen, Identifier, Text
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.layer import Field, LayerContract, Operation, Privacy
-from pipeline.contracts.process import Input, Process
+
+if TYPE_CHECKING:
+    from pipeline.contracts.process import Input, Process
 
 
 class Audience(Frozen):

@@ -31,7 +31,8 @@ class Field(Frozen):
     ``expected`` is the form that values of people's experience have, ``suspect`` one they do not
     have: what differs is a warning, where ``pattern`` is the rule. Money is whole rials: unit IRR,
     and the name says so.
-    ``search`` keeps the folded text beside it, in an indexed column of its own.
+    ``search`` keeps the folded text beside it, in an indexed column of its own. ``numbers_of``
+    fills the column with the numbers of another text field, as 1234/567/4, where none arrives.
     ``filled``: who makes a row over the API cannot give it: the database does (schemas/edits/),
     once or whenever the row's place changes.
     """
@@ -56,6 +57,7 @@ class Field(Frozen):
     codelist: Identifier | None = None
     derive: Literal["area", "perimeter", "length"] | None = None
     filled: Literal["create", "place"] | None = None
+    numbers_of: Identifier | None = None
 
     @model_validator(mode="after")
     def _limits_fit_type(self) -> Self:
@@ -69,8 +71,8 @@ class Field(Frozen):
         money = self.unit == _RIALS, self.name.endswith("_irr"), self.type == "integer"
         if any(money[:2]) and not all(money):
             raise ValueError('money is an integer of unit "IRR" whose name ends in _irr')
-        if self.search and self.type != "text":
-            raise ValueError("search is for text fields")
+        if (self.search or self.numbers_of) and self.type != "text":
+            raise ValueError("search and numbers_of are for text fields")
         if self.derive and self.type != "number":
             raise ValueError("derive is for number fields")
         return self
@@ -246,6 +248,7 @@ class LayerContract(Frozen):
         used = [*self.key, *self.publish.tile_fields]
         used += [name for rule in self.rules for name in (rule.left, rule.right)]
         used += [name for rule in self.fabric for name in rule.own_fields]
+        used += [field.numbers_of for field in self.fields if field.numbers_of]
         used += [n for n in (self.publish.label, self.publish.time, self.style.field) if n]
         unknown = [name for name in used if name not in names]
         if unknown:

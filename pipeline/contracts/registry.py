@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import paths
 from pipeline.contracts import audience, codelist, group, toml
@@ -18,9 +19,11 @@ from pipeline.contracts.fact import FactContract
 from pipeline.contracts.feed import Feed
 from pipeline.contracts.group import Group
 from pipeline.contracts.layer import Field, LayerContract
-from pipeline.contracts.process import Process
 from pipeline.contracts.raster import RasterContract
 from pipeline.errors import ContractError, SettingsError
+
+if TYPE_CHECKING:
+    from pipeline.contracts.process import Process
 
 #: The code list that nobody writes: the layers themselves.
 LAYERS = "layer"
@@ -36,7 +39,6 @@ class Schemas:
     feeds: dict[str, Feed]
     rasters: dict[str, RasterContract]
     facts: dict[str, FactContract]
-    processes: dict[str, Process]
     codelists: dict[str, Codelist]
     audiences: dict[str, Audience]
     groups: dict[str, Group]
@@ -98,6 +100,16 @@ class Schemas:
             raise SettingsError(
                 f"unknown fact {name}", todo=f"Known are: {', '.join(self.facts)}."
             ) from None
+
+    @cached_property
+    def processes(self) -> dict[str, Process]:
+        """The processes, read when they are asked for: their JSON Schemas need a library that takes
+        as long to import as all else here takes to read. Raises ContractError."""
+        from pipeline.contracts.process import Process
+
+        found = _read_all(self.root / "processes", Process)
+        _check_processes(self, found)
+        return found
 
     def process_file(self, process: Process, ending: str) -> Path:
         """A file of the process: its queries (``sql``) or the schema of its answer."""
@@ -216,8 +228,8 @@ def _check_facts(schemas: Schemas) -> None:
                 )
 
 
-def _check_processes(schemas: Schemas) -> None:
-    for process in schemas.processes.values():
+def _check_processes(schemas: Schemas, processes: dict[str, Process]) -> None:
+    for process in processes.values():
         for ending in ("sql", "schema.json"):
             path = schemas.process_file(process, ending)
             if not path.is_file():
@@ -308,7 +320,6 @@ def load(city: str, root: Path | None = None) -> Schemas:
         feeds=_read_all(root / "feeds" / city, Feed),
         rasters=rasters,
         facts=_read_all(root / "facts", FactContract),
-        processes=_read_all(root / "processes", Process),
         codelists=lists,
         audiences=audience.table(root),
         groups=group.table(root),
@@ -316,6 +327,5 @@ def load(city: str, root: Path | None = None) -> Schemas:
     _check_layers(schemas)
     _check_feeds(schemas)
     _check_facts(schemas)
-    _check_processes(schemas)
     _check_groups(schemas)
     return schemas

@@ -17,7 +17,6 @@ from pipeline.contracts.city import City, ParcelCode
 from pipeline.contracts.fact import Form
 
 _NULL = pa.scalar(None, pa.string())
-_NUMBERS = r"\d+"
 _WORD_BREAKS = "[\u200c_.,;:()/\\\\#\u060c\u061b-]+"
 
 
@@ -89,16 +88,10 @@ def _land(codes: pa.Array, rule: ParcelCode) -> pa.Array:
 
 def _plates(shown: pa.Array) -> list[pa.Array]:
     """The numbers of a registration plate: main, sub, section; the first two in either order."""
-    numbers = [None if one is None else _numbers(one) for one in shown.to_pylist()]
-    plain = [None if not one else "/".join(one) for one in numbers]
-    turned = [
-        None if not one or len(one) < 2 else "/".join([one[1], one[0], *one[2:]]) for one in numbers
-    ]
-    return [pa.array(plain, type=pa.string()), pa.array(turned, type=pa.string())]
-
-
-def _numbers(written: str) -> list[str]:
-    return [found.lstrip("0") or "0" for found in re.findall(_NUMBERS, written)]
+    plain = text.numbers(shown)
+    turned = pc.replace_substring_regex(plain, r"^(\d+)/(\d+)", r"\2/\1")
+    several = pc.match_substring(plain, "/")
+    return [plain, pc.if_else(several, turned, _NULL)]
 
 
 def _nothing(values: pa.Array) -> pa.Array:

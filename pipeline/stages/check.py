@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline import text
 from pipeline.contracts.layer import Field, Rule
 from pipeline.stages import outline
 from pipeline.stages.batch import Context, Floats, Found, Mask, Rows
@@ -28,17 +29,26 @@ def _true(values: pa.Array) -> Mask:
 
 
 def derive_fields(rows: Rows, context: Context) -> Rows:
-    """Adds the measures that derive from geometry, in metres on the grid, and absent columns."""
+    """Adds what derives from geometry, in metres on the grid, or from other columns, and absent
+    columns."""
     made = dict(rows.columns)
     for field in context.layer.fields:
-        if field.derive and rows.geometry is not None:
-            measured = _measure(rows, field, context.city.metres_per_unit)
+        derived = _derived(rows, field, context)
+        if derived is not None:
             arrived = made.get(field.name)
-            made[field.name] = measured if arrived is None else pc.coalesce(arrived, measured)
+            made[field.name] = derived if arrived is None else pc.coalesce(arrived, derived)
         elif field.name not in made:
             made[field.name] = pa.nulls(len(rows), ARROW_TYPES[field.type])
     ordered = {field.name: made[field.name] for field in context.layer.fields}
     return Rows(rows.lines, ordered, rows.geometry)
+
+
+def _derived(rows: Rows, field: Field, context: Context) -> pa.Array | None:
+    if field.derive and rows.geometry is not None:
+        return _measure(rows, field, context.city.metres_per_unit)
+    if field.numbers_of in rows.columns:
+        return text.numbers(rows.columns[field.numbers_of])
+    return None
 
 
 def _measure(rows: Rows, field: Field, metres: float) -> pa.Array:

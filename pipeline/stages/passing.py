@@ -22,12 +22,33 @@ from pipeline.stages.map import survey
 from pipeline.stages.orientation import orders
 from pipeline.stages.personal import Cut
 from pipeline.stages.profile import Known, Profile
-from pipeline.stages.read import Source, taken
+from pipeline.stages.read import Source, joined, taken
 from pipeline.stages.reference import Reference
 from pipeline.stages.signature import Signature
 from pipeline.stages.whole import Keys, Shapes
 
 Progress = Callable[[int, int], None]
+
+
+class News:
+    """The few new rows of many batches, judged together: to judge a batch costs something however
+    few rows it has."""
+
+    def __init__(self, rows: int) -> None:
+        """``rows``: how many make a batch."""
+        self.rows = rows
+        self.waiting: list[Raw] = []
+
+    def gathered(self, raw: Raw) -> Raw | None:
+        """All that wait, once they are enough."""
+        if len(raw.lines):
+            self.waiting.append(raw)
+        return self.rest() if sum(len(one.lines) for one in self.waiting) >= self.rows else None
+
+    def rest(self) -> Raw | None:
+        """All that wait."""
+        waiting, self.waiting = self.waiting, []
+        return joined(waiting) if waiting else None
 
 
 @dataclass
@@ -56,7 +77,7 @@ class Pass:
 
     def run(self, take: Callable[[Raw, Judged], None], progress: Progress) -> None:
         """Streams the whole file; memory holds a batch or two, the keys and a hash a geometry."""
-        doubtful = [np.zeros(0, dtype=np.int64)]
+        doubtful, news = [np.zeros(0, dtype=np.int64)], News(self.batch_rows)
         for everything in self.source.batches(self.batch_rows):
             raw = self.source.meant(everything)
             self.arrived += len(everything.lines)
@@ -65,17 +86,18 @@ class Pass:
             if self.former is not None:
                 raw, doubts = self._news(raw, self.former)
                 doubtful.append(doubts)
-            if len(raw.lines) and not self.oriented:
-                found = orders(raw, self.context, self.reference)
-                self.context, self.oriented = replace(self.context, orders=found), True
-            self._judge(raw, take)
+            self._judge(raw if self.former is None else news.gathered(raw), take)
             progress(self.arrived, self.source.features)
         if self.former is not None:
+            self._judge(news.rest(), take)
             self._look_again(self.former, np.concatenate(doubtful), take)
 
-    def _judge(self, raw: Raw, take: Callable[[Raw, Judged], None]) -> None:
-        if not len(raw.lines):
+    def _judge(self, raw: Raw | None, take: Callable[[Raw, Judged], None]) -> None:
+        if raw is None or not len(raw.lines):
             return
+        if not self.oriented:
+            found = orders(raw, self.context, self.reference)
+            self.context, self.oriented = replace(self.context, orders=found), True
         wanted = self.context.layer.geometry
         judged = judge(raw, self.context, self.source.crs)
         if self.signature:

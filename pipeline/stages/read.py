@@ -111,3 +111,15 @@ def taken(raw: Raw, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Raw:
         None if raw.wkb is None else raw.wkb.filter(mask),
         None if raw.personal is None else raw.personal.filter(mask),
     )
+
+
+def joined(pieces: list[Raw]) -> Raw:
+    """Several parts of a file as one; ``pieces`` are of one layer, in its order."""
+    drawn = [one.wkb for one in pieces if one.wkb is not None]
+    personal = [one.personal for one in pieces if one.personal is not None]
+    return Raw(
+        np.concatenate([one.lines for one in pieces]),
+        pa.concat_tables([one.columns for one in pieces]),
+        pa.concat_arrays(drawn) if drawn else None,
+        pa.concat_tables(personal) if personal else None,
+    )

@@ -6,7 +6,7 @@ WITH meant AS (
     UNION ALL
     SELECT p.id, 'plate', 1.0 - 0.1 * (k.place - 1), NULL
     FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place)
-    JOIN {parcel} AS p ON makan.plate_key(p.registration_plate) = k.plate
+    JOIN {parcel} AS p ON p.registration_plate_numbers = k.plate
     UNION ALL
     SELECT f.parcel_id, 'postcode ' || f.quality, f.score, f.distance_m
     FROM makan.parcel_of_postcode(%(postcode)s::text) AS f WHERE f.parcel_id IS NOT NULL

@@ -187,3 +187,26 @@ def test_agreed_cases_of_matching(real_data: Path) -> None:
 def text_of(expected: str) -> str:
     """The expected display form."""
     return str(text.display(pa.array([expected]))[0])
+
+
+plates = st.text(st.sampled_from("0123456789۰۱۲۳۴٠١٢ /-_.\u200cابخشپلاکع,"), max_size=24)
+
+
+def test_the_numbers_of_a_plate_are_the_same_here_and_in_the_database(
+    qom_template: Settings,
+) -> None:
+    query = (
+        "SELECT array_agg(makan.plate_key(plate) ORDER BY n) "
+        "FROM unnest(%s::text[]) WITH ORDINALITY AS u (plate, n)"
+    )
+    with Database(qom_template).connect("owner", autocommit=True) as connection:
+
+        @settings(max_examples=60, deadline=None)
+        @given(written=st.lists(plates, min_size=1, max_size=60))
+        def agree(written: list[str]) -> None:
+            shown = text.display(pa.array(written, type=pa.string()))
+            row = connection.execute(query.encode(), [shown.to_pylist()]).fetchone()
+            assert row is not None
+            assert text.numbers(shown).to_pylist() == row[0]
+
+        agree()

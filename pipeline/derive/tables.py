@@ -81,12 +81,19 @@ def _comment(field: Field) -> str:
     return f"{field.title.en}{unit} | {field.title.fa}"
 
 
+def _column(field: Field) -> Column[Any]:
+    nullable, comment = not field.required, _comment(field)
+    return Column(field.name, column_type(field), nullable=nullable, comment=comment)
+
+
+def _numbers(layer: LayerContract) -> Iterator[Column[Any]]:
+    """What a load makes of other texts comes last: tables that were there got it later."""
+    yield from (_column(field) for field in layer.fields if field.numbers_of)
+
+
 def _columns(layer: LayerContract, srid: int) -> Iterator[Column[Any]]:
     yield Column(ID, BigInteger, Identity(), primary_key=True, comment="Stable feature id")
-    for field in layer.fields:
-        yield Column(
-            field.name, column_type(field), nullable=not field.required, comment=_comment(field)
-        )
+    yield from (_column(field) for field in layer.fields if not field.numbers_of)
     if layer.geometry:
         yield Column(
             GEOMETRY,
@@ -215,6 +222,7 @@ def table(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
         *_columns(layer, srid),
         *_keys(layer),
         *(_validity() if layer.source == "feed" else ()),
+        *_numbers(layer),
         schema=home(layer),
         comment=f"{layer.title.en} | {layer.title.fa}",
     )
@@ -251,7 +259,10 @@ def history(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
     changed. No two versions of an object hold at the same time: among former ones an exclusion
     constraint sees to that, against the one in force the triggers of ``ops.guard_versions``.
     """
-    columns = [Column(column.name, column.type, nullable=True) for column in _columns(layer, srid)]
+    columns, last = (
+        [Column(column.name, column.type, nullable=True) for column in some]
+        for some in (_columns(layer, srid), _numbers(layer))
+    )
     ended = Column(
         ENDED, BigInteger, nullable=False, comment="Run that replaced or removed the row"
     )
@@ -266,6 +277,7 @@ def history(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
         *_validity(),
         valid,
         withdrawn,
+        *last,
         schema=HISTORY,
         comment=f"Former versions: {layer.title.en} | {layer.title.fa}",
     )

@@ -197,6 +197,8 @@ def clean_values(rows: Rows, context: Context) -> tuple[Rows, Found]:
             found.count_rows("code.padded", field.name, str(column.zero_pad), count)
         if field.type == "parcel_code" and context.city.parcel_code.numeric:
             _undecided(found, rows.lines, (field, arrived, values), context, turned=turned)
+        if turned and field.type == "text":
+            values = _turned_beginning(values, context.city)
         if turned:
             count = len(values) - int(values.null_count)
             found.count_rows("code.reversed", field.name, context.city.parcel_code.example, count)
@@ -207,6 +209,13 @@ def clean_values(rows: Rows, context: Context) -> tuple[Rows, Found]:
             _mark(found, "value.mojibake", rows.lines, broken, (field, arrived, None))
         made[field.name] = values
     return Rows(rows.lines, made, rows.geometry), found
+
+
+def _turned_beginning(values: pa.Array, city: City) -> pa.Array:
+    """The first parts of codes, in the city's order."""
+    rule = city.parcel_code
+    parts = rule.known.parts if rule.known else len(rule.parts)
+    return text.reversed_code(text.ascii_digits(values), parts, rule.separator)
 
 
 def _undecided(

@@ -23,23 +23,46 @@ _HALF = 0.5
 
 
 def orders(raw: Raw, context: Context, reference: Reference | None) -> dict[str, Order]:
-    """For each field of codes the order in which the file, as its first rows show it, has them."""
+    """For each field of codes the order in which the file, as its first rows show it, has them.
+
+    Also of the field that holds the first parts of codes, such as the block a parcel says it is in.
+    """
     rule = context.city.parcel_code
-    names = [
-        column.to for column in context.columns
-        if column.sources and context.layer.field(column.to).type == "parcel_code"
-    ]  # fmt: skip
-    if not rule.numeric or not names:
+    filled = [column.to for column in context.columns if column.sources]
+    names = [name for name in filled if context.layer.field(name).type == "parcel_code"]
+    begins = [name for name in filled if begins_codes(name, context)]
+    if not rule.numeric or not names + begins:
         return {}
     count = len(raw.lines)
     places = np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).astype(np.int64))
     rows, _ = map_rows(raw.take(places), context)
     found: dict[str, Order] = {}
     known = reference.known_codes() if reference else None
-    for name in names:
+    for name in names + begins:
         shown = text.ascii_digits(text.display(as_text(rows.columns[name])))
-        found[name] = order(shown, rule, known)
+        if name in names:
+            found[name] = order(shown, rule, known)
+        else:
+            found[name] = _order_of_beginnings(shown, rule, known, list(found.values()))
     return found
+
+
+def begins_codes(name: str, context: Context) -> bool:
+    """Whether a field holds the first parts of codes that another layer is the master of."""
+    known = context.city.parcel_code.known
+    return known is not None and name == known.field and context.layer.id != known.layer
+
+
+def _order_of_beginnings(
+    shown: pa.Array, rule: ParcelCode, known: pa.Array | None, others: list[Order]
+) -> Order:
+    """By those that exist; where none does, as the whole codes of the same file."""
+    if rule.known is not None and known is not None and len(known):
+        turned = text.reversed_code(shown, rule.known.parts, rule.separator)
+        there, back = (_count(pc.is_in(one, known)) for one in (shown, turned))
+        if there or back:
+            return "turned" if back > there else "straight"
+    return "turned" if "turned" in others else "straight"
 
 
 def order(shown: pa.Array, rule: ParcelCode, known: pa.Array | None) -> Order:

@@ -54,6 +54,46 @@ def test_reversed_codes_are_told_by_the_blocks_that_exist(
     assert told == [("4", None)]
 
 
+def with_block(bench: Any) -> Any:
+    """A feed of codes and of the blocks that the rows say they are in."""
+    columns = {"parcel_code": "code", "block_code": "plate"}
+    return bench.feed(columns=columns, ignore=[name for name in IGNORED if name != "plate"])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_blocks_turn_with_the_codes_of_their_file(
+    bench: Any, database: Database, query: Any, known: bool
+) -> None:
+    if known:
+        blocks(bench, database, ["1-12-45", "1-12-46"])
+    told = {
+        "0-0-0-7-45-12-1": "45-12-1",
+        "0-0-0-9-46-12-1": "\u06f4\u06f6/12/1",
+        "0-0-0-8-45-12-1": None,
+    }
+    rows = [bench.parcel(n, code=code, plate=plate) for n, (code, plate) in enumerate(told.items())]
+    outcome = bench.load(database, bench.geopackage(rows), with_block(bench))
+    found = query(database, "SELECT parcel_code, block_code FROM data.parcel ORDER BY source_line")
+    assert found == [
+        ("1-12-45-7-0-0-0", "1-12-45"), ("1-12-46-9-0-0-0", "1-12-46"), ("1-12-45-8-0-0-0", None),
+    ]  # fmt: skip
+    told = query(
+        database, "SELECT field, value FROM ops.finding WHERE code = 'code.reversed' ORDER BY 1"
+    )
+    assert told == [("block_code", "2"), ("parcel_code", "3")]
+    assert outcome.account.quarantined == 0
+
+
+def test_blocks_that_stand_right_beside_turned_codes_stay(
+    bench: Any, database: Database, query: Any
+) -> None:
+    blocks(bench, database, ["1-12-45"])
+    rows = [bench.parcel(0, code="7-45-12-1", plate="1-12-45")]
+    bench.load(database, bench.geopackage(rows), with_block(bench))
+    found = query(database, "SELECT parcel_code, block_code FROM data.parcel")
+    assert found == [("1-12-45-7-0-0-0", "1-12-45")]
+
+
 def test_codes_of_either_order_that_exist_stay_as_they_are(
     bench: Any, database: Database, query: Any
 ) -> None:

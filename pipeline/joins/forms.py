@@ -12,7 +12,7 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import text
+from pipeline import fold, text
 from pipeline.contracts.city import City, ParcelCode
 from pipeline.contracts.fact import Form
 
@@ -35,9 +35,8 @@ def keys(values: pa.Array, form: Form, city: City) -> list[pa.Array]:
 
 
 def _folded(shown: pa.Array) -> pa.Array:
-    """As people search: no case, no ZWNJ, single blanks."""
-    lower = pc.utf8_lower(pc.replace_substring(shown, "\u200c", " "))
-    return _nothing(pc.utf8_trim_whitespace(pc.replace_substring_regex(lower, " +", " ")))
+    """As people search (``makan.fold``)."""
+    return _nothing(fold.column(shown))
 
 
 def _address(shown: pa.Array) -> pa.Array:

@@ -151,6 +151,8 @@ class Pass:
             detail = f"{where.column} {other}"
             found.whole("rows.skipped", value=self.skipped, detail=detail)
         found.tell(self.tally)
+        if self.tally and self.as_before:
+            found.whole("code.as_before", value=self.as_before, detail=meant - self.as_before)
         found.extend(self.source.warned())
         doubled, self.twins = self.shapes.doubled()
         found.extend(doubled)

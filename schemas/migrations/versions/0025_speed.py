@@ -2,10 +2,10 @@
 
 from pipeline.db.migrate import run_sql
 
-revision = "0022"
-down_revision = "0021"
+revision = "0025"
+down_revision = "0024"
 
 
 def upgrade() -> None:
     """Forward only: a database goes back by its backup, not by guessing."""
-    run_sql("0022_speed.sql")
+    run_sql("0025_speed.sql")

@@ -1,37 +1,23 @@
-"""CRSs of rasters: the horizontal part, its name, and the way to the city's."""
+"""CRSs of rasters: the horizontal part, its name, and how GDAL is told of them."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import rasterio.crs
+import rasterio.warp
 from pyproj import CRS
+from pyproj.crs import BoundCRS, CoordinateOperation  # type: ignore[attr-defined]
 from pyproj.enums import WktVersion
 from pyproj.exceptions import ProjError
-from pyproj.transformer import AreaOfInterest, TransformerGroup
 
 from pipeline import geo
+from pipeline.errors import GuardError
+from pipeline.operations import Operation
 
 Bounds = tuple[float, float, float, float]
 _CRS84 = CRS.from_authority("OGC", "CRS84")
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """The way from one CRS to another; ``accuracy_m`` is None where nobody states it.
-
-    ``missing`` names the grid file that a better way would need and that is not on this machine.
-    """
-
-    name: str
-    accuracy_m: float | None
-    missing: str | None = None
-
-    def __str__(self) -> str:
-        accuracy = "accuracy not stated" if self.accuracy_m is None else f"{self.accuracy_m:g} m"
-        better = f"; a better one needs the grid {self.missing}" if self.missing else ""
-        return f"{self.name} ({accuracy}{better})"
 
 
 def horizontal(crs: CRS) -> CRS | None:
@@ -72,6 +58,36 @@ def for_gdal(crs: CRS) -> rasterio.crs.CRS:
     return rasterio.crs.CRS.from_wkt(crs.to_wkt(WktVersion.WKT2_2019))
 
 
+def bound(
+    crs: CRS, target: CRS, operation: Operation | None, at: tuple[float, float]
+) -> rasterio.crs.CRS:
+    """``crs`` for rasterio so that GDAL leaves its datum by ``operation`` and by no other.
+
+    Its EPSG codes are left out: by them GDAL would know a way of its own. Raises GuardError where
+    GDAL takes another way all the same, seen by the point ``at`` (in ``crs``).
+    """
+    if operation is None or operation.code is None:
+        return for_gdal(crs)
+    shift = CoordinateOperation.from_authority(*operation.code.split(":"))
+    bare = CRS.from_json_dict(_without_codes(crs.to_json_dict()))
+    held = BoundCRS(bare, target.geodetic_crs, shift)
+    made = rasterio.crs.CRS.from_wkt(held.to_wkt(WktVersion.WKT2_2019))
+    east, north = rasterio.warp.transform(made, for_gdal(target), [at[0]], [at[1]])
+    if not np.allclose([east[0], north[0]], operation.points(np.array([at]))[0], atol=1e-3, rtol=0):
+        raise GuardError(
+            f"the raster cannot be resampled by {operation}",
+            todo=f"Ask for it in {name(target)}, or pin an operation from {name(crs)}.",
+        )
+    return made
+
+
+def _without_codes(part: Any) -> Any:
+    if isinstance(part, dict):
+        kept = {name: one for name, one in part.items() if name not in ("id", "ids")}
+        return {name: _without_codes(one) for name, one in kept.items()}
+    return [_without_codes(one) for one in part] if isinstance(part, list) else part
+
+
 def to_lonlat(crs: CRS, bounds: Bounds) -> Bounds | None:
     """``bounds`` in degrees (west, south, east, north), None where the CRS does not reach."""
     try:
@@ -80,33 +96,3 @@ def to_lonlat(crs: CRS, bounds: Bounds) -> Bounds | None:
     except ProjError:
         return None
     return (west, south, east, north)
-
-
-def operation(source: CRS, target: CRS, bounds: Bounds) -> Operation:
-    """The best operation PROJ has here for ``bounds`` (in ``source``)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of the missing grid, which we tell ourselves
-        group = TransformerGroup(
-            source, target, always_xy=True, area_of_interest=_area(source, bounds)
-        )
-        if not group.transformers:
-            group = TransformerGroup(source, target, always_xy=True)
-    if not group.transformers:
-        return Operation("no known operation", None)
-    best = group.transformers[0]
-    accuracy = best.accuracy if best.accuracy >= 0 else None
-    return Operation(best.description, accuracy, None if group.best_available else _grid(group))
-
-
-def _area(crs: CRS, bounds: Bounds) -> AreaOfInterest | None:
-    """``bounds`` for PROJ; None where they are on no globe."""
-    lonlat = to_lonlat(crs, bounds)
-    if lonlat is None or not (-180 <= lonlat[0] <= 180 and -90 <= lonlat[1] <= lonlat[3] <= 90):
-        return None
-    return AreaOfInterest(*lonlat)
-
-
-def _grid(group: TransformerGroup) -> str:
-    grids = [grid for way in group.unavailable_operations for grid in way.grids]
-    absent = [grid.short_name for grid in grids if not grid.available]
-    return absent[0] if absent else "of a better operation"

@@ -17,6 +17,7 @@ from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract
 from pipeline.errors import ArrivalError
 from pipeline.findings import Catalog, Finding
+from pipeline.operations import NoOperationError, crs_name
 from pipeline.rasters import crs as crses
 from pipeline.rasters import georeference, header, opening, plain, reading, sidecars
 from pipeline.rasters.georeference import Subject
@@ -32,6 +33,7 @@ _MOST_BLOCK_BYTES = 2**30
 _MOST_EXPANSION = 20_000  # even a blank raster in ZSTD shrinks less
 _SMALL_BYTES = 2**30
 _FULL = 0.99
+_TOLD = 2  # operations that are named where none is pinned
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,13 @@ def _look(job: Job, dataset: Dataset) -> tuple[Inspection, Reading | None]:
     findings += more
     placement = None
     if place is not None:
-        placement = settle(place, head, job.city)
-        findings += place_findings(subject, placement, head, contract, job.city)
+        try:
+            placement = settle(place, head, job.city)
+        except NoOperationError as error:
+            detail = "; ".join(error.known[:_TOLD]) or "none"
+            findings.append(subject.finding("raster.datum", crs_name(place.crs), detail))
+        else:
+            findings += place_findings(subject, placement, head, contract, job.city)
     return Inspection(tuple(findings), head, placement, beside), plan
 
 
@@ -214,7 +221,7 @@ def _judge(
     findings = (*found.findings, *_value_findings(job, plan, tally, statistics))
     if _is_like_a_frame(job, found, tally):
         findings = (*findings, job.subject.finding("raster.looks_like_frame"))
-    footprint = found.placement.in_city(tally, job.city) if found.placement else None
+    footprint = found.placement.in_city(tally) if found.placement else None
     return replace(
         found,
         findings=findings,

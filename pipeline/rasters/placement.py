@@ -12,13 +12,12 @@ from pyproj import CRS, Geod
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
-from pipeline import geo
 from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract
 from pipeline.findings import Finding
+from pipeline.operations import Operation
 from pipeline.rasters import crs as crses
 from pipeline.rasters import plain
-from pipeline.rasters.crs import Operation
 from pipeline.rasters.georeference import Georeference, Subject
 from pipeline.rasters.header import Header, is_rotated, pixel_size
 from pipeline.rasters.tally import Tally, multipolygon
@@ -47,35 +46,30 @@ class Placement:
         """Whether pixels must be computed anew: another CRS, or rotated."""
         return self.operation is not None or is_rotated(self.place.transform)
 
-    def in_city(self, tally: Tally, city: City) -> MultiPolygon:
+    def in_city(self, tally: Tally) -> MultiPolygon:
         """Where there are valid pixels, in the city's CRS."""
-        return multipolygon(_moved(tally.footprint(self.place.transform), self.place.crs, city.crs))
+        return multipolygon(_moved(tally.footprint(self.place.transform), self.operation))
 
 
 def settle(place: Georeference, head: Header, city: City) -> Placement:
-    """How the raster comes onto the city's grid."""
+    """How the raster comes onto the city's grid; NoOperationError where no pinned operation leads
+    there."""
     corners = ((0, 0), (head.width, 0), (head.width, head.height), (0, head.height))
     outline = shapely.Polygon([place.transform @ corner for corner in corners])
     operation = None
     if not crses.same(place.crs, city.crs):
-        operation = crses.operation(place.crs, city.crs, outline.bounds)
+        operation = city.operation(place.crs)
     upright, turns = plain.upright(place, head)
-    moved = _moved(outline, place.crs, city.crs)
+    moved = _moved(outline, operation)
     return Placement(place, upright, turns, moved, operation, _pixel_m(place, outline))
 
 
-def _moved(geometry: BaseGeometry, source: CRS, target: CRS) -> BaseGeometry:
+def _moved(geometry: BaseGeometry, operation: Operation | None) -> BaseGeometry:
     """``geometry`` in another CRS, its edges cut so that they follow the bend."""
-    if crses.same(source, target):
+    if operation is None:
         return geometry
     step = math.sqrt(geometry.area) / _STEPS or 1.0
-    cut = shapely.segmentize(geometry, step)
-    transformer = geo.transformer(source, target)
-
-    def move(points: np.ndarray) -> np.ndarray:
-        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
-
-    return shapely.transform(cut, move)
+    return shapely.transform(shapely.segmentize(geometry, step), operation.points)
 
 
 def _is_finite(geometry: BaseGeometry) -> bool:

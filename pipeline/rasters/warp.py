@@ -37,7 +37,9 @@ def warp(
     """
     environment = rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_NUM_THREADS="ALL_CPUS")
     with environment, rasterio.open(source) as dataset:
+        middle = placed.place.transform @ (dataset.width / 2, dataset.height / 2)
         how = _how(contract, city)
+        how["src_crs"] = crses.bound(placed.place.crs, city.crs, placed.operation, middle)
         with WarpedVRT(dataset, **how) as guess:
             transform, width, height = _grid(guess, placed, city)
         place = Georeference(transform, city.crs)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import rasterio
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
-from pipeline import testing
-from pipeline.contracts.city import City
+from pipeline import operations, testing
+from pipeline.contracts.city import City, Transformation
 from pipeline.contracts.raster import RasterContract
 from pipeline.findings import Catalog
 from pipeline.rasters import header, opening
@@ -111,4 +114,19 @@ def _obliging(path: Path, city: City, folder: Path) -> tuple[City, RasterContrac
         }
     )
     world = city.extent.model_copy(update={"xmin": -3e7, "ymin": -3e7, "xmax": 3e7, "ymax": 3e7})
-    return city.model_copy(update={"extent": world}), contract, copy
+    update = {"extent": world, "transformations": _ways(copy, city)}
+    return city.model_copy(update=update), contract, copy
+
+
+def _ways(path: Path, city: City) -> tuple[Transformation, ...]:
+    """The first way that EPSG knows from the raster's datum."""
+    try:
+        with rasterio.open(path) as dataset:
+            crs = CRS.from_wkt(dataset.crs.to_wkt())
+    except (*opening.FAULTS, AttributeError, CRSError):
+        return ()
+    source, known = operations.datum(crs).to_epsg(), operations.known(crs, city.crs)
+    if source is None or not known:
+        return ()
+    way = known[0].split()[0]
+    return (Transformation(source=f"EPSG:{source}", operation=way, accuracy_m=10.0),)

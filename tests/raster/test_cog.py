@@ -21,8 +21,9 @@ from rio_cogeo.cogeo import cog_validate
 from pipeline.contracts import registry
 from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract
+from pipeline.findings import Catalog
 from pipeline.rasters.cog import Cog, options
-from pipeline.rasters.inspect import Inspection
+from pipeline.rasters.inspect import Inspection, Job, inspect
 
 Make = Callable[..., Path]
 Convert = Callable[..., tuple[Inspection, Cog]]
@@ -128,6 +129,51 @@ def test_turned_rasters_are_turned_back_exactly(
     assert (read(made.path)[0] == heights).all()
     with rasterio.open(made.path) as dataset:
         assert dataset.transform == FIVE_METRES
+
+
+def pinned(city: City, operation: str) -> City:
+    """The city with another way pinned for ED50(ED77)."""
+    ways = [one.model_copy(update={"operation": operation}) for one in city.transformations]
+    return city.model_copy(update={"transformations": tuple(ways)})
+
+
+@pytest.mark.parametrize("operation", ["EPSG:1514", "EPSG:1141"])
+def test_another_datum_is_left_by_the_operation_that_the_city_pins(
+    make: Make, convert: Convert, terrain: RasterContract, qom: City, operation: str
+) -> None:
+    """The two ways are 5.8 m apart at Qom; GDAL by itself always takes the first."""
+    city = pinned(qom, operation)
+    way = city.operation(CRS.from_epsg(2059))  # ED50(ED77) / UTM zone 39N
+    rows, columns = np.mgrid[:120, :160] + 0.5
+    x, y = 488_600 + columns * 5, 3_833_000 - rows * 5
+    moved = way.points(np.column_stack([x.ravel(), y.ravel()]))
+    heights = 1000 + 0.01 * (moved[:, 0] - 488_600) + 0.02 * (moved[:, 1] - 3_833_000)
+    values = heights.reshape(1, *x.shape).astype(np.float32)
+    found, made = convert(
+        make("a.tif", values, crs="EPSG:2059", transform=FIVE_METRES), terrain, city
+    )
+    assert [f.code for f in found.findings][-1] == "raster.warped"
+    assert operation in str(found.findings[-1].detail)
+    with rasterio.open(made.path) as dataset:
+        result = dataset.read(1, masked=True)[2:-2, 2:-2]
+        y, x = np.mgrid[2 : dataset.height - 2, 2 : dataset.width - 2] + 0.5
+        x, y = dataset.transform @ (x, y)
+    expected = 1000 + 0.01 * (x - 488_600) + 0.02 * (y - 3_833_000)
+    assert result.count() > 0.9 * values.size
+    assert np.abs(result - expected).max() < 0.004
+
+
+def test_a_datum_without_a_pinned_operation_is_refused(
+    make: Make, terrain: RasterContract, qom: City, catalog: Catalog
+) -> None:
+    path = make(
+        "a.tif", np.full((1, 20, 30), 900, np.float32), crs="EPSG:2059", transform=FIVE_METRES
+    )
+    city = qom.model_copy(update={"transformations": ()})
+    found = inspect(Job(path, terrain, city), catalog)
+    assert not found.accepted(catalog)
+    assert [f.code for f in found.findings][-1] == "raster.datum"
+    assert "EPSG:1514" in str(found.findings[-1].detail)
 
 
 def test_another_crs_is_resampled_to_the_right_place(

@@ -32,7 +32,7 @@ class Field(Frozen):
     have: what differs is a warning, where ``pattern`` is the rule. Money is whole rials: unit IRR,
     and the name says so.
     ``search`` keeps the folded text beside it, in an indexed column of its own. ``numbers_of``
-    fills the column with the numbers of another text field, as 1234/567/4, where none arrives.
+    makes the column of the numbers of another text field, as 1234/567/4; no feed maps it.
     ``filled``: who makes a row over the API cannot give it: the database does (schemas/edits/),
     once or whenever the row's place changes.
     """

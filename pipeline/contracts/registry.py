@@ -289,6 +289,9 @@ def _check_feeds(schemas: Schemas) -> None:
                 "holds personal columns: declare its encoding, so that it is not guessed at",
                 where=where,
             )
+        made = {name for name in filled & names.keys() if names[name].numbers_of}
+        if made:
+            raise ContractError(f"maps what is made: {', '.join(sorted(made))}", where=where)
         needed = {f.name for f in layer.fields if f.required and not f.derive}
         if needed - filled:
             raise ContractError(

@@ -33,22 +33,16 @@ def derive_fields(rows: Rows, context: Context) -> Rows:
     columns."""
     made = dict(rows.columns)
     for field in context.layer.fields:
-        derived = _derived(rows, field, context)
-        if derived is not None:
+        if field.derive and rows.geometry is not None:
+            measured = _measure(rows, field, context.city.metres_per_unit)
             arrived = made.get(field.name)
-            made[field.name] = derived if arrived is None else pc.coalesce(arrived, derived)
+            made[field.name] = measured if arrived is None else pc.coalesce(arrived, measured)
+        elif field.numbers_of in made:
+            made[field.name] = text.numbers(made[field.numbers_of])
         elif field.name not in made:
             made[field.name] = pa.nulls(len(rows), ARROW_TYPES[field.type])
     ordered = {field.name: made[field.name] for field in context.layer.fields}
     return Rows(rows.lines, ordered, rows.geometry)
-
-
-def _derived(rows: Rows, field: Field, context: Context) -> pa.Array | None:
-    if field.derive and rows.geometry is not None:
-        return _measure(rows, field, context.city.metres_per_unit)
-    if field.numbers_of in rows.columns:
-        return text.numbers(rows.columns[field.numbers_of])
-    return None
 
 
 def _measure(rows: Rows, field: Field, metres: float) -> pa.Array:

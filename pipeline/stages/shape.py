@@ -101,7 +101,7 @@ class Shaper:
         swapped[outside] = geo.within(turned, city.extent.bounds)
         self._drop(swapped, "geometry.swapped")
         boxes = shapely.bounds(self.made[outside & ~swapped])
-        details = [f"x {a:.6g} to {c:.6g}, y {b:.6g} to {d:.6g}" for a, b, c, d in boxes]
+        details = [f"x {a:.9g} to {c:.9g}, y {b:.9g} to {d:.9g}" for a, b, c, d in boxes]
         self._drop(outside & ~swapped, "geometry.outside", details=details)
         # Nothing more is asked of what is lost; some of it is infinite by now.
         self.made = self.made.copy()

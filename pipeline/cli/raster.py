@@ -117,6 +117,32 @@ def publish(settings: Settings, layer: str) -> None:
     options.out(f"served: {served.path}" if served else "nothing to serve")
 
 
+@raster.command()
+@click.argument("layer")
+@click.argument("sheet")
+@click.option("--date", "acquired", help="Only its state of that day: YYYY-MM-DD.")
+@click.pass_obj
+def remove(settings: Settings, layer: str, sheet: str, acquired: str | None) -> None:
+    """Take SHEET of LAYER out of what is served, all its states or that of one day."""
+    schemas = options.schemas(settings)
+    contract = schemas.raster(layer)
+    database = Database(settings)
+    day = declared_date(acquired)
+    values = {"layer": layer, "sheet": sheet, "acquired": day}
+    with database.connect("loader") as connection:
+        migrate.check_city(connection, schemas)
+        gone = connection.execute(queries.load("raster")["forget"], values).fetchall()
+    if not gone:
+        raise SettingsError(
+            f"no such sheet of {layer} is in force", todo="See `makan raster list`."
+        )
+    run = max(int(str(run)) for (run,) in gone)
+    served = publish_layer(database, settings.home, contract, schemas.city, run)
+    if served:
+        running.tell(settings.home)
+    options.out(f"{len(gone)} removed; served: {served.path if served else 'what was before'}")
+
+
 @raster.command("list")
 @as_json
 @click.pass_obj

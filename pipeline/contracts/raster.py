@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field as Setting
 
@@ -71,12 +71,36 @@ class RasterContract(Frozen):
         return self.labels.get(band, self.title)
 
 
+class ServedSheet(Frozen):
+    """A sheet in force: a part of what is served, or an earlier state of it.
+
+    ``path`` is relative to MAKAN_HOME, ``version`` the file's SHA-256; ``bounds`` are of what is
+    valid, in the city's CRS; ``footprint`` is GeoJSON in degrees; ``acquired`` an ISO date.
+    """
+
+    sheet: str
+    path: str
+    version: str
+    size: int
+    acquired: str | None
+    width: int
+    height: int
+    pixel_m: float
+    bounds: tuple[float, float, float, float]
+    footprint: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        return self.path.rsplit("/", 1)[-1].removesuffix(".tif")
+
+
 class ServedRaster(Frozen):
     """Which file the server answers from: rasters/<layer>/served.json, written by each load.
 
     ``path`` is relative to MAKAN_HOME; ``version`` is the file's SHA-256, ``made_of`` a digest of
     the sheets in it; ``bounds`` are xmin, ymin, xmax, ymax in the city's CRS, ``lonlat`` west,
-    south, east, north in degrees; ``updated`` is an ISO time.
+    south, east, north in degrees; ``updated`` is an ISO time; ``parts`` are all sheets in force.
     """
 
     layer: Identifier
@@ -91,6 +115,7 @@ class ServedRaster(Frozen):
     bounds: tuple[float, float, float, float]
     lonlat: tuple[float, float, float, float]
     updated: str
+    parts: tuple[ServedSheet, ...] = ()
 
     @staticmethod
     def folder(home: Path, layer: str) -> Path:

@@ -135,8 +135,12 @@ WEB_MERCATOR = Grid(
 
 def of(city: City) -> dict[str, Grid]:
     """The grids that ``city`` has tiles in, the default first."""
-    own = _own(city.srid, city.extent.bounds)
-    return {grid.id: grid for grid in (WEB_MERCATOR, own)}
+    return offered(city.srid, city.extent.bounds)
+
+
+def offered(srid: int, extent: Bounds) -> dict[str, Grid]:
+    """The grids of a city with this CRS and extent."""
+    return {grid.id: grid for grid in (WEB_MERCATOR, _own(srid, extent))}
 
 
 @cache

@@ -107,6 +107,7 @@ def tiles(name: str, title: str, provider: Part) -> Part:
         _path("tileRow", "Row, from the north", index),
         _path("tileCol", "Column, from the west", index),
         _query("f", "Format", _enum(*formats)),
+        *([ref("datetime")] if "city" in provider["options"] else []),
     ]
     content = {kind: made for form in formats.values() for kind, made in binary(form).items()}
     one = get(name, f"{name}.tile", f"{title}: a tile", place, content)
@@ -134,7 +135,7 @@ def raster(name: str, title: str, provider: Part) -> Part:
         ),
         "map": (
             "map",
-            [*box, ref("crs"), ref("width"), ref("height"), ref("transparent")],
+            [*box, ref("datetime"), ref("crs"), ref("width"), ref("height"), ref("transparent")],
             provider["options"].get("formats", {}),
         ),
         "edr": ("position", [ref("coords"), ref("crs")], position),

@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract, ServedRaster
+from pipeline.derive import grids
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-TILE_MATRIX_SETS = ("WebMercatorQuad",)
 _EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 _ROOM = "pipeline.serve"
 _PNG = {"name": "png", "mimetype": "image/png"}
@@ -17,6 +17,8 @@ _GEOTIFF = {"name": "GTiff", "mimetype": "image/tiff; application=geotiff"}
 #: The media type of a Cloud Optimized GeoTIFF (OGC 21-026).
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+# Heights as colours, for terrain in three dimensions.
+_CODED = {"terrain-rgb": "image/png", "terrarium": "image/png"}
 _MAP_FORMATS = {name: _FORMATS[name] for name in ("png", "jpeg")}
 # A value takes about 10 bytes of JSON and 60 of memory while it is written.
 _VALUES_A_PIXEL = 16
@@ -91,7 +93,7 @@ def _position(contract: RasterContract, city: City, home: Path) -> dict[str, Any
 
 
 def _tiles(contract: RasterContract, city: City, home: Path) -> dict[str, Any]:
-    del city
+    coded = _CODED if contract.is_terrain else {}
     return {
         "type": "tile",
         "name": f"{_ROOM}.raster_tiles.RasterTiles",
@@ -99,15 +101,21 @@ def _tiles(contract: RasterContract, city: City, home: Path) -> dict[str, Any]:
         "options": {
             "home": str(home),
             "zoom": {"min": contract.min_zoom, "max": contract.max_zoom},
-            "schemes": list(TILE_MATRIX_SETS),
-            "formats": dict(_FORMATS),
+            "schemes": list(grids.of(city)),
+            "city": {"srid": city.srid, "extent": list(city.extent.bounds)},
+            "heights": _believable(contract, city),
+            "formats": {**_FORMATS, **coded},
         },
         "format": dict(_PNG),
     }
 
 
+def _believable(contract: RasterContract, city: City) -> list[float] | None:
+    """The range of heights that is drawn, None for colours."""
+    return [city.heights.min, city.heights.max] if contract.is_terrain else None
+
+
 def _map(contract: RasterContract, city: City, home: Path) -> dict[str, Any]:
-    heights = [city.heights.min, city.heights.max] if contract.is_terrain else None
     return {
         "type": "map",
         "name": f"{_ROOM}.raster_map.RasterMap",
@@ -116,7 +124,7 @@ def _map(contract: RasterContract, city: City, home: Path) -> dict[str, Any]:
         "options": {
             "home": str(home),
             "max_pixels": contract.max_request_pixels,
-            "heights": heights,
+            "heights": _believable(contract, city),
             "formats": dict(_MAP_FORMATS),
         },
         "format": dict(_PNG),

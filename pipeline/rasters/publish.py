@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.contracts.city import City
-from pipeline.contracts.raster import RasterContract, ServedRaster
+from pipeline.contracts.raster import RasterContract, ServedRaster, ServedSheet
 from pipeline.db import queries
 from pipeline.db.engine import Database
 from pipeline.db.ledger import Connection
@@ -35,21 +35,24 @@ def publish(
         sheets = register.sheets(connection, contract.id)
         if not sheets:
             return None
-        digest = _digest(sheets, contract)
+        parts, shown = tuple(one for one, _ in sheets), [one for one, last in sheets if last]
+        digest = _digest(shown, contract)
         served = shelf.served()
         if served is None or served.made_of != digest:
-            paths = [shelf.absolute(path) for path, _ in sheets]
+            paths = [shelf.absolute(one.path) for one in shown]
             made = _make(shelf, contract, city, paths, run)
-            served = _told(shelf, city, made, digest, run, len(sheets))
+            served = _told(shelf, city, made, digest, run, len(shown))
             _record(connection, served)
+        if served.parts != parts:
+            served = served.model_copy(update={"parts": parts})
             shelf.serve(served)
-        shelf.sweep([path for path, _ in sheets] + [served.path])
+        shelf.sweep([one.path for one in parts] + [served.path])
     return served
 
 
-def _digest(sheets: list[tuple[str, str]], contract: RasterContract) -> str:
+def _digest(sheets: list[ServedSheet], contract: RasterContract) -> str:
     """SHA-256 over the sheets in their order and how they are written."""
-    parts = [contract.encoding.model_dump_json(), *(sha256 for _, sha256 in sheets)]
+    parts = [contract.encoding.model_dump_json(), *(one.version for one in sheets)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import shapely
 
+from pipeline.contracts.raster import ServedSheet
 from pipeline.db import queries
 from pipeline.db.ledger import Connection
 from pipeline.findings import Catalog, Finding
@@ -16,6 +18,9 @@ from pipeline.rasters import crs as crses
 from pipeline.rasters.cog import Cog
 from pipeline.rasters.inspect import Inspection, Job
 from pipeline.rasters.shelf import Shelf
+
+# Of the query `sheets`, in its order.
+_SHEET = ("sheet", "path", "version", "size", "acquired", "width", "height", "pixel_m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +41,14 @@ def lock(connection: Connection, layer: str) -> None:
 def unchanged(connection: Connection, shelf: Shelf, sheet: str, source: Source) -> int | None:
     """The run that took the very same source, if that sheet is in force and its file is there."""
     values = {"layer": shelf.layer, "sheet": sheet}
-    row = connection.execute(queries.load("raster")["current"], values).fetchone()
-    if row is None:
-        return None
-    path, sha256, sidecars, _, digest, acquired, run = row
-    known = (sha256, sidecars, digest)
-    if known != (source.sha256, source.sidecars_sha256, source.digest):
-        return None
-    if source.acquired not in (None, acquired) or not shelf.absolute(str(path)).is_file():
-        return None
-    return int(str(run))
+    rows = connection.execute(queries.load("raster")["current"], values).fetchall()
+    for path, sha256, sidecars, _, digest, acquired, run in rows:
+        known = (sha256, sidecars, digest)
+        if known != (source.sha256, source.sidecars_sha256, source.digest):
+            continue
+        if source.acquired in (None, acquired) and shelf.absolute(str(path)).is_file():
+            return int(str(run))
+    return None
 
 
 def register(
@@ -60,7 +63,7 @@ def register(
     if head is None or placed is None or found.footprint is None:
         raise ValueError("only an accepted raster can be registered")
     subject, city = job.subject, job.city
-    sheet = {"layer": subject.layer, "sheet": subject.sheet}
+    sheet = {"layer": subject.layer, "sheet": subject.sheet, "acquired": source.acquired}
     replaced = connection.execute(queries.load("raster")["supersede"], sheet).fetchone()
     operation = placed.operation
     values = sheet | {
@@ -74,7 +77,6 @@ def register(
         "bands": len(job.contract.bands),
         "dtype": job.contract.dtype,
         "nodata": job.contract.nodata,
-        "acquired": source.acquired,
         "source_file": str(job.path),
         "source_sha256": source.sha256,
         "sidecars_sha256": source.sidecars_sha256,
@@ -124,7 +126,14 @@ def findings(connection: Connection, run: int, found: Iterable[Finding], catalog
             cursor.executemany(queries.load("raster")["finding"], rows)
 
 
-def sheets(connection: Connection, layer: str) -> list[tuple[str, str]]:
-    """Path and SHA-256 of every sheet in force, in the order they lie over each other."""
+def sheets(connection: Connection, layer: str) -> list[tuple[ServedSheet, bool]]:
+    """Every sheet in force, in the order they lie over each other, and whether it is its last
+    state, which is the one that is shown."""
     rows = connection.execute(queries.load("raster")["sheets"], {"layer": layer}).fetchall()
-    return [(str(path), str(sha256)) for path, sha256 in rows]
+    found = []
+    for row in rows:
+        *plain, footprint, last = row
+        values: dict[str, Any] = dict(zip(_SHEET, plain[:8], strict=True))
+        values |= {"bounds": tuple(plain[8:12]), "footprint": json.loads(str(footprint))}
+        found.append((ServedSheet(**values), bool(last)))
+    return found

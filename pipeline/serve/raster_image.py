@@ -38,9 +38,17 @@ def encode(pixels: Pixels, known: Known, form: str, *, transparent: bool = True)
     (JPEG) or the request does not want transparency.
     """
     if not transparent or form == "jpeg":
-        bands = np.where(known, pixels, np.uint8(_PAPER))
-    else:
-        bands = np.concatenate([pixels, np.where(known, 255, 0).astype(np.uint8)[np.newaxis]])
+        return _written(np.where(known, pixels, np.uint8(_PAPER)), form)
+    opaque = np.where(known, 255, 0).astype(np.uint8)[np.newaxis]
+    return _written(np.concatenate([pixels, opaque]), form)
+
+
+def lossless(bands: Pixels) -> bytes:
+    """Bands that are no colours, to be decoded again: a PNG."""
+    return _written(bands, "png")
+
+
+def _written(bands: Pixels, form: str) -> bytes:
     count, rows, columns = bands.shape
     profile = {
         "driver": form.upper(),

@@ -28,15 +28,15 @@ from pygeoapi.provider.base import BaseProvider, ProviderRequestEntityTooLargeEr
 from pyproj import CRS
 from pyproj.exceptions import ProjError
 
-from pipeline.serve import raster_image
-from pipeline.serve.raster_source import Bounds, Dataset, Source, crs_of, crs_uri, moved, refused
-from pipeline.serve.raster_view import view
+from pipeline.serve import raster_draw, raster_image
+from pipeline.serve.period import interval
+from pipeline.serve.raster_look import Look, looking
+from pipeline.serve.raster_source import Bounds, Source, crs_of, crs_uri, moved, refused
 
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
 _FALSE = ("false", "0", "no")
 _COLORS = 3
 _STRIP_PIXELS = 1_000_000
-_METRES_PER_DEGREE = 111_320.0
 
 
 class RasterMap(BaseProvider):  # type: ignore[misc]
@@ -47,6 +47,7 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
         super().__init__(provider_def)
         self.source = Source.of(provider_def)
         self.form = provider_def["format"]["name"]
+        self.heights = raster_draw.believable(provider_def)
 
     def get_fields(self) -> dict[str, Any]:
         """An image has no fields."""
@@ -70,9 +71,10 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
         self._must_be_drawable(width, height)
         target = crs_of(crs) if crs else self.storage_crs
         transparent = str(more.get("transparent", True)).lower() not in _FALSE
-        with self.source.opened() as dataset:
-            box = self._box(dataset, bbox, target)
-            pixels, known = self._drawn(dataset, box, target, (width, height))
+        asked = more.get("datetime_")
+        with looking(self.source, interval(asked) if asked else None) as look:
+            box = self._box(look, bbox, target)
+            pixels, known = self._drawn(look, box, target, (width, height))
         return raster_image.encode(pixels, known, form, transparent=transparent)
 
     def _must_be_drawable(self, width: int, height: int) -> None:
@@ -83,14 +85,14 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
             told = f"a map of {width} x {height} is too large; at most {most:,} pixels are drawn"
             raise ProviderRequestEntityTooLargeError(told)
 
-    def _box(self, dataset: Dataset, bbox: Any, target: CRS) -> Bounds:
+    def _box(self, look: Look, bbox: Any, target: CRS) -> Bounds:
         """The box to draw; pygeoapi asks for the world when the request names none, and then
         the whole raster is meant."""
         box = tuple(float(number) for number in bbox)
         if len(box) != 4:
             raise refused("bbox: give 4 numbers, xmin,ymin,xmax,ymax")
         if box in (_WORLD, _world(target)):
-            return moved(tuple(dataset.bounds), _pyproj(dataset), target)
+            return moved(look.bounds, look.crs, target)
         xmin, ymin, xmax, ymax = box
         if not all(math.isfinite(number) for number in box) or xmin >= xmax or ymin >= ymax:
             raise refused(
@@ -100,7 +102,7 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
         return (xmin, ymin, xmax, ymax)
 
     def _drawn(
-        self, dataset: Dataset, box: Bounds, target: CRS, size: tuple[int, int]
+        self, look: Look, box: Bounds, target: CRS, size: tuple[int, int]
     ) -> tuple[raster_image.Pixels, raster_image.Known]:
         """The picture of ``box``, drawn in strips so that memory stays small."""
         width, height = size
@@ -111,38 +113,12 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
         for first in range(0, height, rows):
             last = min(first + rows, height)
             strip = (box[0], box[3] - last * down, box[2], box[3] - first * down)
-            part = self._strip(dataset, strip, target, (width, last - first))
+            part = raster_draw.drawn(look, strip, target, (width, last - first), self.heights)
             pixels[:, first:last], known[first:last] = part
         return pixels, known
 
-    def _strip(
-        self, dataset: Dataset, box: Bounds, target: CRS, size: tuple[int, int]
-    ) -> tuple[raster_image.Pixels, raster_image.Known]:
-        heights = self.options.get("heights")
-        if not heights:
-            image = view(dataset, box, target, size)
-            return image.values, image.known
-        # Slopes need a neighbour on each side.
-        width, height = size
-        across, down = (box[2] - box[0]) / width, (box[3] - box[1]) / height
-        wide = (box[0] - across, box[1] - down, box[2] + across, box[3] + down)
-        ground = view(dataset, wide, target, (width + 2, height + 2))
-        pixel = _metres(target, box, (across, down))
-        believable = (heights[0], heights[1])
-        drawn = raster_image.tinted(ground.values[0], ground.known, pixel, believable)
-        return drawn, ground.known[1:-1, 1:-1]
-
     def __repr__(self) -> str:
         return f"<RasterMap> {self.data}"
-
-
-def _metres(crs: CRS, box: Bounds, pixel: tuple[float, float]) -> tuple[float, float]:
-    """A pixel in metres, near enough for a shade."""
-    if crs.is_geographic:
-        shrink = math.cos(math.radians((box[1] + box[3]) / 2))
-        return pixel[0] * _METRES_PER_DEGREE * shrink, pixel[1] * _METRES_PER_DEGREE
-    factor = float(crs.axis_info[0].unit_conversion_factor)
-    return pixel[0] * factor, pixel[1] * factor
 
 
 @cache
@@ -152,7 +128,3 @@ def _world(target: CRS) -> tuple[float, ...]:
         return tuple(transform_bbox(list(_WORLD), DEFAULT_CRS, target, always_xy=True))
     except ProjError:
         return _WORLD
-
-
-def _pyproj(dataset: Dataset) -> CRS:
-    return CRS.from_wkt(dataset.crs.to_wkt())

@@ -30,7 +30,7 @@ _EPSG_URI = "http://www.opengis.net/def/crs/EPSG/0/"
 _CRS84 = ("crs84", "ogc:crs84", "crs:84")
 _TRIES = 2
 # Nothing beside the COG is looked for, and nothing written; the cache is a worker's.
-_SERVING = {
+SERVING = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_CACHEMAX": 64 * 2**20,  # bytes, to rasterio
@@ -60,14 +60,16 @@ class Source:
         return _read(pointer, (state.st_mtime_ns, state.st_ino, state.st_size))
 
     def version(self) -> str | None:
-        """Changes when the pixels do; an ETag can be made of it."""
+        """Changes when the pixels do, of now or of another time; an ETag can be made of it."""
         served = self.served()
-        return served.version if served else None
+        if served is None:
+            return None
+        return " ".join([served.version, *(part.version for part in served.parts)])
 
     @contextmanager
     def opened(self) -> Iterator[Dataset]:
         """The COG, open for reading; raises ProviderItemNotFoundError before the first load."""
-        with rasterio.Env(**_SERVING):
+        with rasterio.Env(**SERVING):
             dataset = self._open()
             try:
                 yield dataset

@@ -8,8 +8,10 @@ Provider definition (``pipeline.derive.raster_collections`` writes it):
     options:
         home: <MAKAN_HOME>
         zoom: {min: 8, max: 21}
-        schemes: [WebMercatorQuad]
-        formats: {png: image/png, jpeg: image/jpeg, webp: image/webp}
+        schemes: [WebMercatorQuad, UTM39WGS84Quad]
+        city: {srid: 32639, extent: [...]}   # which the grids follow from
+        heights: [850.0, 1400.0] | null      # believable range: heights are drawn as a hillshade
+        formats: {png: image/png, jpeg: image/jpeg, webp: image/webp, terrain-rgb: image/png}
     format: {name: png, mimetype: image/png}
 
 ``get_tiles`` answers any of ``formats``; pygeoapi's own endpoint asks for ``format`` only.
@@ -19,30 +21,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from pygeoapi.models.provider.base import TileMatrixSetEnum
+import numpy as np
+from pygeoapi.models.provider.base import TileMatrixSetEnumType
 from pygeoapi.provider.tile import BaseTileProvider, ProviderTileNotFoundError
 from pyproj import CRS
 
-from pipeline.serve import raster_image
-from pipeline.serve.raster_source import Dataset, Source, refused
-from pipeline.serve.raster_view import view
+from pipeline.derive.grids import PIXELS, Grid, Tile, offered
+from pipeline.rasters.heights import CODINGS
+from pipeline.serve import raster_draw, raster_image
+from pipeline.serve.raster_draw import Heights
+from pipeline.serve.raster_look import Interval, Look, looking
+from pipeline.serve.raster_source import Source, refused
 
 _TILE = "{tileMatrix}/{tileRow}/{tileCol}"
-_PIXELS = 256
-_EDGE = 20037508.342789244  # of the world in Web Mercator
-_WEB_MERCATOR = CRS.from_epsg(3857)
 _GRID_LINK = "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme"
 
 
-def draw(dataset: Dataset, zoom: int, row: int, column: int, form: str) -> bytes | None:
-    """One WebMercatorQuad tile of 256 pixels, None where the raster has nothing."""
-    side = 2 * _EDGE / 2**zoom
-    west, north = column * side - _EDGE, _EDGE - row * side
-    box = (west, north - side, west + side, north)
-    found = view(dataset, box, _WEB_MERCATOR, (_PIXELS, _PIXELS))
-    if not found.known.any():
-        return None
-    return raster_image.encode(found.values, found.known, form)
+def draw(look: Look, grid: Grid, tile: Tile, form: str, heights: Heights) -> bytes | None:
+    """One tile of 256 pixels, None where the raster has nothing."""
+    size = (PIXELS, PIXELS)
+    box, crs = grid.bounds(tile), CRS.from_epsg(grid.srid)
+    if form in CODINGS:
+        found = look.see(box, crs, size)
+        if not found.known.any():
+            return None
+        bands = CODINGS[form](np.where(found.known, found.values[0], np.float32(np.nan)))
+        return raster_image.lossless(bands)
+    pixels, known = raster_draw.drawn(look, box, crs, size, heights)
+    return raster_image.encode(pixels, known, form) if known.any() else None
 
 
 class RasterTiles(BaseTileProvider):  # type: ignore[misc]
@@ -54,6 +60,9 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
         # The word in the link relation of OGC API Tiles (tilesets-map), by which clients find us.
         self.tile_type = "map"
         self.source = Source.of(provider_def)
+        city = self.options["city"]
+        self.grids = offered(city["srid"], tuple(city["extent"]))
+        self.heights = raster_draw.believable(provider_def)
 
     def get_layer(self) -> str:
         """The layer's id."""
@@ -65,8 +74,7 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
 
     def get_tiling_schemes(self) -> list[Any]:
         """The grids of the definition."""
-        grids = (kind.value for kind in TileMatrixSetEnum)
-        return [grid for grid in grids if grid.tileMatrixSet in self.schemes]
+        return [_scheme(self.grids[name]) for name in self.schemes]
 
     def get_tiles(
         self,
@@ -76,8 +84,9 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
         y: int | str | None = None,
         x: int | str | None = None,
         format_: str | None = None,
+        when: Interval | None = None,
     ) -> bytes | None:
-        """The image, None (an empty answer) where the raster has nothing.
+        """The image at a time, or now; None (an empty answer) where the raster has nothing.
 
         Raises ProviderTileNotFoundError (404) for a tile the grid does not have.
         """
@@ -85,24 +94,23 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
         form = format_ or self.format_type
         if form not in self.options.get("formats", {self.format_type}):
             raise refused(f"tiles are not offered as {form!r}")
-        zoom, row, column = self._place(tileset, z, y, x)
+        tile = self._place(tileset, z, y, x)
         if self.source.served() is None:
             return None
-        with self.source.opened() as dataset:
-            return draw(dataset, zoom, row, column, form)
+        with looking(self.source, when) as look:
+            return draw(look, self.grids[str(tileset)], tile, form, self.heights)
 
-    def _place(self, tileset: str | None, *indices: int | str | None) -> tuple[int, int, int]:
-        """Zoom, row and column as numbers that the grid has."""
+    def _place(self, tileset: str | None, *indices: int | str | None) -> Tile:
+        """A tile that the grid has."""
         try:
-            zoom, row, column = (int(str(index)) for index in indices)
+            tile = Tile(*(int(str(index)) for index in indices))
         except ValueError:
             raise ProviderTileNotFoundError from None
         limits = self.options["zoom"]
-        width = 2**zoom if 0 <= zoom <= limits["max"] else 0
-        inside = 0 <= row < width and 0 <= column < width
-        if tileset not in self.schemes or not inside or zoom < limits["min"]:
+        grid = self.grids.get(str(tileset)) if tileset in self.schemes else None
+        if grid is None or not limits["min"] <= tile.zoom <= limits["max"] or not grid.has(tile):
             raise ProviderTileNotFoundError
-        return zoom, row, column
+        return tile
 
     def get_tiles_service(
         self,
@@ -158,6 +166,8 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
 
     def _tilejson(self, here: str, texts: dict[str, Any]) -> dict[str, Any]:
         west, south, east, north = self._extent()
+        grid = self.grids[here.rsplit("/", 1)[-1]]
+        own = {} if grid.uri else {"crs": f"EPSG:{grid.srid}", "tileMatrixSet": grid.id}
         return {
             "tilejson": "3.0.0",
             "name": texts["title"],
@@ -168,10 +178,11 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
             "maxzoom": self.options["zoom"]["max"],
             "bounds": [west, south, east, north],
             "center": [(west + east) / 2, (south + north) / 2, self.options["zoom"]["min"]],
+            **own,
         }
 
     def _ogc(self, server_url: str, here: str, texts: dict[str, Any]) -> dict[str, Any]:
-        (grid,) = [g for g in self.get_tiling_schemes() if here.endswith(f"/{g.tileMatrixSet}")]
+        grid = _scheme(self.grids[here.rsplit("/", 1)[-1]])
         west, south, east, north = self._extent()
         scheme = f"{server_url}/TileMatrixSets/{grid.tileMatrixSet}?f=json"
         json = "application/json"
@@ -182,7 +193,7 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
                 self.options.get("formats", {self.mimetype: self.mimetype}).values()
             ),
             "crs": grid.crs,
-            "tileMatrixSetURI": grid.tileMatrixSetURI,
+            **({"tileMatrixSetURI": grid.tileMatrixSetURI} if grid.tileMatrixSetURI else {}),
             "boundingBox": {"lowerLeft": [west, south], "upperRight": [east, north]},
             "links": [
                 {"rel": "self", "type": json, "href": f"{here}?f=json"},
@@ -203,3 +214,17 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"<RasterTiles> {self.data}"
+
+
+def _scheme(grid: Grid) -> Any:
+    """A grid as pygeoapi names the parts of one."""
+    made = grid.definition()
+    return TileMatrixSetEnumType(
+        tileMatrixSet=grid.id,
+        tileMatrixSetURI=grid.uri or "",
+        crs=grid.crs_uri,
+        title=grid.title,
+        orderedAxes=made["orderedAxes"],
+        wellKnownScaleSet=grid.scales or "",
+        tileMatrices=made["tileMatrices"],
+    )

@@ -12,8 +12,9 @@ from pipeline.serve.files import FLATGEOBUF, GEOPARQUET
 
 _FROM = 1_000
 _GZIP_LEVEL = 4
+_TIFF = COG.partition(";")[0]
 #: Compressed already, or so large that it would take longer than a city's network.
-_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, FLATGEOBUF, GEOPARQUET, COG)
+_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, FLATGEOBUF, GEOPARQUET, _TIFF)
 _PACKED = ("image/png", "image/jpeg", "image/webp", "font/woff2", "application/vnd.pmtiles")
 
 

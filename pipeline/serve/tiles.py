@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.derive.grids import Tile
-from pipeline.serve import answers, encodings, fresh, links, tile_cache, tilesets, wanted
+from pipeline.serve import answers, encodings, fresh, links, period, tile_cache, tilesets, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
+from pipeline.serve.raster_look import Interval
 from pipeline.serve.site import Site
 from pipeline.serve.tile_cache import Kept
 from pipeline.serve.tile_make import Made
@@ -111,16 +112,17 @@ async def _state(request: Request) -> str | None:
 
 
 async def _image(request: Request) -> Response:
-    """A tile of a raster."""
+    """A tile of a raster, now or at a time."""
     provider = _provider(site_of(request), request)
-    given = wanted.parameters(request, wanted.COMMON)
+    given = wanted.parameters(request, (*wanted.COMMON, "datetime"))
     default = provider["format"]
     formats = {default["name"]: default["mimetype"], **provider["options"].get("formats", {})}
     form = wanted.form(request, given, tuple(formats))
     grid = _raster_grid(provider, request)
     zoom = provider["options"]["zoom"]
     place = _place(request, zoom["min"], zoom["max"])
-    content = await run_in_threadpool(_drawn, provider, grid, place, form)
+    when = period.interval(given["datetime"]) if "datetime" in given else None
+    content = await run_in_threadpool(_drawn, provider, grid, place, form, when)
     return answers.data(content, formats[form]) if content else answers.empty()
 
 
@@ -137,7 +139,9 @@ def _raster_grid(provider: dict[str, Any], request: Request) -> str:
     return name
 
 
-def _drawn(provider: dict[str, Any], grid: str, place: Tile, form: str) -> bytes:
+def _drawn(
+    provider: dict[str, Any], grid: str, place: Tile, form: str, when: Interval | None
+) -> bytes:
     plugin = load_plugin("provider", provider)
     content: bytes | None = plugin.get_tiles(
         layer=plugin.get_layer(),
@@ -146,6 +150,7 @@ def _drawn(provider: dict[str, Any], grid: str, place: Tile, form: str) -> bytes
         y=place.row,
         x=place.column,
         format_=form,
+        when=when,
     )
     return content or b""
 

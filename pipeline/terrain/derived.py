@@ -20,7 +20,7 @@ from rasterio.windows import Window
 from pipeline.contracts.raster import Encoding
 from pipeline.errors import ArrivalError
 from pipeline.geo import Geometries
-from pipeline.rasters import cog, disk
+from pipeline.rasters import cog, disk, heights
 from pipeline.rasters.cog import Cog
 from pipeline.rasters.opening import FAULTS, reason
 from pipeline.terrain.grid import Floats, Grid, Heights, Tile, tiles
@@ -66,11 +66,8 @@ def slope(z: Heights, cell_m: float) -> Made:
 
 
 def terrain_rgb(z: Heights, _: float) -> Made:
-    """Mapbox's coding: height = -10000 + 0.1 (65536 R + 256 G + B); the fourth band is opacity."""
-    known = np.isfinite(z)
-    code = np.rint((np.where(known, z, 0.0).astype(np.float64) + 10_000.0) * 10).astype(np.int64)
-    bands = [code >> 16 & 255, code >> 8 & 255, code & 255, np.where(known, 255, 0)]
-    return np.stack(bands).astype(np.uint8)
+    """Heights as colours (``rasters.heights``)."""
+    return heights.mapbox(z)
 
 
 def _slopes(z: Heights, cell_m: float) -> tuple[Floats, Floats]:

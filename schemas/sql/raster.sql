@@ -3,13 +3,17 @@
 SELECT pg_advisory_xact_lock(hashtextextended('makan raster ' || %(layer)s, 0))
 
 -- name: current
--- The sheet in force, to see whether the very same has arrived again.
+-- The sheet in force, and its earlier states, to see whether the very same has arrived again.
 SELECT path, source_sha256, sidecars_sha256, source_crs, contract_sha256, acquired, run_id
 FROM ops.raster WHERE layer = %(layer)s AND sheet = %(sheet)s AND current
+ORDER BY acquired DESC NULLS LAST
 
 -- name: supersede
--- A new version of a sheet takes the place of the one in force.
-UPDATE ops.raster SET current = false WHERE layer = %(layer)s AND sheet = %(sheet)s AND current
+-- A new version of a sheet takes the place of the one of the same day, or of one that tells no day;
+-- a state of another day stays, for who asks for that time.
+UPDATE ops.raster SET current = false
+WHERE layer = %(layer)s AND sheet = %(sheet)s AND current
+    AND (acquired = %(acquired)s::date OR acquired IS NULL OR %(acquired)s::date IS NULL)
 RETURNING id
 
 -- name: register
@@ -35,8 +39,13 @@ VALUES (%(run)s, %(code)s, %(severity)s, %(layer)s, %(key)s, %(value)s, %(detail
 UPDATE ops.run SET crs_operation = %(operation)s WHERE id = %(run)s
 
 -- name: sheets
--- The sheets in force, oldest first: later ones lie on top.
-SELECT path, cog_sha256 FROM ops.raster WHERE layer = %(layer)s AND current
+-- The sheets in force, oldest first: later ones lie on top. Of a sheet with several states the last
+-- is the one that is shown (newest).
+SELECT sheet, path, cog_sha256, cog_bytes, acquired::text, width, height, pixel_x_m,
+    ST_XMin(footprint), ST_YMin(footprint), ST_XMax(footprint), ST_YMax(footprint),
+    ST_AsGeoJSON(ST_Transform(footprint, 4326), 7),
+    row_number() OVER (PARTITION BY sheet ORDER BY acquired DESC NULLS LAST, id DESC) = 1
+FROM ops.raster WHERE layer = %(layer)s AND current
 ORDER BY acquired NULLS FIRST, id
 
 -- name: serve
@@ -52,6 +61,13 @@ SET path = excluded.path, version = excluded.version, sheets = excluded.sheets,
 SELECT layer, sheet, acquired::text, width, height, pixel_x_m, pixel_y_m, cog_bytes, source_file,
     source_crs, run_id, loaded::text
 FROM ops.raster WHERE current ORDER BY layer, sheet
+
+-- name: forget
+-- One state of a sheet is in force no more.
+UPDATE ops.raster SET current = false
+WHERE layer = %(layer)s AND sheet = %(sheet)s AND current
+    AND (%(acquired)s::date IS NULL OR acquired = %(acquired)s::date)
+RETURNING run_id
 
 -- name: latest
 -- The last load that put a sheet of the layer in force.

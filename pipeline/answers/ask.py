@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-from pipeline.answers import formulas, inputs, statement, verify
+from pipeline.answers import formulas, heights, inputs, statement, verify
 from pipeline.answers.receipts import RECEIPT
 from pipeline.answers.refusals import NotDerivedError, NothingFoundError, TooMuchError
 from pipeline.answers.registrar import Registrar
@@ -23,6 +24,8 @@ from pipeline.derive import processes as derived
 Ask = Callable[[bytes, dict[str, Any]], Awaitable[tuple[Any, ...] | None]]
 #: Where rows are from: a number of a load in an answer stands by this name.
 RUN = "run"
+#: What of a question that is answered in parts a query is about; None for one that is not.
+PART = "part"
 #: Hears how much of an answer is done, in percent.
 Tell = Callable[[int], None]
 _FRESH_S = 1.0
@@ -37,10 +40,12 @@ class Answerer:
         schemas: Schemas,
         audience: Audience,
         ask: Ask,
+        home: Path,
         registrar: Registrar | None = None,
     ) -> None:
-        """``ask`` asks the database with the login of ``audience``; with a ``registrar`` answers
-        that are documents have receipts."""
+        """``ask`` asks the database with the login of ``audience``, ``home`` holds rasters; with a
+        ``registrar`` answers that are documents have receipts."""
+        self._home = home
         self._schemas, self._audience, self._ask = schemas, audience, ask
         self._registrar = registrar
         self.processes = {p.id: p for p in schemas.processes.values() if audience.may_ask(p)}
@@ -109,7 +114,8 @@ class Answerer:
         """What the queries of ``name`` get of the inputs ``given``; raises WrongInputError."""
         process, offered = self.processes[name], self.offered[name]
         inputs.check(offered, process, self._schemas.city, given)
-        return inputs.bound(process, self._schemas.city, offered, given)
+        bound = inputs.bound(process, self._schemas.city, offered, given)
+        return {**bound, PART: None} if process.batch else bound
 
     async def _found(self, process: Process, values: dict[str, Any]) -> dict[str, Any]:
         """The answer of one query by the contract's names, formulas worked out."""
@@ -119,8 +125,19 @@ class Answerer:
             close = await self._json(process.id, "near", values) if near else []
             raise NothingFoundError(process.nothing, self._published(close or []))
         if process.formulas:
-            root = self._schemas.root
-            found = await asyncio.to_thread(formulas.worked_out, root, process.formulas, found)
+            found = await asyncio.to_thread(
+                formulas.worked_out,
+                self._schemas.root,
+                process.formulas,
+                found,
+                explained=values.get(PART) is None,
+            )
+        if process.heights:
+            found = await asyncio.to_thread(
+                heights.filled, self._home, self._schemas, process.heights, found
+            )
+            if found is None:
+                raise NothingFoundError(process.nothing, [])
         return found
 
     async def _in_parts(
@@ -128,13 +145,13 @@ class Answerer:
     ) -> tuple[dict[str, Any], set[int]]:
         """The answer put together of parts, by published names, and the loads it is from."""
         parts = await self._json(process.id, "parts", values) or []
-        whole = await self._found(process, {**values, "part": parts[0] if parts else []})
+        whole = await self._found(process, {**values, PART: parts[0] if parts else []})
         runs, lists = set(_runs(whole)), {name: [whole.pop(name)] for name in batch.lists}
         made = {name: [self._list(one) for one in lists[name]] for name in batch.lists}
         for number, part in enumerate(parts[1:], start=1):
             if tell:
                 tell(100 * number // len(parts))
-            found = await self._found(process, {**values, "part": part})
+            found = await self._found(process, {**values, PART: part})
             runs.update(_runs(found))
             for name in batch.sums:
                 whole[name] += found[name]

@@ -2,16 +2,21 @@
 
 The expressions are read by simpleeval: arithmetic, comparisons and a choice (``a if b else c``)
 over named numbers, and nothing else. All numbers are decimal, so that money is exact; what is
-rounded, and how, the file says.
+rounded, and how, the file says. A formula is worked out over all properties at once.
 """
 
 from __future__ import annotations
 
+import ast
+import operator
+from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cache
+from functools import cache, reduce
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import simpleeval  # type: ignore[import-untyped]
 from pydantic import Field as Setting
 from pydantic import model_validator
@@ -19,7 +24,23 @@ from pydantic import model_validator
 from pipeline.contracts import toml
 from pipeline.contracts.base import Frozen, Identifier, Text
 
-_FUNCTIONS = {"min": min, "max": max}
+_FUNCTIONS = {"min": np.minimum, "max": np.maximum}
+_OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+_COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
 
 
 class Line(Frozen):
@@ -71,57 +92,113 @@ def read(path: Path) -> Formulas:
 
 
 class _Exact(simpleeval.SimpleEval):  # type: ignore[misc]
-    """Numbers in expressions are decimal as written."""
+    """Over columns of decimals: numbers in expressions are decimal as written, a choice and a
+    comparison are made row by row."""
 
     def _eval_constant(self, node: Any) -> Any:
         value = super()._eval_constant(node)
         plain = isinstance(value, bool) or not isinstance(value, int | float)
         return value if plain else Decimal(str(value))
 
+    def _eval_ifexp(self, node: Any) -> Any:
+        then, other = self._eval(node.body), self._eval(node.orelse)
+        return np.where(np.asarray(self._eval(node.test), dtype=bool), then, other)
 
-def worked_out(root: Path, name: str, answer: dict[str, Any]) -> dict[str, Any]:
+    def _eval_boolop(self, node: Any) -> Any:
+        join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
+        values = [np.asarray(self._eval(one), dtype=bool) for one in node.values]
+        return reduce(join, values)
+
+    def _eval_compare(self, node: Any) -> Any:
+        terms = [self._eval(one) for one in (node.left, *node.comparators)]
+        compared = [
+            np.asarray(_COMPARISONS[type(how)](left, right), dtype=bool)
+            for how, (left, right) in zip(node.ops, pairwise(terms), strict=True)
+        ]
+        return reduce(np.logical_and, compared)
+
+
+def _exact(names: dict[str, Any]) -> _Exact:
+    evaluator = _Exact(names=names, functions=_FUNCTIONS, operators=_OPERATORS)
+    evaluator.nodes |= {
+        ast.IfExp: evaluator._eval_ifexp,
+        ast.BoolOp: evaluator._eval_boolop,
+        ast.Compare: evaluator._eval_compare,
+        ast.Constant: evaluator._eval_constant,
+    }
+    return evaluator
+
+
+def worked_out(
+    root: Path, name: str, answer: dict[str, Any], *, explained: bool = True
+) -> dict[str, Any]:
     """``answer`` whose ``items`` each have the lines of their year, and the ``total_irr`` of all.
 
-    The answer says its ``year``; items in which a variable is missing are counted apart.
+    The answer says its ``year``; items in which a variable is missing are counted apart. Unless
+    ``explained``, items have ``values`` by the names of lines, which stand once beside them.
     """
     formulas = read(root / "formulas" / f"{name}.toml")
     year = next((one for one in formulas.years if one.year == answer["year"]), None)
-    items = [item | _lines(formulas, year, item) for item in answer["items"]]
-    paid = [Decimal(item["amount"]) for item in items if item["amount"] is not None]
+    items = answer["items"]
+    missing = [_missing(formulas, year, item["variables"]) for item in items]
+    whole = [item for item, lacks in zip(items, missing, strict=True) if not lacks]
+    rows = iter(_rows(formulas, year, whole) if year and whole else [])
+    found = [
+        item
+        | (_told(year, next(rows), explained=explained) if not lacks and year else _none(lacks))
+        for item, lacks in zip(items, missing, strict=True)
+    ]
     return answer | {
         "basis": year.basis.model_dump() if year else None,
         "parameters": year.parameters if year else {},
-        "items": items,
-        "computed": len(paid),
-        "not_computed": len(items) - len(paid),
-        "total_irr": _number(sum(paid, Decimal(0))),
-    }
+        "lines": [line.model_dump(exclude={"whole"}) for line in year.lines] if year else [],
+        "items": found,
+        "computed": len(whole),
+        "not_computed": len(items) - len(whole),
+        "total_irr": _number(sum((Decimal(i["amount"]) for i in found if i["amount"] is not None),
+                                 Decimal(0))),
+    }  # fmt: skip
 
 
-def _lines(formulas: Formulas, year: Year | None, item: dict[str, Any]) -> dict[str, Any]:
-    variables = item["variables"]
-    missing = [name for name in formulas.variables if variables.get(name) is None]
-    if year is None or missing:
-        return {"amount": None, "lines": [], "missing": missing if year else ["year"]}
+def _missing(formulas: Formulas, year: Year | None, variables: dict[str, Any]) -> list[str]:
+    if year is None:
+        return ["year"]
+    return [name for name in formulas.variables if variables.get(name) is None]
+
+
+def _none(missing: list[str]) -> dict[str, Any]:
+    return {"amount": None, "lines": [], "missing": missing}
+
+
+def _rows(formulas: Formulas, year: Year, items: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    """The value of every line of each of ``items``, worked out line by line over all of them."""
     known: dict[str, Any] = {n: Decimal(v) for n, v in year.parameters.items()}
-    known |= {name: Decimal(str(variables[name])) for name in formulas.variables}
-    evaluator = _Exact(names=known, functions=_FUNCTIONS)
-    lines = []
+    for name in formulas.variables:
+        column = [Decimal(str(item["variables"][name])) for item in items]
+        known[name] = np.array(column, dtype=object)
+    evaluator, columns = _exact(known), []
     for line in year.lines:
-        value = evaluator.eval(line.formula, previously_parsed=_parsed(line.formula))
-        if line.whole:
-            value = Decimal(value).quantize(Decimal(1), ROUND_HALF_UP)
-        known[line.name] = value
-        lines.append(
-            {
-                "name": line.name,
-                "title": line.title.model_dump(),
-                "formula": line.formula,
-                "value": _number(value),
-                "unit": line.unit,
-            }
-        )
-    return {"amount": _number(known[year.total]), "lines": lines, "missing": []}
+        made = evaluator.eval(line.formula, previously_parsed=_parsed(line.formula))
+        value = np.broadcast_to(np.asarray(made, dtype=object), len(items))
+        known[line.name] = _rounded(value) if line.whole else value
+        columns.append(known[line.name].tolist())
+    return zip(*columns, strict=True)
+
+
+def _rounded(values: Any) -> Any:
+    whole = [Decimal(value).quantize(Decimal(1), ROUND_HALF_UP) for value in values]
+    return np.array(whole, dtype=object)
+
+
+def _told(year: Year, values: tuple[Any, ...], *, explained: bool) -> dict[str, Any]:
+    numbers = {line.name: _number(v) for line, v in zip(year.lines, values, strict=True)}
+    amount: dict[str, Any] = {"amount": numbers[year.total], "missing": []}
+    if not explained:
+        return {**amount, "values": numbers}
+    lines = [
+        {**line.model_dump(exclude={"whole"}), "value": numbers[line.name]} for line in year.lines
+    ]
+    return {**amount, "lines": lines}
 
 
 @cache

@@ -22,6 +22,7 @@ from pipeline.joins import forms
 _WGS84 = 4326
 #: The input that says in which CRS the shapes of a question are.
 CRS = "crs"
+_GEOMETRY = "geometry"
 _TRUTH = {"true": True, "false": False}
 
 
@@ -64,13 +65,15 @@ def check(offered: Mapping[str, Input], process: Process, city: City, given: Any
             raise WrongInputError(name, "required", one.example, "must be given")
         if name in given:
             _check_one(name, one, given[name])
-    choice = [city.published(name) for name in process.one_of]
-    choice = [name for name in choice if name in offered]
-    chosen = [name for name in choice if name in given]
-    if choice and len(chosen) != 1:
-        first = offered[choice[0]]
+    for names in process.choices:
+        _check_choice([city.published(name) for name in names], offered, given)
+
+
+def _check_choice(names: list[str], offered: Mapping[str, Input], given: Any) -> None:
+    choice = [name for name in names if name in offered]
+    if choice and sum(name in given for name in choice) != 1:
         said = f"exactly one of {', '.join(choice)} must be given"
-        raise WrongInputError(choice[0], "one of", first.example, said)
+        raise WrongInputError(choice[0], "one of", offered[choice[0]].example, said)
 
 
 def _check_one(name: str, one: Input, value: Any) -> None:
@@ -105,12 +108,25 @@ def _meant(name: str, one: Input, value: Any, city: City, crs: str | None) -> An
         return receipts.number_of(value)
     if one.meaning in ("code", "plate"):
         return _keys(value, one.meaning, city)
+    if one.meaning == "list":
+        return orjson.dumps(value).decode()
+    srid = city.srid if crs == city.crs_uri else _WGS84
     if one.meaning == "geometry":
-        srid = city.srid if crs == city.crs_uri else _WGS84
-        return shapely.to_wkb(
-            shapely.set_srid(_shape(name, one, value), srid), hex=True, include_srid=True
-        )
+        return _ewkb(name, one, value, srid)
+    if one.meaning == "shapes":
+        placed = [{**item, _GEOMETRY: _ewkb(name, one, item[_GEOMETRY], srid)} for item in value]
+        return orjson.dumps(placed).decode()
     return value
+
+
+def _ewkb(name: str, one: Input, value: Any, srid: int) -> str:
+    """A shape as PostGIS reads it, its CRS within."""
+    shape = shapely.set_srid(_shape(name, one, value), srid)
+    west, south, east, north = shapely.bounds(shape)
+    if srid == _WGS84 and not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        said = f"is not in degrees; say the CRS of the shape ({CRS})"
+        raise WrongInputError(name, "longitude and latitude", one.example, said)
+    return str(shapely.to_wkb(shape, hex=True, include_srid=True))
 
 
 def _keys(value: str, form: Form, city: City) -> list[str]:

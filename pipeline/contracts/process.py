@@ -18,7 +18,7 @@ from pipeline.contracts.base import CollectionId, Frozen, Identifier, Text
 from pipeline.contracts.layer import Privacy
 
 #: How a value that was given is understood before the query gets it.
-Meaning = Literal["plain", "code", "plate", "folded", "geometry", "receipt"]
+Meaning = Literal["plain", "code", "plate", "folded", "geometry", "shapes", "list", "receipt"]
 #: Types that stand in an address as they are.
 PLAIN_TYPES = ("string", "integer", "number", "boolean")
 
@@ -26,8 +26,9 @@ PLAIN_TYPES = ("string", "integer", "number", "boolean")
 class Input(Frozen):
     """One input. ``accepts`` is its JSON Schema; ``meaning`` says how the query gets it: ``plain``
     as it is, ``code`` as the parcel codes it may mean, ``plate`` as the plates, ``folded`` as for
-    searching, ``geometry`` (GeoJSON) as a shape in the city's CRS, ``receipt`` as the
-    number of one. ``privacy``: who is offered it.
+    searching, ``geometry`` (GeoJSON, WKT) as a shape with its CRS, ``list`` as JSON text,
+    ``shapes`` the same with each one's ``geometry`` as a shape, ``receipt`` as the number of one.
+    ``privacy``: who is offered it.
     """
 
     name: Identifier
@@ -84,8 +85,17 @@ class Document(Frozen):
     valid_days: int | None = Setting(default=None, gt=0)
 
 
+class Heights(Frozen):
+    """Which members of the answer get their ground height: each of ``of`` (with ``e`` and ``n`` in
+    the city's CRS) a ``height_m`` of the elevation model ``raster``."""
+
+    raster: Identifier
+    of: Identifier
+
+
 class Process(Frozen):
-    """One process. ``one_of``: exactly one of these inputs must be given. ``nothing`` is told when
+    """One process. ``one_of``: exactly one of these inputs must be given, and likewise of
+    ``and_one_of``. ``nothing`` is told when
     there is no answer. ``formulas``: the file of schemas/formulas/ whose lines are worked out over
     the items of the answer. ``document``: it is offered as a page and a PDF too. ``verifies``: what
     it finds are receipts, to be compared with what is true today."""
@@ -97,6 +107,7 @@ class Process(Frozen):
     privacy: Privacy = "P0"
     keywords: tuple[str, ...] = ()
     one_of: tuple[Identifier, ...] = ()
+    and_one_of: tuple[Identifier, ...] = ()
     inputs: tuple[Input, ...]
     nothing: Text
     limit: Limit | None = None
@@ -104,6 +115,12 @@ class Process(Frozen):
     formulas: Identifier | None = None
     document: Document | None = None
     verifies: bool = False
+    heights: Heights | None = None
+
+    @property
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        """Of each of these exactly one input must be given."""
+        return tuple(names for names in (self.one_of, self.and_one_of) if names)
 
     @cached_property
     def named(self) -> dict[str, Input]:
@@ -115,7 +132,9 @@ class Process(Frozen):
         names = [one.name for one in self.inputs]
         if len(set(names)) < len(names):
             raise ValueError("an input stands twice")
-        unknown = {*self.one_of, *(self.batch.of if self.batch else ())} - set(names)
+        unknown = {*self.one_of, *self.and_one_of, *(self.batch.of if self.batch else ())} - set(
+            names
+        )
         if unknown:
             raise ValueError(f"no such input: {', '.join(sorted(unknown))}")
         return self

@@ -95,9 +95,11 @@ def _input(one: Input, language: str) -> dict[str, Any]:
 def example(city: City, process: Process, audience: Audience) -> dict[str, Any]:
     """Inputs of a question that can be asked."""
     found = offered(city, audience, process)
-    choice = [city.published(name) for name in process.one_of]
-    first = next((name for name in choice if name in found), None)
-    return {n: one.example for n, one in found.items() if one.required or n == first}
+    chosen = {
+        next((name for name in map(city.published, names) if name in found), None)
+        for names in process.choices
+    }
+    return {n: one.example for n, one in found.items() if one.required or n in chosen}
 
 
 def answer_schema(schemas: Schemas, process: Process) -> dict[str, Any]:
@@ -236,8 +238,8 @@ def _section(schemas: Schemas, process: Process) -> Iterator[str]:
         staff = ", staff only" if one.privacy != "P0" else ""
         said = (one.description or one.title).en
         yield f"| `{city.published(one.name)}` | {kinds}{needed}{staff} | {said} |"
-    if process.one_of:
-        choice = ", ".join(f"`{city.published(name)}`" for name in process.one_of)
+    for names in process.choices:
+        choice = ", ".join(f"`{city.published(name)}`" for name in names)
         yield from ("", f"Exactly one of {choice} must be given.")
     if process.limit:
         yield from ("", f"At most {process.limit.most} {process.limit.unit.en} at once.")

@@ -22,21 +22,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from pygeoapi.formats import F_HTML
 from pygeoapi.provider.base import ProviderNoDataError
 from pygeoapi.provider.base_edr import BaseEDRProvider
 from pyproj import CRS
-from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
 from pipeline import geo
+from pipeline.rasters.point import Values, value_at
 from pipeline.serve import coverage_json
-from pipeline.serve.raster_source import Dataset, Source, crs_of, is_north_first, refused
+from pipeline.serve.raster_source import Source, crs_of, is_north_first, refused
 
 _MOST_POINTS = 1000
-_DECIMALS = 3
-Heights = tuple[float | None, ...]
 
 
 class RasterPosition(BaseEDRProvider):  # type: ignore[misc]
@@ -88,7 +85,7 @@ class RasterPosition(BaseEDRProvider):  # type: ignore[misc]
             found = [value_at(dataset, x, y) for x, y in zip(xs, ys, strict=True)]
         if all(values is None for values in found) and format_ != F_HTML:
             raise ProviderNoDataError
-        empty: Heights = (None,) * len(self.bands)
+        empty: Values = (None,) * len(self.bands)
         rows = [[(values or empty)[number] for number, _ in bands] for values in found]
         single = wkt is not None and wkt.geom_type == "Point"
         chosen = [band for _, band in bands]
@@ -116,40 +113,3 @@ def _places(wkt: BaseGeometry | None, crs: CRS) -> list[tuple[float, float]]:
     if not all(math.isfinite(number) for place in places for number in place):
         raise refused("coords: give finite numbers")
     return [(y, x) for x, y in places] if is_north_first(crs) else places
-
-
-def value_at(dataset: Dataset, x: float, y: float) -> Heights | None:
-    """Every band at a point of the raster's CRS, bilinear between the four nearest pixel centres.
-
-    None outside the raster; a band is None where the pixel the point lies in has no value.
-    """
-    if not (math.isfinite(x) and math.isfinite(y)):
-        return None
-    column, row = ~dataset.transform @ (x, y)
-    if not (0 <= column < dataset.width and 0 <= row < dataset.height):
-        return None
-    left, right, across = _neighbours(column, dataset.width)
-    top, bottom, down = _neighbours(row, dataset.height)
-    window = Window(left, top, right - left + 1, bottom - top + 1)
-    found = dataset.read(window=window, masked=True)
-    weights = np.outer([1 - down, down][: found.shape[1]], [1 - across, across][: found.shape[2]])
-    own = (int(row) - top, int(column) - left)
-    return tuple(_weighed(band, weights, own) for band in found)
-
-
-def _neighbours(place: float, count: int) -> tuple[int, int, float]:
-    """The two pixels whose centres are on either side of ``place``, and the second's weight."""
-    first = math.floor(place - 0.5)
-    if first < 0:
-        return 0, 0, 0.0
-    if first + 1 >= count:
-        return count - 1, count - 1, 0.0
-    return first, first + 1, place - 0.5 - first
-
-
-def _weighed(band: Any, weights: Any, own: tuple[int, int]) -> float | None:
-    known = ~np.ma.getmaskarray(band)
-    if not known[own]:
-        return None
-    shares = weights * known
-    return round(float((band.data.astype(np.float64) * shares).sum() / shares.sum()), _DECIMALS)

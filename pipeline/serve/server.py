@@ -157,7 +157,7 @@ def build(
         state=state,
         tile_store=tile_store.store(settings, schemas, state, tiles, options),
         jobs=Jobs(audience, asking(features), writing(features), keep_days=settings.job_keep_days),
-        answerer=Answerer(schemas, audience, asking(features), registrar),
+        answerer=Answerer(schemas, audience, asking(features), settings.home, registrar),
         registrar=registrar,
         digest=_digest(place),
         printer=Printer(),

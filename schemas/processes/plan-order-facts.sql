@@ -7,24 +7,7 @@ areas AS {part.areas},
 roads AS MATERIALIZED {part.roads},
 zones AS MATERIALIZED {part.zones},
 front AS MATERIALIZED {part.front},
-fitting AS (
-    SELECT z.zone_id, z.zone_code, z.area_m2, z.share, z.run_id, z.land_use_planned, r.*,
-        z.share * CASE r.area_basis WHEN 'deed' THEN a.deed WHEN 'measured' THEN coalesce(a.measured, a.grid)
-            ELSE a.grid - a.widening END AS base,
-        row_number() OVER (PARTITION BY z.zone_id ORDER BY r.rule_no) AS place
-    FROM zones AS z CROSS JOIN areas AS a JOIN edition AS e ON true
-    LEFT JOIN LATERAL (
-        SELECT q.rule_no, q.area_basis, q.coverage_pct, q.far_pct, q.max_floors, q.max_height_m, q.min_plot_m2,
-            q.min_frontage_m, q.setback_m, q.parking_per_dwelling, q.run_id AS rule_run_id
-        FROM {zone_rule} AS q
-        WHERE q.plan_id = e.plan_id AND q.zone_code = z.zone_code
-            AND a.grid - a.widening >= coalesce(q.plot_area_from_m2, 0)
-            AND a.grid - a.widening < coalesce(q.plot_area_to_m2, 'Infinity')
-            AND (q.street_width_from_m IS NULL OR (SELECT w.width_m FROM front AS w) >= q.street_width_from_m)
-            AND (q.street_width_to_m IS NULL OR (SELECT w.width_m FROM front AS w) < q.street_width_to_m)
-    ) AS r ON true
-    WHERE z.part = 'in'
-)
+fitting AS {part.fitting}
 SELECT jsonb_build_object(
     'parcel', {part.identity}, 'plan', {part.edition_json}, 'zones', {part.zones_json},
     'area_grid_m2', round(a.grid::numeric, 2), 'widening_m2', round(a.widening::numeric, 2),

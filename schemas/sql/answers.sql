@@ -382,3 +382,78 @@ SELECT jsonb_build_object(
         FROM {neighbourhood} AS r WHERE ST_Intersects(r.geom, at.geom)
         ORDER BY length(r.neighbourhood_code), r.neighbourhood_code LIMIT 1)
 )
+
+-- name: part_fitting
+-- The rules of the zones of the chosen parcel that fit its area and streets; `base` is what a rule's percentages are of.
+SELECT z.zone_id, z.zone_code, z.area_m2, z.share, z.run_id, z.land_use_planned, r.*,
+    z.share * CASE r.area_basis WHEN 'deed' THEN a.deed WHEN 'measured' THEN coalesce(a.measured, a.grid)
+        ELSE a.grid - a.widening END AS base,
+    row_number() OVER (PARTITION BY z.zone_id ORDER BY r.rule_no) AS place
+FROM zones AS z CROSS JOIN areas AS a JOIN edition AS e ON true
+LEFT JOIN LATERAL (
+    SELECT q.rule_no, q.area_basis, q.coverage_pct, q.far_pct, q.max_floors, q.max_height_m, q.min_plot_m2,
+        q.min_frontage_m, q.setback_m, q.parking_per_dwelling, q.run_id AS rule_run_id
+    FROM {zone_rule} AS q
+    WHERE q.plan_id = e.plan_id AND q.zone_code = z.zone_code
+        AND a.grid - a.widening >= coalesce(q.plot_area_from_m2, 0)
+        AND a.grid - a.widening < coalesce(q.plot_area_to_m2, 'Infinity')
+        AND (q.street_width_from_m IS NULL OR (SELECT w.width_m FROM front AS w) >= q.street_width_from_m)
+        AND (q.street_width_to_m IS NULL OR (SELECT w.width_m FROM front AS w) < q.street_width_to_m)
+) AS r ON true
+WHERE z.part = 'in'
+
+-- name: part_allowed
+-- What the fitting rules allow together; a person has to decide where there is none, several, or more than one zone.
+SELECT sum(f.base * f.coverage_pct / 100) FILTER (WHERE f.place = 1) AS footprint,
+    sum(f.base * f.far_pct / 100) FILTER (WHERE f.place = 1) AS floor_area,
+    min(f.max_floors) AS max_floors, max(f.setback_m) AS setback_m, max(coalesce(f.rule_run_id, f.run_id)) AS run_id,
+    coalesce(count(DISTINCT f.zone_id) <> 1 OR bool_or(f.rule_no IS NULL OR f.place > 1), true)
+        OR EXISTS (SELECT FROM zones AS z WHERE z.part <> 'in') AS manual
+FROM fitting AS f
+
+-- name: part_remainder
+-- The chosen parcel without the planned roads along it.
+SELECT ST_Difference(c.geom, coalesce((
+    SELECT ST_Union(ST_Buffer(r.geom, coalesce(r.plan_half_m, r.width_plan_m / 2, 0) / {unit}, 'endcap=flat'))
+    FROM roads AS r WHERE r.planned
+), ST_GeomFromText('POLYGON EMPTY', {srid}))) AS geom FROM chosen AS c
+
+-- name: part_built
+-- Floor area of the buildings of the parcels `meant`: by use, and by the structures that have prices of their own.
+SELECT u.parcel_code, jsonb_object_agg(u.use, round(u.area::numeric, 2)) AS uses, sum(u.other) AS other, sum(u.steel) AS steel,
+    sum(u.concrete) AS concrete, max(u.run_id) AS run_id
+FROM (
+    SELECT g.parcel_code, coalesce(g.building_use, 'unknown') AS use, sum(g.footprint_grid_m2 * g.floors_above) AS area,
+        sum(g.footprint_grid_m2 * g.floors_above) FILTER (WHERE g.structure = 'steel') AS steel,
+        sum(g.footprint_grid_m2 * g.floors_above) FILTER (WHERE g.structure = 'concrete') AS concrete,
+        sum(g.footprint_grid_m2 * g.floors_above) FILTER (WHERE coalesce(g.structure, '') NOT IN ('steel', 'concrete')) AS other,
+        max(g.run_id) AS run_id
+    FROM {building} AS g JOIN meant AS m ON m.parcel_code = g.parcel_code AND g.geom && m.geom
+    WHERE g.geom && (SELECT ST_SetSRID(ST_Extent(x.geom)::geometry, {srid}) FROM meant AS x)
+    GROUP BY g.parcel_code, coalesce(g.building_use, 'unknown')
+) AS u GROUP BY u.parcel_code
+
+-- name: part_price
+-- The row of the price block that counts for each of the parcels `meant`: the block holds the parcel's inner point; a row of a
+-- frontage counts where the parcel has such a front; the block's own row says which of them is taken.
+SELECT m.id AS parcel_id, r.price_block_code, r.price_no, r.run_id, own.price_choice,
+    coalesce(CASE m.land_use WHEN 'commercial' THEN r.land_price_commercial_irr
+        WHEN 'industrial' THEN r.land_price_industrial_irr END, r.land_price_irr) AS land,
+    r.building_price_irr AS building, coalesce(r.building_price_steel_irr, r.building_price_irr) AS steel,
+    coalesce(r.building_price_concrete_irr, r.building_price_irr) AS concrete
+FROM (SELECT x.id, x.land_use, ST_PointOnSurface(x.geom) AS at FROM meant AS x) AS m
+CROSS JOIN LATERAL (
+    SELECT b.price_block_code, b.price_choice FROM {price_block} AS b
+    WHERE b.price_year = %(year)s::int AND b.price_no = 1 AND ST_Intersects(b.geom, m.at) ORDER BY b.price_block_code LIMIT 1
+) AS own
+CROSS JOIN LATERAL (
+    SELECT b.*, f.width FROM {price_block} AS b
+    LEFT JOIN LATERAL (
+        SELECT max(s.width_existing_m) AS width, count(*) AS number FROM {fact.parcel_edge} AS e JOIN {street} AS s ON s.id = e.way_id
+        WHERE b.price_no > 1 AND e.subject_id = m.id AND e.beside = 'way'
+            AND (b.street_code IS NULL OR b.street_code = s.street_id) AND (b.front_side IS NULL OR b.front_side = e.side)
+    ) AS f ON true
+    WHERE b.price_year = %(year)s::int AND b.price_block_code = own.price_block_code AND (b.price_no = 1 OR f.number > 0)
+    ORDER BY CASE own.price_choice WHEN 'block' THEN (b.price_no = 1)::int WHEN 'highest' THEN b.land_price_irr
+        ELSE coalesce(f.width, 0) END DESC, b.price_no LIMIT 1
+) AS r

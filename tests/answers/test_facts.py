@@ -126,7 +126,7 @@ def test_formulas_can_do_nothing_but_arithmetic() -> None:
         year = rules.years[0].model_copy(update={"lines": (line,), "total": line.name})
         variables = dict.fromkeys(rules.variables, 1)
         with pytest.raises(Exception, match=r"(?i)not|sorry|available|defined"):
-            formulas._lines(rules, year, {"variables": variables})
+            list(formulas._rows(rules, year, [{"variables": variables}]))
 
 
 def test_passport_of_p7(staff: TestClient, ask: Asked) -> None:

@@ -15,7 +15,7 @@ from pipeline.contracts.registry import Schemas
 from pipeline.rasters.point import value_at
 from pipeline.rasters.shelf import Shelf
 
-HEIGHT, EAST, NORTH, ALONG = "height_m", "e", "n", "along_m"
+HEIGHT, EAST, NORTH, ALONG = "ground_m", "e", "n", "along_m"
 
 
 def filled(

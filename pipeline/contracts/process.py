@@ -87,7 +87,7 @@ class Document(Frozen):
 
 class Heights(Frozen):
     """Which members of the answer get their ground height: each of ``of`` (with ``e`` and ``n`` in
-    the city's CRS) a ``height_m`` of the elevation model ``raster``."""
+    the city's CRS) a ``ground_m`` of the elevation model ``raster``."""
 
     raster: Identifier
     of: Identifier

@@ -433,7 +433,7 @@ def test_a_profile_on_a_plane_rises_as_the_plane(
         step_m=10,
     )
     assert (found["length_m"], len(found["points"])) == (100.0, 11)
-    heights = [one["height_m"] for one in found["points"]]
+    heights = [one["ground_m"] for one in found["points"]]
     assert heights == pytest.approx([900 + 0.1 * n for n in range(11)], abs=0.002)
     assert found["climb_m"] == pytest.approx(1.0, abs=0.002)
     assert (found["fall_m"], found["without_height"]) == (0.0, 0)

@@ -64,6 +64,11 @@ def search(name: str, title: str, parameters: list[Part], content: Part) -> Part
     return {"post": made}
 
 
+def form(*names: str) -> Part:
+    """The parameter ``f`` where other formats are offered; the first is the default."""
+    return _query("f", "Format", _enum(*names))
+
+
 def limit(default: int, maximum: int) -> Part:
     """The parameter ``limit``."""
     return _query(

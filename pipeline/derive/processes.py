@@ -10,7 +10,7 @@ from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
 from pipeline.contracts.process import Input, Process
 from pipeline.contracts.registry import Schemas
-from pipeline.derive.openapi_parts import Part, get, ref
+from pipeline.derive.openapi_parts import Part, binary, form, get, ref
 
 #: The only output of every process.
 OUTPUT = "answer"
@@ -75,11 +75,21 @@ def description(
         "outputs": {
             OUTPUT: {
                 "title": process.title.of(language),
-                "schema": answer_schema(schemas, process),
+                "schema": _output(schemas, process),
             }
         },
         "example": {"inputs": example(schemas.city, process, audience)},
     }
+
+
+def _output(schemas: Schemas, process: Process) -> dict[str, Any]:
+    """The answer's schema; of a document, that of each format it is offered in."""
+    found = answer_schema(schemas, process)
+    if process.document is None:
+        return found
+    page = {"type": "string", "contentMediaType": "text/html"}
+    pdf = {"type": "string", "contentEncoding": "binary", "contentMediaType": "application/pdf"}
+    return {"oneOf": [{**found, "contentMediaType": "application/json"}, page, pdf]}
 
 
 def _input(one: Input, language: str) -> dict[str, Any]:
@@ -186,10 +196,11 @@ def _execution(
         }
         for name, one in found.items()
     ]
-    answer = _json({"type": "object"})
-    made = get(
-        "processes", f"{process.id}.ask", title, [*parameters, ref("f"), ref("lang")], answer
-    )
+    answer, how = _json({"type": "object"}), [ref("f"), ref("lang")]
+    if process.document:
+        answer |= {"text/html": {"schema": {"type": "string"}}} | binary("application/pdf")
+        how[0] = form("json", "html", "pdf")
+    made = get("processes", f"{process.id}.ask", title, [*parameters, *how], answer)
     body = {
         "type": "object",
         "properties": {
@@ -198,7 +209,7 @@ def _execution(
             "response": {"type": "string", "enum": ["raw", "document"]},
         },
     }
-    post = get("processes", f"{process.id}.execute", title, [ref("f"), ref("lang")], answer)["get"]
+    post = get("processes", f"{process.id}.execute", title, how, answer)["get"]
     asked = {"inputs": example(schemas.city, process, audience)}
     content: Part = {"application/json": {"schema": body}}
     if json.dumps(asked, ensure_ascii=False).isascii():  # the document is in English

@@ -19,6 +19,9 @@ _LEAST_LABEL_MM2 = 25.0
 _LEAST_EDGE_MM = 6.0
 _LEAST_STREET_MM = 25.0
 _CORNER_OFF_MM, _EDGE_OFF_MM = 2.4, 2.2
+_APART_MM = 3.0
+# Where the scale bar and the north arrow are: mm from the lower left and the upper right corner.
+_BAR_WIDE, _BAR_HIGH, _NORTH_WIDE, _NORTH_HIGH = 16.0, 13.0, 17.0, 18.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def drawn(around: dict[str, Any], size: tuple[float, float], language: str, land
         "bar": sheet.path(ways[edges]),
         "own": sheet.path(shapes[own]),
     }
-    labels = [
+    labels: list[Label] = [
         *_neighbours(sheet, shapes[~own], [p for p in parcels if not p["own"]], land),
         *_streets(sheet, around["streets"], language),
         *_own(sheet, shapes[own]),
@@ -77,7 +80,7 @@ def drawn(around: dict[str, Any], size: tuple[float, float], language: str, land
     return Drawing(
         sheet,
         lines,
-        labels,
+        [label for label in labels if not _covered(sheet, label)],
         [(round((x - west) * sheet.mm, 3), f"{x:.0f}") for x in eastings],
         [(round((north - y) * sheet.mm, 3), f"{y:.0f}") for y in northings],
     )
@@ -150,16 +153,25 @@ def _own(sheet: Sheet, shapes: Geometries) -> list[Label]:
 
 
 def corner_labels(drawing: Drawing, corners: list[dict[str, Any]]) -> list[Label]:
-    """The letters of a corner table just outside of the parcel's corners."""
+    """The letters of a corner table just outside of the parcel's corners, as many as there is room
+    for; the table has them all."""
     if not corners:
         return []
     placed = drawing.sheet.place(np.array([(c["e"], c["n"]) for c in corners], dtype=float))
     middle = placed.mean(axis=0)
-    spots = [(spot - _towards(spot, middle, _CORNER_OFF_MM)).tolist() for spot in placed]
-    return [
-        Label("corner", x, y, str(corner["letter"]))
-        for (x, y), corner in zip(spots, corners, strict=True)
-    ]
+    found: list[Label] = []
+    for spot, corner in zip(placed, corners, strict=True):
+        x, y = (spot - _towards(spot, middle, _CORNER_OFF_MM)).tolist()
+        if all(math.dist((x, y), (one.x, one.y)) >= _APART_MM for one in found):
+            found.append(Label("corner", x, y, str(corner["letter"])))
+    return found
+
+
+def _covered(sheet: Sheet, label: Label) -> bool:
+    """Whether the scale bar or the north arrow would lie over the middle of ``label``."""
+    wide = _BAR_WIDE + sheet.bar_m() * 1000 / sheet.scale
+    by_bar = label.x < wide and label.y > sheet.height - _BAR_HIGH
+    return by_bar or (label.x > sheet.width - _NORTH_WIDE and label.y < _NORTH_HIGH)
 
 
 def _towards(spot: Any, middle: Any, by: float) -> Any:

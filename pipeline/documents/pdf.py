@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import multiprocessing
 import signal
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Printer:
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._waiting = 0
 
     async def pdf(self, job: Job) -> bytes:
@@ -65,20 +67,29 @@ class Printer:
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="makan-pdf-")
             self._pool = ProcessPoolExecutor(
-                1, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare
+                1,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_prepare,
+                initargs=(self._folder.name,),
             )
         return self._pool
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the process, and clears away what it leaves (it has its fonts in files)."""
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
 
-def _prepare() -> None:
-    """In the process: Ctrl-C is for its parent, with which it ends whatever happens (Linux)."""
+def _prepare(folder: str) -> None:
+    """In the process: Ctrl-C is for its parent, with which it ends whatever happens (Linux).
+    Its temporary files are in ``folder``, which is its parent's to clear away."""
+    tempfile.tempdir = folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -59,6 +59,12 @@ def _key(database: Database, schemas: Schemas) -> str:
 
 
 @pytest.fixture(scope="session")
+def served() -> Callable[[Database, str], TestClient]:
+    """The application over a database for an audience, to be entered."""
+    return serving
+
+
+@pytest.fixture(scope="session")
 def sampled(
     qom_template: Settings, tmp_path_factory: pytest.TempPathFactory, schemas: Schemas
 ) -> Iterator[Database]:

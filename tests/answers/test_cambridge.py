@@ -1,0 +1,66 @@
+"""Real parcels of Cambridge, in feet, with their real zoning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pypdfium2
+import pytest
+from starlette.testclient import TestClient
+
+from pipeline import testing
+from pipeline.contracts import registry
+from pipeline.db.engine import Database
+from pipeline.joins import derive as joins
+from pipeline.settings import Settings
+from pipeline.stages import load as loading
+
+Serving = Callable[[Database, str], TestClient]
+FILES = {
+    "zoning_ordinance": "boundary/BOUNDARY_CityBoundary.geojson",
+    "zoning": "zoning/CDD_ZoningDistricts.geojson",
+    "parcels_shapefile": "derived/parcels_fy2014_epsg2249_feet.shp.zip",
+}
+
+
+@pytest.fixture(scope="module")
+def cambridge_public(
+    real_data: Any, cambridge_template: Settings, served: Serving
+) -> Iterator[TestClient]:
+    """The service for everybody over the real parcels and zones."""
+    schemas = registry.load("cambridge")
+    with testing.clone(cambridge_template) as database:
+        for feed, name in FILES.items():
+            context = loading.context_for(schemas, feed)
+            path = real_data / "cambridge_ma" / name
+            loading.load(database, path, context, batch_rows=50_000, progress=lambda *_: None)
+        joins.derive(database, schemas)
+        with served(database, "public") as client:
+            yield client
+
+
+def test_a_parcel_in_three_real_zones_closes_to_100_percent(cambridge_public: TestClient) -> None:
+    """44-93 lies in three zones: areas as GeoPandas overlays them, a foot being 1200/3937 m."""
+    found = cambridge_public.get(
+        "/processes/parcel-passport/execution", params={"map_lot": "44-93"}
+    ).json()
+    zones = {z["zone_code"]: (z["area_m2"], z["share_pct"]) for z in found["zones"]}
+    assert zones == {
+        "MXD": (1593.37, 44.31),
+        "O-2": (1339.92, 37.26),
+        "C-2B": (662.92, 18.43),
+    }
+    assert found["zones_total_pct"] == 100.0
+    assert sum(area for area, _ in zones.values()) == pytest.approx(
+        found["areas"]["grid_m2"], abs=0.02
+    )
+    around = sum(corner["edge_m"] for corner in found["corners"])
+    assert around == pytest.approx(found["perimeter_m"], abs=0.005 * len(found["corners"]) + 0.01)
+    printed = cambridge_public.get(
+        "/processes/parcel-passport/execution",
+        params={"map_lot": "44-93", "f": "pdf", "lang": "en"},
+    )
+    text = pypdfium2.PdfDocument(printed.content)[0].get_textpage().get_text_range()
+    for wanted in ("44-93", "1593.37", "44.31", "Scale 1:5000", "EPSG:2249", "City of Cambridge"):
+        assert wanted in text

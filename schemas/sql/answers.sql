@@ -197,8 +197,14 @@ SELECT jsonb_build_object('grid_m2', round(a.grid::numeric, 2), 'deed_m2', a.dee
         (7, 'after_chamfer_m2', c.area_after_chamfer_m2::numeric, 'm2', c.run_id,
             'after the corner chamfer, as delivered', 'پس از پخ، به اظهار تحویل‌دهنده'),
         (8, 'passage_m2', c.area_passage_m2::numeric, 'm2', c.run_id,
-            'private passage, as delivered', 'گذر اختصاصی، به اظهار تحویل‌دهنده')
-    ) AS b (place, area, value, unit, run, en, fa))) FROM chosen AS c CROSS JOIN areas AS a
+            'private passage, as delivered', 'گذر اختصاصی، به اظهار تحویل‌دهنده'),
+        (9, 'left_m2', coalesce(round(r.left_m2::numeric, 2), round(a.grid::numeric, 2)), 'm2', coalesce(r.run_id, c.run_id),
+            'what planned roads and chamfers leave together', 'آنچه گذرها و پخ‌های طرح با هم باقی می‌گذارند')
+    ) AS b (place, area, value, unit, run, en, fa)),
+    'left_m2', coalesce(round(r.left_m2::numeric, 2), round(a.grid::numeric, 2)))
+FROM chosen AS c CROSS JOIN areas AS a LEFT JOIN (
+    SELECT m.* FROM {fact.parcel_remainder} AS m JOIN edition AS e ON e.plan_id = m.in_group
+) AS r ON r.subject_id = c.id
 
 -- name: part_corners_json
 -- The corner table of the chosen parcel, as surveyors write it: from the north-west corner clockwise, with letters
@@ -218,13 +224,27 @@ FROM (
 ) AS k
 
 -- name: part_edges_json
--- The edges of the chosen parcel, each with the one thing it borders on.
+-- The edges of the chosen parcel, each with the one thing it borders on and its four lengths. What a deed says of a side
+-- is that of the edge where the side has no other. `after_widening` is NULL where no edition of a plan says anything.
 SELECT coalesce(jsonb_agg(jsonb_build_object('edge', e.seq, 'part', e.polygon, 'ring', e.ring, 'side', e.side,
     'azimuth_deg', round(e.outwards_deg::numeric, 2),
     'borders', CASE e.beside WHEN 'way' THEN 'street' WHEN 'neighbour' THEN 'parcel' ELSE 'other' END,
     'parcel_code', p.parcel_code, 'street_id', s.street_id, 'name_fa', s.name_fa, 'name_en', s.name_en,
-    'length_map_m', round(e.length_m::numeric, 2), 'run', e.run_id) ORDER BY e.seq), '[]')
-FROM chosen AS c JOIN {fact.parcel_edge} AS e ON e.subject_id = c.id
+    'length_map_m', round(e.length_m::numeric, 2),
+    'deed', (SELECT jsonb_build_object('length_deed_m', d.length_deed_m, 'length_measured_m', d.length_measured_m,
+        'measured_on', d.measured_on, 'run', d.run_id)
+        FROM {edge_dimension} AS d WHERE d.parcel_code = c.parcel_code
+            AND (d.edge_ref = e.seq::text OR d.edge_ref = e.side AND e.alone)
+        ORDER BY d.edge_ref = e.seq::text DESC LIMIT 1),
+    'after_widening', (SELECT jsonb_build_object('length_m', round(coalesce(w.left_m, e.length_m)::numeric, 2),
+        'depth_m', round(coalesce(w.depth_m, 0)::numeric, 2), 'run', coalesce(w.run_id, e.run_id))
+        FROM edition AS f LEFT JOIN {fact.parcel_edge_widening} AS w
+            ON w.subject_id = c.id AND w.seq = e.seq AND w.in_group = f.plan_id),
+    'run', e.run_id) ORDER BY e.seq), '[]')
+FROM chosen AS c JOIN (
+    SELECT a.*, count(*) OVER (PARTITION BY a.side) = 1 AS alone
+    FROM chosen AS o JOIN {fact.parcel_edge} AS a ON a.subject_id = o.id
+) AS e ON true
 LEFT JOIN {parcel} AS p ON p.id = e.object_id LEFT JOIN {street} AS s ON s.id = e.way_id
 
 -- name: part_code_history_json

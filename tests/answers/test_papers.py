@@ -210,6 +210,18 @@ def test_the_passport_tells_edges_ground_census_and_pictures(
     assert sides["S"]["borders"] == "street"
     assert sides["S"]["name_fa"] == "کوچه یاس"
     assert sides["E"]["nosazi"] == "1-12-45-8-0-0-0"
+    # Map, deed, after widening (AML-8).
+    lengths = {
+        side: (
+            e["length_map_m"],
+            e["deed"] and e["deed"]["length_deed_m"],
+            e["after_widening"]["length_m"],
+        )
+        for side, e in sides.items()
+    }
+    assert lengths["S"] == (10.0, 10.0, 10.0)
+    assert lengths["E"] == (20.0, 20.0, 18.0)
+    assert sides["S"]["after_widening"]["depth_m"] == 2.0
     (census,) = found["census"]
     assert (census["population"], census["households"], census["masked"]) == (88, 26, False)
     (picture,) = found["imagery"]
@@ -221,6 +233,8 @@ def test_the_passport_tells_edges_ground_census_and_pictures(
     told = {str(run) for run in _runs(found)}
     assert told <= found["sources"].keys()  # every fact has its load
     hidden = ask(public, "parcel-passport", nosazi=CODE)
+    (east,) = (e for e in hidden["edges"] if e["side"] == "E")
+    assert (east["deed"], east["after_widening"]["length_m"]) == (None, 18.0)
     assert hidden["areas"]["deed_m2"] is None
     assert (hidden["units"], hidden["parcel"]["registration_plate"]) == ([], None)
 

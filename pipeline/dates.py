@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ _GREGORIAN_YEARS = range(1600, 2200)
 _JALALI_YEARS = range(1000, 1579)
 # More distinct dates than a column of a city's history holds.
 _REMEMBERED = 2**16
+_CLOCK = re.compile(r"\d[T ]\d\d:\d\d")
 _MONTHS = (
     "فروردین", "اردیبهشت", "خرداد", "تیر", "مرداد", "شهریور", "مهر", "ابان", "اذر", "دی", "بهمن",
     "اسفند",
@@ -161,3 +163,22 @@ def moment(text: str, zone: str, language: str) -> str:
     """An ISO time of UTC as the clocks of ``zone`` show it, to the minute."""
     there = dt.datetime.fromisoformat(text).astimezone(ZoneInfo(zone))
     return f"{day(there.date().isoformat(), language)} {there:%H:%M}"
+
+
+def given(written: str) -> dt.datetime | None:
+    """A moment as people give it to a command: a date of either calendar, which its year tells, or
+    an ISO time; without an offset it is naive. None for what is neither."""
+    plain = (text.ascii_digits(pa.array([written.strip()])).to_pylist()[0] or "").strip()
+    with suppress(ValueError):
+        if _CLOCK.search(plain):
+            return dt.datetime.fromisoformat(plain)
+    for form in ("plain", "jalali"):
+        found = parser(form)(plain)
+        if found is not None:
+            return dt.datetime.combine(found, dt.time.min)
+    return None
+
+
+def placed(found: dt.datetime, timezone: str) -> dt.datetime:
+    """A moment that says no offset, in the clock of ``timezone``."""
+    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(timezone))

@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,17 @@ _FILES = click.Path(path_type=Path)
     type=click.Choice(ACCEPTABLE),
     help="Load although this differs too much from the last delivery; the ledger keeps it.",
 )
+@click.option(
+    "--valid-from",
+    callback=options.moment,
+    metavar="DATE",
+    help="From when what the files say holds: 2024-03-20 or 1403/01/01; else from now.",
+)
+@click.option(
+    "--renumber",
+    is_flag=True,
+    help="What lies exactly where an object lay is that object, under its new code.",
+)
 @as_json
 @click.pass_obj
 def load(
@@ -58,6 +70,8 @@ def load(
     folder: Path | None,
     derived: bool,
     accept: tuple[str, ...],
+    valid_from: datetime | None,
+    renumber: bool,
     as_json: bool,
 ) -> None:
     """Load FILES of a FEED: read, map, clean, check, stage, merge; wholly or not at all."""
@@ -68,7 +82,10 @@ def load(
     with _progress() as bar:
         for name, path in work:
             try:
-                context = loading.context_for(schemas, name, accept=frozenset(accept))
+                context = loading.context_for(
+                    schemas, name, accept=frozenset(accept), valid_from=valid_from,
+                    renumber=renumber,
+                )  # fmt: skip
                 outcome = loading.load(
                     database, path, context, batch_rows=settings.batch_rows,
                     progress=bar.watch(f"{name}: {path.name}"),

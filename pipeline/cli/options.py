@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 import orjson
 from rich.console import Console
 
+from pipeline import dates
 from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
 from pipeline.settings import Settings
@@ -29,6 +31,19 @@ def for_audience(
     chosen = found.audience(audience or settings.audience)
     port = port or settings.port + chosen.port_offset
     return settings.with_options(audience=chosen.id, port=port)
+
+
+def moment(_: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """Reads an option or argument as a moment."""
+    if value is None:
+        return None
+    found = dates.given(value)
+    if found is None:
+        raise click.BadParameter(
+            f"{value!r} is no date such as 2024-03-20 or 1403/01/01, nor a time such as "
+            "2024-03-20T12:00:00Z", param=parameter,
+        )  # fmt: skip
+    return found
 
 
 def schemas(settings: Settings) -> Schemas:

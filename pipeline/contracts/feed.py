@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal, Self
 
 from pydantic import Field as Setting
@@ -11,6 +12,8 @@ from pipeline.contracts.base import Frozen, Identifier, Text
 from pipeline.contracts.cad import Cad
 
 Parser = Literal["plain", "jalali", "date_dmy", "date_mdy", "excel", "persian_number", "digits"]
+#: What a column is mapped to that says from when, or until when, its row holds: no field of a layer.
+SINCE, UNTIL = "valid_since", "valid_until"
 #: Parsers that read written dates.
 DATES = ("plain", "jalali", "date_dmy", "date_mdy")
 
@@ -107,6 +110,8 @@ class FeedLimits(Frozen):
 class Feed(Frozen):
     """One source. ``delivery`` full: rows that no longer arrive are removed; partial: they stay.
 
+    ``valid_from`` is the day from which what it says holds, if all its files are of one day.
+    ``renumber``: rows may come with another key; those that lie where one lay are the same objects.
     ``cad``: the file is a drawing (or a folder of sheets), and its rows are the areas it makes.
     """
 
@@ -119,3 +124,9 @@ class Feed(Frozen):
     columns: tuple[Column, ...]
     ignore: tuple[str, ...] = ()
     cad: Cad | None = None
+    valid_from: date | None = None
+    renumber: bool = False
+
+    def tells(self, name: str) -> bool:
+        """Whether one of its columns is mapped to ``name``."""
+        return any(column.to == name for column in self.columns)

@@ -179,6 +179,38 @@ class Publish(Frozen):
         return self
 
 
+class Codes(Frozen):
+    """The layer that keeps which code an object had before; the other names are its fields."""
+
+    layer: Identifier
+    former: Identifier
+    now: Identifier
+    since: Identifier
+    until: Identifier
+    reason: Identifier
+    object: Identifier
+
+
+class Parents(Frozen):
+    """The layer that keeps what became of objects that are gone, and its field of their code."""
+
+    layer: Identifier
+    field: Identifier
+
+
+class Lineage(Frozen):
+    """Objects whose codes change and that come out of each other.
+
+    ``field`` is the code, ``codes`` where former ones are kept, ``parents`` what an object became.
+    None that one of the facts ``protects`` tells of goes without it being known what it became.
+    """
+
+    field: Identifier
+    codes: Codes
+    parents: Parents
+    protects: tuple[Identifier, ...] = ()
+
+
 class StyleClass(Frozen):
     """How one code (or, without ``code``, every feature) is drawn; colours are #rrggbb. Tiles hold
     it from ``min_zoom`` on."""
@@ -228,6 +260,7 @@ class LayerContract(Frozen):
     rules: tuple[Rule, ...] = ()
     fabric: tuple[FabricRule, ...] = ()
     guards: tuple[Identifier, ...] = ()
+    lineage: Lineage | None = None
     writable: dict[Identifier, tuple[Operation, ...]] = Setting(default_factory=dict)
     style: Style = Style()
 
@@ -249,6 +282,7 @@ class LayerContract(Frozen):
         used += [name for rule in self.rules for name in (rule.left, rule.right)]
         used += [name for rule in self.fabric for name in rule.own_fields]
         used += [field.numbers_of for field in self.fields if field.numbers_of]
+        used += [self.lineage.field] if self.lineage else []
         used += [n for n in (self.publish.label, self.publish.time, self.style.field) if n]
         unknown = [name for name in used if name not in names]
         if unknown:

@@ -16,7 +16,7 @@ from pipeline.contracts.city import City
 from pipeline.contracts.codelist import Codelist
 from pipeline.contracts.fabric import FabricRule
 from pipeline.contracts.fact import FactContract
-from pipeline.contracts.feed import Feed
+from pipeline.contracts.feed import SINCE, UNTIL, Feed
 from pipeline.contracts.group import Group
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.raster import RasterContract
@@ -181,6 +181,7 @@ def _check_layers(schemas: Schemas) -> None:
             file = schemas.view_file(layer).relative_to(schemas.root)
             raise ContractError(f"source is {layer.source}, and {file} says otherwise", where=where)
         _check_fabric(schemas, layer, where)
+        _check_lineage(schemas, layer, where)
         _check_writable(schemas, layer, where)
     try:
         _ = schemas.load_order
@@ -268,6 +269,24 @@ def _check_fabric(schemas: Schemas, layer: LayerContract, where: str) -> None:
             raise ContractError(f"{rule.id}: no fact {', '.join(unknown)}", where=where)
 
 
+def _check_lineage(schemas: Schemas, layer: LayerContract, where: str) -> None:
+    """The layers that keep codes and parents exist, with the fields that are named."""
+    if layer.lineage is None:
+        return
+    codes, parents = layer.lineage.codes, layer.lineage.parents
+    named = {codes.layer: set(codes.model_dump(exclude={"layer"}).values())}
+    named.setdefault(parents.layer, set()).add(parents.field)
+    for name, fields in named.items():
+        known = {field.name for field in schemas.layers[name].fields} if name in schemas.layers else ()
+        if fields - set(known):
+            raise ContractError(
+                f"lineage: {name} has no field {', '.join(sorted(fields - set(known)))}", where=where
+            )
+    for fact in layer.lineage.protects:
+        if fact not in schemas.facts or schemas.facts[fact].object != layer.id:
+            raise ContractError(f"lineage: no fact {fact} tells of {layer.id}", where=where)
+
+
 def _check_feeds(schemas: Schemas) -> None:
     for feed in schemas.feeds.values():
         where = str(schemas.root / "feeds" / schemas.city.id / f"{feed.id}.toml")
@@ -279,11 +298,13 @@ def _check_feeds(schemas: Schemas) -> None:
         names = {field.name: field for field in layer.fields}
         filled = {column.to for column in feed.columns}
         personal = {one.name for one in layer.personal}
-        unknown = filled - names.keys() - personal
+        unknown = filled - names.keys() - personal - {SINCE, UNTIL}
         if unknown:
             raise ContractError(
                 f"{layer.id} has no field {', '.join(sorted(unknown))}", where=where
             )
+        if feed.renumber and layer.lineage is None:
+            raise ContractError(f"{layer.id} keeps no former codes", where=where)
         if personal & filled and feed.source.encoding is None and feed.source.driver != "XLSX":
             raise ContractError(
                 "holds personal columns: declare its encoding, so that it is not guessed at",

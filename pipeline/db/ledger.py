@@ -79,6 +79,7 @@ class Run:
     message: str | None
     crs_operation: str | None
     crs_evidence: str | None
+    along: int | None
 
     @property
     def account(self) -> Account:
@@ -159,6 +160,20 @@ def undo(connection: Connection, layer: str, message: str) -> int:
     """Enters that a load of ``layer`` is being undone; the number of the run that does it."""
     values = {"layer": layer, "code": __version__, "who": getpass.getuser(), "message": message}
     row = connection.execute(queries.load("ledger")["undo"], values).fetchone()
+    return int(str(row[0])) if row else 0
+
+
+def along(connection: Connection, layer: str, run: int) -> int:
+    """Enters that ``run`` changes another layer along with its own; the number of that run."""
+    values = {"layer": layer, "run": run, "rows": 0}
+    row = connection.execute(queries.load("ledger")["along"], values).fetchone()
+    return int(str(row[0])) if row else 0
+
+
+def along(connection: Connection, layer: str, run: int) -> int:
+    """Enters that ``run`` changes another layer along with its own; the number of that run."""
+    values = {"layer": layer, "run": run, "rows": 0}
+    row = connection.execute(queries.load("ledger")["along"], values).fetchone()
     return int(str(row[0])) if row else 0
 
 

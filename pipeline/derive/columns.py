@@ -5,6 +5,8 @@ Apart from ``tables``, so that who only needs the names does not wait for SQLAlc
 
 from __future__ import annotations
 
+from pipeline.contracts.feed import SINCE as SINCE
+from pipeline.contracts.feed import UNTIL as UNTIL
 from pipeline.contracts.layer import LayerContract
 
 DATA = "data"
@@ -20,8 +22,6 @@ LINE = "source_line"
 ENDED = "ended_by"
 #: When a row holds in the real world by the data themselves (empty: as its load says), and the undo
 #: that has put it in force again.
-SINCE = "valid_since"
-UNTIL = "valid_until"
 BEGUN = "begun_by"
 VALIDITY = (SINCE, UNTIL, BEGUN)
 #: Of a former version: when it held as is known today, and the undo after which it never did.

@@ -22,6 +22,7 @@ from pipeline.derive.columns import (
     OWN,
     PRIVATE,
     RUN,
+    UNTIL,
     home,
 )
 from pipeline.derive.facts import COLUMNS, FACTS
@@ -239,9 +240,15 @@ def view(schemas: Schemas, layer: LayerContract, audience: Audience) -> sql.Comp
     if layer.geometry:
         columns.append(sql.Identifier(GEOMETRY))
     relation = sql.Identifier(audience.schema_name, layer.id)
+    ending = any(feed.layer == layer.id and feed.tells(UNTIL) for feed in schemas.feeds.values())
+    now = sql.SQL(" WHERE {0} IS NULL OR {0} > now()").format(sql.Identifier(UNTIL))
     made: list[sql.Composable] = [
-        sql.SQL("CREATE VIEW {} AS SELECT {} FROM {};").format(
-            relation, sql.SQL(", ").join(columns), sql.Identifier(home(layer), layer.id)
+        sql.SQL("CREATE VIEW {} AS SELECT {} FROM {}{};").format(
+            relation,
+            sql.SQL(", ").join(columns),
+            sql.Identifier(home(layer), layer.id),
+            # Where no data say that rows end, none is asked.
+            now if ending else sql.SQL(""),
         )
     ]
     made.append(_comment(sql.SQL("VIEW {}").format(relation), layer.title.en, layer.title.fa))

@@ -40,7 +40,7 @@ from pipeline.stages import original
 from pipeline.stages.batch import Context
 from pipeline.stages.merge import composed
 from pipeline.stages.personal import keep as keep_personal
-from pipeline.stages.stage import dates, good_rows, stored
+from pipeline.stages.stage import good_rows, stored
 
 _STAGE = sql.Identifier("edit_row")
 Action = Literal["inserted", "updated", "removed"]
@@ -352,7 +352,7 @@ class _Edit:
     def _replace(self, found: Tried, current: Row | None, run: int) -> int:
         """The row by the very statements that merge a load: its former version goes to history."""
         named, parts = queries.load("edits"), self.parts
-        columns = [*stored(self.layer), *dates(self.layer), LINE]
+        columns = [*stored(self.layer), LINE]
         listed = sql.SQL(", ").join(map(sql.Identifier, columns))
         self.connection.execute(sql.SQL(named["stage"]).format(**parts, staged_columns=listed))
         copy_table(self.connection, _STAGE, good_rows(found.judged))

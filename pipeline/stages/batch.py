@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import shapely
 
 from pipeline.contracts.city import City
-from pipeline.contracts.feed import Column, Feed
+from pipeline.contracts.feed import SINCE, UNTIL, Column, Feed
 from pipeline.contracts.layer import LayerContract, Limits
 from pipeline.contracts.registry import Schemas
 from pipeline.findings import Catalog
@@ -38,6 +38,7 @@ class Context:
 
     ``orders``: how this file writes the parts of its codes, by field; straight if it says nothing.
     ``valid_from`` is when what the delivery says began to hold, None for when it is published.
+    ``renumber``: what lies where an object lay is that object, whatever its key.
     ``accept`` names the guards that whoever loads overrides; ``corrects``: the file brings back
     rows that were set aside, and is no delivery of its own.
     """
@@ -50,6 +51,7 @@ class Context:
     accept: frozenset[str] = frozenset()
     corrects: bool = False
     valid_from: datetime | None = None
+    renumber: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -59,9 +61,15 @@ class Context:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The feed's columns without the personal ones: those go a way of their own."""
-        names = {one.name for one in self.layer.personal}
+        """The feed's columns that fill fields; those that are personal, or say when a row holds, go
+        ways of their own."""
+        names = {one.name for one in self.layer.personal} | {SINCE, UNTIL}
         return tuple(column for column in self.feed.columns if column.to not in names)
+
+    @cached_property
+    def dates(self) -> tuple[Column, ...]:
+        """The feed's columns that say when a row holds."""
+        return tuple(column for column in self.feed.columns if column.to in (SINCE, UNTIL))
 
     @cached_property
     def personal(self) -> dict[str, str]:

@@ -98,7 +98,8 @@ def _boolean(values: pa.Array) -> pa.Array:
     return pc.if_else(known, true, pa.scalar(None, pa.bool_()))
 
 
-def _date(values: pa.Array, column: Column) -> pa.Array:
+def read_date(values: pa.Array, column: Column) -> pa.Array:
+    """``values`` as dates, by the parser of ``column``; null where they are none."""
     form = column.parser if column.parser in _DATE_FORMS else "plain"
     # A date column may hold Jalali dates as well: the file's type knows only year, month and day.
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
@@ -154,7 +155,7 @@ def typed(
         "integer": partial(_integer, column=column),
         "number": partial(_number, parser=column.parser),
         "boolean": _boolean,
-        "date": partial(_date, column=column),
+        "date": partial(read_date, column=column),
         "datetime": partial(_datetime, timezone=city.timezone),
     }
     made = readers[field.type](values)
@@ -202,8 +203,8 @@ def clean_values(rows: Rows, context: Context) -> tuple[Rows, Found]:
         if turned:
             count = len(values) - int(values.null_count)
             found.count_rows("code.reversed", field.name, context.city.parcel_code.example, count)
-        lost = _lost(arrived, values)
-        _mark(found, "value.type", rows.lines, lost, (field, arrived, field.type))
+        unread = lost(arrived, values)
+        _mark(found, "value.type", rows.lines, unread, (field, arrived, field.type))
         if field.type == "text" and not field.codelist:
             broken = _mask(pc.fill_null(text.looks_mojibake(as_text(arrived)), fill_value=False))
             _mark(found, "value.mojibake", rows.lines, broken, (field, arrived, None))
@@ -246,7 +247,7 @@ def _matches(codes: pa.Array, city: City) -> Mask:
     return _mask(pc.fill_null(matched, fill_value=False))
 
 
-def _lost(arrived: pa.Array, values: pa.Array) -> Mask:
+def lost(arrived: pa.Array, values: pa.Array) -> Mask:
     """True where something arrived and nothing could be read of it."""
     if values.null_count == arrived.null_count:
         return np.zeros(len(values), dtype=bool)

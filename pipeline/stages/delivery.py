@@ -189,7 +189,8 @@ class Former:
 def wanted_columns(context: Context) -> list[str]:
     """Source columns that a feed consumes, in a fixed order."""
     feed = context.feed
-    names = [source for column in context.columns for source in column.sources]
+    read = (*context.columns, *context.dates)
+    names = [source for column in read for source in column.sources]
     if feed.source.points:
         names += [feed.source.points.x, feed.source.points.y]
     return list(dict.fromkeys(names))

@@ -14,7 +14,10 @@ from pipeline.errors import GuardError
 from pipeline.stages.batch import Context, Found
 from pipeline.stages.profile import Bounds, Known, Profile
 
-ACCEPTABLE = ("rows.drop", "extent.shift", "nulls.rise", "measure.change")
+ACCEPTABLE = (
+    *("rows.drop", "extent.shift", "nulls.rise", "measure.change"),
+    *("valid.backwards", "lineage.missing"),
+)
 _TOLD_FROM = 0.1
 # A twentieth of twenty rows is a twentieth.
 _ROUNDING = 1e-9

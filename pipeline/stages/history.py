@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -72,6 +73,10 @@ def undo(
         ledger.lock(connection, found.layer)
         values = {"run": run, "layer": found.layer}
         query = queries.load("history")["changing_since"]
+        if found.along is not None:
+            raise GuardError(
+                f"run {run} goes along with run {found.along}", todo="Undo that one."
+            )
         later = [int(str(row[0])) for row in connection.execute(query, values).fetchall()]
         if later and not with_later and found.account.changes:
             named = ", ".join(map(str, later))
@@ -80,7 +85,18 @@ def undo(
                 todo="Undo that one first, or all of them with --with-later.",
             )
         steps = [*later, run] if with_later else [run]
-        return [_undone(connection, schemas.layer(found.layer), step) for step in steps]
+        return [done for step in steps for done in _all_undone(connection, schemas, found, step)]
+
+
+def _all_undone(
+    connection: Connection, schemas: Schemas, found: ledger.Run, step: int
+) -> Iterator[Undone]:
+    """One run of the layer of ``found``, and first those that it has brought along."""
+    named = queries.load("history")
+    for run, name in connection.execute(named["along"], {"run": step}).fetchall():
+        ledger.lock(connection, str(name))
+        yield _undone(connection, schemas.layer(str(name)), int(str(run)))
+    yield _undone(connection, schemas.layer(found.layer), step)
 
 
 def _undone(connection: Connection, layer: LayerContract, run: int) -> Undone:

@@ -18,6 +18,7 @@ from pipeline.stages.batch import COLUMNS, Context, Found, Geometries, Mask, Raw
 from pipeline.stages.check import check_rows, derive_fields, slivers
 from pipeline.stages.clean import clean_values
 from pipeline.stages.flatten import Heights
+from pipeline.stages.held import held
 from pipeline.stages.map import as_text, map_rows
 from pipeline.stages.shape import Shaper, from_wkb
 from pipeline.stages.unread import UNREAD
@@ -29,7 +30,8 @@ class Judged:
     """A batch with its verdict: ``good`` rows are loaded, the others quarantined.
 
     ``wkb`` are the rows' geometries in the city's CRS, None where there is none.
-    ``heights`` are those that were left out, ``sizes`` areas in m2 or lengths in m.
+    ``heights`` are those that were left out, ``sizes`` areas in m2 or lengths in m, ``dates`` when
+    rows hold by what they say themselves.
     """
 
     rows: Rows
@@ -38,6 +40,7 @@ class Judged:
     wkb: pa.Array | None = None
     heights: Heights = field(default_factory=Heights)
     sizes: Floats | None = None
+    dates: dict[str, pa.Array] = field(default_factory=dict)
 
 
 def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
@@ -55,11 +58,14 @@ def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
         found.extend(slivers(rows, context))
         shapes = _written(raw, shaper, unread)
     sizes = _sizes(rows, context)
+    dates, more = held(raw, context)
+    found.extend(more)
     rows = derive_fields(rows, context)
     found.extend(check_rows(rows, context))
     found = _without_echo(found)
     bad = found.lines_of(error_codes(context))
-    return Judged(rows, ~np.isin(raw.lines, bad), found, shapes, heights, sizes)
+    good = ~np.isin(raw.lines, bad)
+    return Judged(rows, good, found, shapes, heights, sizes, dates)
 
 
 def _sizes(rows: Rows, context: Context) -> Floats | None:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from datetime import time as clock
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -18,19 +20,22 @@ import pyarrow as pa
 from psycopg import sql
 
 from pipeline.contracts.registry import Schemas
-from pipeline.db import deferred, ledger, quality, queries
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account, Published
+from pipeline.dates import placed
+from pipeline.db import deferred, ledger, quality, queries
 from pipeline.derive.columns import DATA
-from pipeline.errors import GuardError, MakanError
+from pipeline.errors import GuardError, MakanError, SettingsError
 from pipeline.findings import Catalog
 from pipeline.stages import delivery, original
 from pipeline.stages.batch import Context, Lines, Raw
 from pipeline.stages.delivery import Former, Record
 from pipeline.stages.fill import Fill
 from pipeline.stages.guard import overridden
+from pipeline.stages.held import not_backwards
 from pipeline.stages.judge import Judged, judge
+from pipeline.stages.lineage import lost
 from pipeline.stages.merge import Merge
 from pipeline.stages.passing import Pass, passing
 from pipeline.stages.passing import Progress as Progress
@@ -57,10 +62,29 @@ class Outcome:
     crs_evidence: str | None = None
 
 
-def context_for(schemas: Schemas, feed: str, *, accept: frozenset[str] = frozenset()) -> Context:
-    """What the stages need to know to take a file of ``feed``; ``accept`` names guards."""
+def context_for(
+    schemas: Schemas,
+    feed: str,
+    *,
+    accept: frozenset[str] = frozenset(),
+    valid_from: datetime | None = None,
+    renumber: bool = False,
+) -> Context:
+    """What the stages need to know to take a file of ``feed``; ``accept`` names guards.
+
+    ``valid_from`` and ``renumber`` say of this file what the feed does not say of all.
+    """
     found = schemas.feed(feed)
-    return Context(schemas, Catalog.load(), found, schemas.layer(found.layer), accept=accept)
+    if renumber and schemas.layer(found.layer).lineage is None:
+        raise SettingsError(f"{found.layer} keeps no former codes", todo="Leave --renumber out.")
+    if valid_from is None and found.valid_from is not None:
+        valid_from = datetime.combine(found.valid_from, clock.min)
+    if valid_from is not None:
+        valid_from = placed(valid_from, schemas.city.timezone)
+    return Context(
+        schemas, Catalog.load(), found, schemas.layer(found.layer), accept=accept,
+        valid_from=valid_from, renumber=renumber or found.renumber,
+    )  # fmt: skip
 
 
 def contract_digest(context: Context) -> str:
@@ -172,6 +196,7 @@ class Job:
         """Judges and hands on every row, then the whole; the account closes or nothing changes."""
         writer, record = Writer(self.database), Record(self.context)
         recorder = Recorder(writer, self.connection, self.context, self.run)
+        older = not_backwards(self.connection, self.context, path.name)
         former = self._former()
         target = self._target(writer)
         with (
@@ -194,6 +219,7 @@ class Job:
 
             work.run(lambda *batch: writer.later(partial(write, *batch)), progress)
             writer.wait()
+            found.extend(older)
             found.extend(work.afterwards())
             self._tell_coordinates(work)
             doubled = self._set_doubled_aside(work, recorder)
@@ -204,6 +230,11 @@ class Job:
             gone = None if former is None else former.gone(work.keys)
             account = self._account(work, target.finish(self._quarantined_keys(), gone), recorder)
             writer.wait()
+            if account.removed:
+                gone_for_good = lost(transaction, self.context, self.run, path.name)
+                recorder.findings(gone_for_good, work.keys)
+                work.counts.update(gone_for_good.counts())
+                found.extend(gone_for_good)
             if len(doubled) or account.unchanged > work.as_before:
                 original.forget_unused(transaction, self.run, self.context)
             delivery.forget_earlier(transaction, self.run)

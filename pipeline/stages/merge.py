@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from psycopg import sql
@@ -13,7 +13,8 @@ from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, HISTORY, SINCE, UNTIL
 from pipeline.stages.batch import Context, Lines
 from pipeline.stages.judge import Judged
-from pipeline.stages.stage import Staging, dates, stored
+from pipeline.stages.lineage import renumber
+from pipeline.stages.stage import Staging, stored
 from pipeline.stages.target import Merged
 from pipeline.stages.whole import BETWEEN
 from pipeline.stages.write import Writer, refused
@@ -26,9 +27,11 @@ def _joined(key: tuple[str, ...], between: str) -> sql.Composed:
     return sql.SQL("concat_ws({}, {})").format(sql.Literal(between), listed)
 
 
-def composed(layer: LayerContract, stage: sql.Identifier) -> dict[str, sql.Composable]:
+def composed(
+    layer: LayerContract, stage: sql.Identifier, said_by: Sequence[str] = ()
+) -> dict[str, sql.Composable]:
     """The identifiers that the queries of schemas/sql/merge.sql leave open; rows come from
-    ``stage``."""
+    ``stage``, whose columns ``said_by`` say when they hold."""
     names, key = stored(layer), layer.key
     history = sql.Identifier(HISTORY, layer.id)
     return {
@@ -36,7 +39,7 @@ def composed(layer: LayerContract, stage: sql.Identifier) -> dict[str, sql.Compo
         "history": history,
         "stage": stage,
         "gone_columns": sql.SQL(", ").join(sql.Identifier("g", name) for name in names),
-        **_dated(dates(layer), history),
+        **_dated(said_by, history),
         "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
         "staged": sql.SQL(", ").join(sql.Identifier("s", name) for name in names),
         "current": sql.SQL(", ").join(sql.Identifier("t", name) for name in names),
@@ -50,7 +53,7 @@ def composed(layer: LayerContract, stage: sql.Identifier) -> dict[str, sql.Compo
     }
 
 
-def _dated(said_by: list[str], history: sql.Identifier) -> dict[str, sql.Composable]:
+def _dated(said_by: Sequence[str], history: sql.Identifier) -> dict[str, sql.Composable]:
     """When rows hold, of a delivery whose rows say so themselves, or of one that does not."""
     named = queries.load("merge")
     said: dict[str, sql.Composable] = {
@@ -79,7 +82,7 @@ class Merge:
         self.staging = Staging(writer, context, run)
         self.run = run
         self.named = queries.load("merge")
-        self.parts = composed(context.layer, self.staging.table)
+        self.parts = composed(context.layer, self.staging.table, self.staging.dates)
         self.values: dict[str, object] = {"run": run, "layer": context.layer.id}
 
     @contextmanager
@@ -119,7 +122,9 @@ class Merge:
     def _update(self, gone: list[str] | None) -> tuple[int, int, int]:
         """The order matters: a removed row may free what a new one needs."""
         self._do("analyze_stage")
-        updated, removed = self._do("update"), 0
+        updated = renumber(self.transaction, self.context, self.parts, self.run)
+        updated += self._do("update")
+        removed = 0
         if self.context.feed.delivery == "full" and (gone is None or gone):
             removed = self._do("remove" if gone is None else "remove_gone")
         inserted = self._do("insert")

@@ -12,7 +12,7 @@ from psycopg import sql
 from pipeline.contracts.layer import LayerContract
 from pipeline.db import queries
 from pipeline.db.engine import Connection
-from pipeline.derive.columns import DATA, GEOMETRY, LINE, VALIDITY
+from pipeline.derive.columns import DATA, GEOMETRY, LINE
 from pipeline.stages.batch import Context, Lines
 from pipeline.stages.judge import Judged
 from pipeline.stages.write import Writer
@@ -22,13 +22,8 @@ STAGE = "stage"
 
 def stored(layer: LayerContract) -> list[str]:
     """The columns of the contract, geometry last."""
-    names = [field.name for field in layer.fields if field.name not in VALIDITY]
+    names = [field.name for field in layer.fields]
     return [*names, GEOMETRY] if layer.geometry else names
-
-
-def dates(layer: LayerContract) -> list[str]:
-    """The columns by which the data themselves say when rows hold, if they do."""
-    return [field.name for field in layer.fields if field.name in VALIDITY]
 
 
 def good_rows(judged: Judged) -> pa.Table:
@@ -36,7 +31,8 @@ def good_rows(judged: Judged) -> pa.Table:
     good = judged.good
     rows, every = judged.rows, bool(good.all())
     chosen = pa.array(good)
-    columns = {n: values if every else values.filter(chosen) for n, values in rows.columns.items()}
+    every_column = {**rows.columns, **judged.dates}
+    columns = {n: values if every else values.filter(chosen) for n, values in every_column.items()}
     if judged.wkb is not None:
         columns[GEOMETRY] = judged.wkb if every else judged.wkb.filter(chosen)
     columns[LINE] = pa.array(rows.lines[good])
@@ -82,7 +78,7 @@ class Staging:
     @property
     def dates(self) -> list[str]:
         """The columns by which the data themselves say when rows hold, if they do."""
-        return dates(self.context.layer)
+        return [column.to for column in self.context.dates]
 
     def add(self, judged: Judged) -> None:
         """Copies the good rows of a batch, of those that share a key the first."""

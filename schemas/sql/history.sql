@@ -130,3 +130,12 @@ FROM (
 -- name: begun_by_undo
 -- Versions that an undo has put in force again.
 (v.version_by = %(run)s)
+
+-- name: holds_from
+-- From when the latest delivery of a feed that stands holds.
+SELECT max(r.valid_from) FROM ops.run r JOIN ops.publication p ON p.run_id = r.id
+WHERE r.layer = %(layer)s AND r.feed = %(feed)s AND r.status = 'done' AND r.kind = 'load'
+
+-- name: along
+-- The runs that a run has brought along and that stand, with their layers.
+SELECT id, layer FROM ops.run WHERE along = %(run)s AND status = 'done' ORDER BY id DESC

@@ -20,6 +20,15 @@ SELECT ops.publish(%(run)s, %(holds_from)s)
 -- The number is free again.
 DELETE FROM ops.publication WHERE run_id = %(run)s
 
+-- name: along
+-- A run that another brings along, of another layer: it is undone with it.
+INSERT INTO ops.run (
+    kind, layer, status, file, file_sha256, file_bytes, contract_sha256, code_version, who, finished, message, along,
+    arrived, inserted
+) SELECT 'load', %(layer)s, 'done', r.file, r.file_sha256, r.file_bytes, '', r.code_version, r.who, clock_timestamp(),
+    'former keys of run ' || r.id, r.id, %(rows)s, %(rows)s
+FROM ops.run r WHERE r.id = %(run)s RETURNING id
+
 -- name: undo
 -- An undo is a run of its own; what it takes back it does not count as changes of a delivery.
 INSERT INTO ops.run (
@@ -49,14 +58,14 @@ ORDER BY id DESC LIMIT 1
 -- The latest runs.
 SELECT id, kind, feed, layer, status, file, file_sha256, started::text,
     extract(epoch FROM finished - started)::float8 AS seconds, who, arrived, skipped, inserted, updated,
-    unchanged, quarantined, removed, message, crs_operation, crs_evidence
+    unchanged, quarantined, removed, message, crs_operation, crs_evidence, along
 FROM ops.run ORDER BY id DESC LIMIT %(limit)s
 
 -- name: one
 -- One run.
 SELECT id, kind, feed, layer, status, file, file_sha256, started::text,
     extract(epoch FROM finished - started)::float8 AS seconds, who, arrived, skipped, inserted, updated,
-    unchanged, quarantined, removed, message, crs_operation, crs_evidence
+    unchanged, quarantined, removed, message, crs_operation, crs_evidence, along
 FROM ops.run WHERE id = %(run)s
 
 -- name: findings_by_code

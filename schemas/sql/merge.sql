@@ -68,3 +68,47 @@ SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_unt
 -- name: analyze
 -- Statistics after a merge.
 SELECT ops.analyze_layer(%(layer)s)
+
+-- name: moved_keys
+-- Rows that lie exactly where one row of the feed lies, under another key: pairs of which each side is in one alone.
+CREATE TEMPORARY TABLE {renumbered} ON COMMIT DROP AS SELECT id, staged FROM (
+    SELECT t.id, s.ctid AS staged, count(*) OVER (PARTITION BY t.id) AS of_old, count(*) OVER (PARTITION BY s.ctid) AS of_new,
+        {match} AS same
+    FROM {stage} s JOIN {target} t ON t.{geom} ~= s.{geom} AND ST_Equals(t.{geom}, s.{geom})
+    JOIN ops.run r ON r.id = t.run_id AND r.feed = %(feed)s
+) pair WHERE of_old = 1 AND of_new = 1 AND NOT same
+
+-- name: take_moved
+-- They are taken out, their former version going to history, so that keys which change places are in nobody's way.
+WITH taken AS (
+    DELETE FROM {target} t USING {renumbered} p WHERE p.id = t.id RETURNING t.*
+)
+INSERT INTO {history} (id, {columns}, run_id, source_line, valid_since, valid_until, begun_by, ended_by, valid)
+SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_until, g.begun_by, n.id, tstzrange(
+    coalesce(g.valid_since, b.valid_from),
+    greatest(coalesce(g.valid_since, b.valid_from), least(g.valid_until, coalesce({since}, n.valid_from)))
+) FROM taken g JOIN {renumbered} p ON p.id = g.id JOIN {stage} s ON s.ctid = p.staged
+JOIN ops.run n ON n.id = %(run)s LEFT JOIN ops.run b ON b.id = g.run_id
+
+-- name: put_moved
+-- And put in again under their ids.
+INSERT INTO {target} (id, {columns}, run_id, source_line, valid_since, valid_until)
+SELECT t.id, {staged}, n.id, s.source_line,
+    CASE WHEN coalesce({since}, n.valid_from) >= {floor} OR {floor} IS NULL THEN {since} ELSE {floor} END, {until}
+FROM {renumbered} t JOIN {stage} s ON s.ctid = t.staged JOIN ops.run n ON n.id = %(run)s
+
+-- name: former_codes
+-- Which code each had until then, and which it has now.
+INSERT INTO {codes} ({former}, {now}, {from}, {to}, {reason}, {object}, run_id, source_line)
+SELECT h.{field}, t.{field}, (lower(h.valid) AT TIME ZONE %(zone)s)::date, (n.valid_from AT TIME ZONE %(zone)s)::date,
+    'renumber', t.id, %(codes_run)s, t.source_line
+FROM {renumbered} p JOIN {target} t ON t.id = p.id
+JOIN {history} h ON h.id = t.id AND h.ended_by = %(run)s JOIN ops.run n ON n.id = %(run)s
+WHERE NOT EXISTS (SELECT FROM {codes} c WHERE c.{former} = h.{field} AND c.{now} = t.{field})
+
+-- name: lost_objects
+-- Objects that the run has removed although a fact tells of them, and of which nobody has said what they became.
+SELECT DISTINCT h.{field} FROM {history} h JOIN {fact} f ON f.object_id = h.id
+WHERE h.ended_by = %(run)s AND NOT EXISTS (SELECT FROM {target} t WHERE t.id = h.id)
+    AND NOT EXISTS (SELECT FROM {parents} p WHERE p.{parent} = h.{field})
+ORDER BY 1

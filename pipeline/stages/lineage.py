@@ -1,0 +1,109 @@
+"""Lineage: objects keep their id when their code changes, and do not vanish unexplained.
+
+A delivery that renumbers is told by its feed, or by whoever loads it: then what lies exactly where
+an object lay is that object, and its former code is kept.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from pipeline.contracts.layer import Lineage
+from pipeline.db import ledger, queries
+from pipeline.db.engine import Connection
+from pipeline.derive.columns import DATA, GEOMETRY, HISTORY
+from pipeline.derive.facts import FACTS
+from pipeline.errors import GuardError
+from pipeline.stages.batch import Context, Found
+
+LOST = "lineage.missing"
+_PAIRS = sql.Identifier("renumbered")
+_SHOWN = 5
+
+
+def renumber(
+    connection: Connection, context: Context, parts: dict[str, sql.Composable], run: int
+) -> int:
+    """Gives objects that lie where they lay their new keys; how many they are.
+
+    ``parts`` are those of the merge. The rows they came in are then as they are published.
+    """
+    lineage = context.layer.lineage
+    if not context.renumber or lineage is None or context.layer.geometry is None:
+        return 0
+    named = queries.load("merge")
+    parts = {**parts, "renumbered": _PAIRS, "geom": sql.Identifier(GEOMETRY)}
+    values = {"run": run, "feed": context.feed.id}
+    moved = 0
+    for name in ("moved_keys", "take_moved", "put_moved"):
+        query = sql.SQL(named[name]).format(**parts)
+        moved = connection.execute(query, values).rowcount
+    if moved:
+        _keep_codes(connection, context, parts, run)
+    return moved
+
+
+def _keep_codes(
+    connection: Connection, context: Context, parts: dict[str, sql.Composable], run: int
+) -> None:
+    """The former codes, as a run of their own layer that goes along with ``run``."""
+    lineage = context.layer.lineage
+    if lineage is None:
+        return
+    codes = lineage.codes
+    along = ledger.along(connection, codes.layer, run)
+    ledger.publish(connection, context.valid_from, along)
+    fields = {
+        "former": codes.former, "now": codes.now, "from": codes.since, "to": codes.until,
+        "reason": codes.reason, "object": codes.object, "field": lineage.field,
+    }  # fmt: skip
+    query = sql.SQL(queries.load("merge")["former_codes"]).format(
+        **parts,
+        **{name: sql.Identifier(field) for name, field in fields.items()},
+        codes=sql.Identifier(DATA, codes.layer),
+    )
+    values = {"run": run, "codes_run": along, "zone": context.city.timezone}
+    rows = connection.execute(query, values).rowcount
+    if rows:
+        ledger.finish(connection, along, "done", ledger.Account(arrived=rows, inserted=rows))
+    else:
+        ledger.unpublish(connection, along)
+
+
+def lost(connection: Connection, context: Context, run: int, where: str) -> Found:
+    """What is told of objects that ``run`` has removed and that must not just vanish.
+
+    GuardError, unless that is accepted by name; the caller's transaction then ends.
+    """
+    found, codes = Found(), []
+    lineage = context.layer.lineage
+    for fact in lineage.protects if lineage else ():
+        codes += _lost(connection, context, lineage, fact, run) if lineage else []
+    if not codes:
+        return found
+    shown = ", ".join(codes[:_SHOWN]) + (" …" if len(codes) > _SHOWN else "")
+    if LOST not in context.accept:
+        raise GuardError(
+            f"{len(codes)} objects with records of their own would vanish, and nothing says what "
+            f"they became: {shown}",
+            where=where,
+            todo="Nothing was published. Load their lineage first "
+            f"({context.layer.lineage.parents.layer if context.layer.lineage else ''}), or load "
+            f"with --accept {LOST}.",
+        )
+    found.whole(LOST, value=len(codes), detail=f"{shown}, accepted by name")
+    return found
+
+
+def _lost(
+    connection: Connection, context: Context, lineage: Lineage, fact: str, run: int
+) -> list[str]:
+    query = sql.SQL(queries.load("merge")["lost_objects"]).format(
+        field=sql.Identifier(lineage.field),
+        history=sql.Identifier(HISTORY, context.layer.id),
+        target=sql.Identifier(DATA, context.layer.id),
+        fact=sql.Identifier(FACTS, fact),
+        parents=sql.Identifier(DATA, lineage.parents.layer),
+        parent=sql.Identifier(lineage.parents.field),
+    )
+    return [str(row[0]) for row in connection.execute(query, {"run": run}).fetchall()]

@@ -28,6 +28,7 @@ from pipeline.errors import ArrivalError, MakanError, SettingsError
 from pipeline.findings import Catalog
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
+from pipeline.stages.batch import Context
 from pipeline.stages.guard import ACCEPTABLE
 from pipeline.stages.load import Outcome
 from pipeline.stages.reference import reachable
@@ -65,14 +66,13 @@ _FILES = click.Path(path_type=Path)
 @click.pass_obj
 def load(
     settings: Settings,
+    /,
     feed: str | None,
     paths: tuple[Path, ...],
     folder: Path | None,
     derived: bool,
-    accept: tuple[str, ...],
-    valid_from: datetime | None,
-    renumber: bool,
     as_json: bool,
+    **how: Any,
 ) -> None:
     """Load FILES of a FEED: read, map, clean, check, stage, merge; wholly or not at all."""
     schemas = options.schemas(settings)
@@ -82,10 +82,7 @@ def load(
     with _progress() as bar:
         for name, path in work:
             try:
-                context = loading.context_for(
-                    schemas, name, accept=frozenset(accept), valid_from=valid_from,
-                    renumber=renumber,
-                )  # fmt: skip
+                context = _context(schemas, name, **how)
                 outcome = loading.load(
                     database, path, context, batch_rows=settings.batch_rows,
                     progress=bar.watch(f"{name}: {path.name}"),
@@ -125,6 +122,19 @@ def check(settings: Settings, feed: str, paths: tuple[Path, ...], as_json: bool)
             if not as_json:
                 bar.print(outcome)
     _end(outcomes, as_json=as_json, refused=None)
+
+
+def _context(
+    schemas: Schemas,
+    feed: str,
+    accept: tuple[str, ...],
+    valid_from: datetime | None,
+    renumber: bool,
+) -> Context:
+    """The context of a load as its options have it."""
+    return loading.context_for(
+        schemas, feed, accept=frozenset(accept), valid_from=valid_from, renumber=renumber
+    )
 
 
 def _work(

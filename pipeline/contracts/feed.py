@@ -12,7 +12,7 @@ from pipeline.contracts.base import Frozen, Identifier, Text
 from pipeline.contracts.cad import Cad
 
 Parser = Literal["plain", "jalali", "date_dmy", "date_mdy", "excel", "persian_number", "digits"]
-#: What a column is mapped to that says from when, or until when, its row holds: no field of a layer.
+#: What a column is mapped to that says from, or until, when its row holds: no field of a layer.
 SINCE, UNTIL = "valid_since", "valid_until"
 #: Parsers that read written dates.
 DATES = ("plain", "jalali", "date_dmy", "date_mdy")

@@ -277,10 +277,13 @@ def _check_lineage(schemas: Schemas, layer: LayerContract, where: str) -> None:
     named = {codes.layer: set(codes.model_dump(exclude={"layer"}).values())}
     named.setdefault(parents.layer, set()).add(parents.field)
     for name, fields in named.items():
-        known = {field.name for field in schemas.layers[name].fields} if name in schemas.layers else ()
+        known = (
+            {field.name for field in schemas.layers[name].fields} if name in schemas.layers else ()
+        )
         if fields - set(known):
             raise ContractError(
-                f"lineage: {name} has no field {', '.join(sorted(fields - set(known)))}", where=where
+                f"lineage: {name} has no field {', '.join(sorted(fields - set(known)))}",
+                where=where,
             )
     for fact in layer.lineage.protects:
         if fact not in schemas.facts or schemas.facts[fact].object != layer.id:

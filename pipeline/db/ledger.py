@@ -170,13 +170,6 @@ def along(connection: Connection, layer: str, run: int) -> int:
     return int(str(row[0])) if row else 0
 
 
-def along(connection: Connection, layer: str, run: int) -> int:
-    """Enters that ``run`` changes another layer along with its own; the number of that run."""
-    values = {"layer": layer, "run": run, "rows": 0}
-    row = connection.execute(queries.load("ledger")["along"], values).fetchone()
-    return int(str(row[0])) if row else 0
-
-
 def unpublish(connection: Connection, run: int) -> None:
     """The run has changed nothing after all."""
     connection.execute(queries.load("ledger")["unpublish"], {"run": run})

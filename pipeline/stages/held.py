@@ -76,5 +76,3 @@ def not_backwards(connection: Connection, context: Context, where: str) -> Found
     detail = f"{latest:%Y-%m-%d}, accepted by name"
     found.whole(BACKWARDS, value=f"{context.valid_from:%Y-%m-%d}", detail=detail)
     return found
-
-

@@ -74,9 +74,7 @@ def undo(
         values = {"run": run, "layer": found.layer}
         query = queries.load("history")["changing_since"]
         if found.along is not None:
-            raise GuardError(
-                f"run {run} goes along with run {found.along}", todo="Undo that one."
-            )
+            raise GuardError(f"run {run} goes along with run {found.along}", todo="Undo that one.")
         later = [int(str(row[0])) for row in connection.execute(query, values).fetchall()]
         if later and not with_later and found.account.changes:
             named = ", ".join(map(str, later))

@@ -23,24 +23,29 @@ _SHOWN = 5
 
 def renumber(
     connection: Connection, context: Context, parts: dict[str, sql.Composable], run: int
-) -> int:
-    """Gives objects that lie where they lay their new keys; how many they are.
+) -> tuple[int, int]:
+    """Gives objects that lie where they lay their new keys; how many they are, and how many others
+    are gone because their key is another's now.
 
     ``parts`` are those of the merge. The rows they came in are then as they are published.
     """
     lineage = context.layer.lineage
     if not context.renumber or lineage is None or context.layer.geometry is None:
-        return 0
+        return 0, 0
     named = queries.load("merge")
     parts = {**parts, "renumbered": _PAIRS, "geom": sql.Identifier(GEOMETRY)}
     values = {"run": run, "feed": context.feed.id}
-    moved = 0
-    for name in ("moved_keys", "take_moved", "put_moved"):
-        query = sql.SQL(named[name]).format(**parts)
-        moved = connection.execute(query, values).rowcount
+
+    def do(name: str) -> int:
+        return connection.execute(sql.SQL(named[name]).format(**parts), values).rowcount
+
+    do("moved_keys")
+    do("take_moved")
+    displaced = do("displaced") if context.feed.delivery == "full" else 0
+    moved = do("put_moved")
     if moved:
         _keep_codes(connection, context, parts, run)
-    return moved
+    return moved, displaced
 
 
 def _keep_codes(

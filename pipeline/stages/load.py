@@ -20,11 +20,11 @@ import pyarrow as pa
 from psycopg import sql
 
 from pipeline.contracts.registry import Schemas
+from pipeline.dates import placed
+from pipeline.db import deferred, ledger, quality, queries
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account, Published
-from pipeline.dates import placed
-from pipeline.db import deferred, ledger, quality, queries
 from pipeline.derive.columns import DATA
 from pipeline.errors import GuardError, MakanError, SettingsError
 from pipeline.findings import Catalog

@@ -122,11 +122,10 @@ class Merge:
     def _update(self, gone: list[str] | None) -> tuple[int, int, int]:
         """The order matters: a removed row may free what a new one needs."""
         self._do("analyze_stage")
-        updated = renumber(self.transaction, self.context, self.parts, self.run)
+        updated, removed = renumber(self.transaction, self.context, self.parts, self.run)
         updated += self._do("update")
-        removed = 0
         if self.context.feed.delivery == "full" and (gone is None or gone):
-            removed = self._do("remove" if gone is None else "remove_gone")
+            removed += self._do("remove" if gone is None else "remove_gone")
         inserted = self._do("insert")
         if inserted + updated + removed > _MANY:
             self._do("analyze")

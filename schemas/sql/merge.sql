@@ -90,6 +90,17 @@ SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_unt
 ) FROM taken g JOIN {renumbered} p ON p.id = g.id JOIN {stage} s ON s.ctid = p.staged
 JOIN ops.run n ON n.id = %(run)s LEFT JOIN ops.run b ON b.id = g.run_id
 
+-- name: displaced
+-- Rows whose key is another's now, and that lie nowhere in a full delivery: they are gone.
+WITH gone AS (
+    DELETE FROM {target} t USING {renumbered} p JOIN {stage} s ON s.ctid = p.staged WHERE {match} RETURNING t.*
+)
+INSERT INTO {history} (id, {columns}, run_id, source_line, valid_since, valid_until, begun_by, ended_by, valid)
+SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_until, g.begun_by, n.id, tstzrange(
+    coalesce(g.valid_since, b.valid_from),
+    greatest(coalesce(g.valid_since, b.valid_from), least(g.valid_until, n.valid_from))
+) FROM gone g JOIN ops.run n ON n.id = %(run)s LEFT JOIN ops.run b ON b.id = g.run_id
+
 -- name: put_moved
 -- And put in again under their ids.
 INSERT INTO {target} (id, {columns}, run_id, source_line, valid_since, valid_until)

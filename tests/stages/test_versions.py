@@ -11,7 +11,9 @@ import psycopg
 import pytest
 
 from pipeline.contracts.registry import Schemas
+from pipeline.db import ledger
 from pipeline.db.engine import Database
+from pipeline.errors import GuardError
 from pipeline.stages import history
 from pipeline.stages import load as loading
 
@@ -32,7 +34,8 @@ def shared(qom_template: Any) -> Any:
 def _load(
     bench: Bench, database: Database, rows: list[dict[str, Any]], valid: dt.datetime | None = None
 ) -> int:
-    context = replace(bench.context(), valid_from=valid)
+    accept = frozenset({"valid.backwards"})
+    context = replace(bench.context(), valid_from=valid, accept=accept)
     path = bench.geopackage(rows, f"planted_{len(list(bench.folder.iterdir()))}.gpkg")
     done = loading.load(database, path, context, batch_rows=100, progress=silent)
     assert done.status == "done"
@@ -160,3 +163,137 @@ def test_nothing_changed_is_no_publication(
     _load(bench, database, [bench.parcel(1, unused="other file")], Y2022)
     assert query(database, "SELECT count(*) FROM ops.publication") == [(1,)]
     assert query(database, "SELECT count(*) FROM history.parcel") == [(0,)]
+
+
+DATED = {
+    "parcel_code": "code",
+    "land_use": "use",
+    "registration_plate": "plate",
+    "valid_since": {"from": "since", "parser": "jalali"},
+    "valid_until": {"from": "until", "parser": "jalali"},
+}
+
+
+def test_when_rows_hold_may_be_said_by_the_data(
+    bench: Bench, database: Database, query: Query
+) -> None:
+    """Dates are midnight in the city: Tehran was at +03:30 then."""
+    rows = [
+        bench.parcel(1, since="1399/01/01", until=None),
+        bench.parcel(2, since="1399/01/01", until="1400/01/01"),
+        bench.parcel(3, since="1400/01/01", until="1399/01/01"),
+        bench.parcel(4, since="1399/13/01", until=None),
+        bench.parcel(5, since=None, until=None),
+    ]
+    ignored = ["deed", "changed"]
+    feed = bench.feed(columns=DATED, ignore=ignored)
+    done = bench.load(database, bench.geopackage(rows), feed)
+    assert done.account.quarantined == 2
+    assert done.counts["valid.reversed", "valid_until"] == 1
+    assert done.counts["value.type", "valid_since"] == 1
+    day = dt.datetime(2020, 3, 19, 20, 30, tzinfo=dt.UTC)
+    end = dt.datetime(2021, 3, 20, 20, 30, tzinfo=dt.UTC)
+    held = "SELECT split_part(parcel_code, '-', 4), valid_since, valid_until FROM data.parcel"
+    assert query(database, f"{held} ORDER BY 1") == [("1", day, None), ("2", day, end), (
+        "5", None, None)]  # fmt: skip
+    # Other dates of the same rows are another version; the same file again is none.
+    rows = [
+        bench.parcel(1, since="1399/07/01", until=None),
+        bench.parcel(2, since="1399/01/01", until="1400/07/01"),
+        bench.parcel(5, since=None, until=None),
+    ]
+    again = bench.load(database, bench.geopackage(rows, "b.gpkg"), feed)
+    assert (again.account.updated, again.account.unchanged) == (2, 1)
+    assert query(database, f"{held} ORDER BY 1")[0][1] == dt.datetime(
+        2020, 9, 21, 20, 30, tzinfo=dt.UTC
+    )
+    rows[0]["extra"] = 1
+    third = bench.load(database, bench.geopackage(rows, "c.gpkg"), feed)
+    assert third.account.updated == 0
+
+
+def test_a_delivery_older_than_what_it_replaces_is_refused(
+    bench: Bench, database: Database, query: Query
+) -> None:
+    _load(bench, database, [bench.parcel(1)], Y2022)
+    path = bench.geopackage([bench.parcel(1, use="commercial")], "old.gpkg")
+    context = replace(bench.context(), valid_from=Y2020)
+    with pytest.raises(GuardError, match="holds from 2020-01-01, what it would replace from 2022"):
+        loading.load(database, path, context, batch_rows=9, progress=silent)
+    accepted = replace(context, accept=frozenset({"valid.backwards"}))
+    done = loading.load(database, path, accepted, batch_rows=9, progress=silent)
+    assert done.counts["valid.backwards", None] == 1
+    assert query(database, "SELECT accepted FROM ops.run WHERE status = 'done' ORDER BY id") == [
+        ([],), (["valid.backwards"],),
+    ]  # fmt: skip
+
+
+def test_renumbered_objects_keep_their_id_and_their_former_code(
+    bench: Bench, database: Database, query: Query, schemas: Schemas
+) -> None:
+    """Codes move on by one, so that most of them belong to another parcel afterwards."""
+    _load(bench, database, [bench.parcel(n) for n in range(1, 6)], Y2020)
+    codes = "SELECT split_part(parcel_code, '-', 4)::int, id FROM data.parcel ORDER BY id"
+    before = query(database, codes)
+    moved = [bench.parcel(n, code=f"1-1-1-{n + 1}-0-0-0") for n in range(1, 5)]
+    rows = [*moved, bench.parcel(9)]
+    path = bench.geopackage(rows, "moved.gpkg")
+    context = replace(bench.context(), valid_from=Y2022, renumber=True)
+    done = loading.load(database, path, context, batch_rows=9, progress=silent)
+    account = done.account
+    assert (account.updated, account.inserted, account.removed) == (4, 1, 1)
+    assert query(database, codes)[:4] == [(code + 1, number) for code, number in before[:4]]
+    kept = (
+        "SELECT former_code, parcel_code, code_from::text, code_until::text, change_reason, "
+        "parcel_id FROM data.parcel_code_history ORDER BY parcel_id"
+    )
+    assert query(database, kept) == [
+        (f"1-1-1-{code}-0-0-0", f"1-1-1-{code + 1}-0-0-0", "2020-01-01", "2022-01-01", "renumber",
+         number) for code, number in before[:4]
+    ]  # fmt: skip
+    layers = query(database, "SELECT layer FROM ops.publication ORDER BY seq")
+    assert layers == [("parcel",), ("parcel",), ("parcel_code_history",)]
+    # Undone, both are as they were.
+    history.undo(database, schemas, int(done.run or 0))
+    assert query(database, codes) == before
+    assert query(database, kept) == []
+    with database.connect("loader") as connection:
+        assert [r.status for r in ledger.runs(connection) if r.along] == ["undone"]
+    # Without being told so, nothing is taken for renumbered: keys say what an object is.
+    plain = loading.load(
+        database, path, replace(context, renumber=False), batch_rows=9, progress=silent
+    )
+    assert query(database, kept) == []
+    assert (plain.account.updated, plain.account.inserted) == (4, 1)
+
+
+def test_what_an_auditor_has_seen_does_not_just_vanish(
+    bench: Bench, database: Database, query: Query
+) -> None:
+    _load(bench, database, [bench.parcel(n) for n in (1, 2, 3, 4)], Y2020)
+    query(
+        database,
+        "INSERT INTO facts.audit_parcel (subject_id, object_id, method, quality, score, "
+        "candidates, run_id) SELECT id, id, 'exact_code', 'exact_code', 1, 1, run_id "
+        "FROM data.parcel WHERE parcel_code LIKE '1-1-1-2-%%' RETURNING 1",
+    )
+    path = bench.geopackage([bench.parcel(n) for n in (1, 3, 4)], "less.gpkg")
+    context = replace(bench.context(), valid_from=Y2022)
+    with pytest.raises(GuardError, match=r"1 objects .* vanish.*1-1-1-2-0-0-0"):
+        loading.load(database, path, context, batch_rows=9, progress=silent)
+    assert query(database, "SELECT count(*) FROM data.parcel") == [(4,)]
+    lineage = bench.feed(
+        "parcel_lineage",
+        columns={
+            "case_ref": "case", "lineage_op": {"value": "merge"}, "parent_code": "parent",
+            "child_code": "child", "child_kind": {"value": "parcel"},
+            "area_transferred_m2": "area",
+        },
+        source={"driver": "CSV", "encoding": "UTF-8"},
+        delivery="partial",
+    )  # fmt: skip
+    rows = "case,parent,child,area\n1402/7,1-1-1-2-0-0-0,1-1-1-1-0-0-0,400\n"
+    assert bench.load(database, bench.text("shajare.csv", rows), lineage).account.inserted == 1
+    assert loading.load(
+        database, path, context, batch_rows=9, progress=silent
+    ).account.removed == 1  # fmt: skip

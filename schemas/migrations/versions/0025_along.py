@@ -1,0 +1,11 @@
+"""Runs that a load brings along: former codes of renumbered objects."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0025"
+down_revision = "0024"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0025_along.sql")

@@ -1,18 +1,22 @@
-"""``makan undo``, ``makan diff`` and ``makan history``: loads as versions."""
+"""``makan undo``, ``makan diff``, ``makan history`` and ``makan as-of``: loads as versions."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
 
 import click
 
+from pipeline import dates
 from pipeline.cli import options
 from pipeline.cli.fresh import keep_fresh
 from pipeline.cli.options import as_json
 from pipeline.db import ledger
 from pipeline.db.engine import Database
 from pipeline.errors import SettingsError
+from pipeline.report import past
 from pipeline.settings import Settings
 from pipeline.stages import history as versions
 
@@ -69,6 +73,47 @@ def diff(settings: Settings, one: int, two: int, as_json: bool) -> None:
         options.out(f"{change.change:<8} {change.key} {columns}{moved}".rstrip())
     if len(found) > _SHOWN:
         options.out(f"... and {len(found) - _SHOWN} more; --json gives all")
+
+
+@click.command("as-of")
+@click.argument("date", callback=options.moment)
+@click.option("--layer", "layers", multiple=True, help="Only this layer; may be given again.")
+@click.option(
+    "--recorded",
+    callback=options.moment,
+    metavar="DATE",
+    help="As it was known then, not as it is known today.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write it to this GeoPackage.")
+@as_json
+@click.pass_obj
+def as_of(
+    settings: Settings,
+    date: datetime,
+    layers: tuple[str, ...],
+    recorded: datetime | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Show or write the city as it was at DATE (2024-03-20, 1403/01/01 or a time)."""
+    schemas = options.schemas(settings)
+    zone = schemas.city.timezone
+    chosen = past.dated(schemas, layers)
+    with Database(settings).connect("loader") as connection:
+        known = None if recorded is None else dates.placed(recorded, zone)
+        when = past.Moment.of(connection, dates.placed(date, zone), known)
+        if out is not None:
+            found = past.write(connection, schemas, chosen, when, out)
+        else:
+            counted = {layer.id: past.count(connection, layer, when) for layer in chosen}
+            found = {name: rows for name, rows in counted.items() if rows or layers}
+    if as_json:
+        options.emit(found)
+        return
+    for name, rows in found.items():
+        options.out(f"{rows:>9} {name}")
+    if not found:
+        options.out("there was nothing yet")
 
 
 @click.command()

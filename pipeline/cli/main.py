@@ -27,6 +27,7 @@ COMMANDS = {
     "dem": Entry(f"{_CLI}.dem:dem", "Make an elevation model from contours; derive from one."),
     "demo": Entry(f"{_CLI}.demo:demo", "Build the sample city, load it, serve it until Ctrl-C."),
     "derive": Entry(f"{_CLI}.derive:derive", "Work out what follows from the layers.", lean=True),
+    "as-of": Entry(f"{_CLI}.history:as_of", "Show or write the city as it was at a moment."),
     "diff": Entry(f"{_CLI}.history:diff", "Show what changed between two loads of a layer."),
     "facts": Entry(f"{_CLI}.derive:facts", "List what is derived, and how fresh it is.", lean=True),
     "fabric": Entry(

@@ -139,3 +139,33 @@ WHERE r.layer = %(layer)s AND r.feed = %(feed)s AND r.status = 'done' AND r.kind
 -- name: along
 -- The runs that a run has brought along and that stand, with their layers.
 SELECT id, layer FROM ops.run WHERE along = %(run)s AND status = 'done' ORDER BY id DESC
+
+-- name: as_of
+-- The versions of a layer's objects that held at a moment: as is known today, or as was known after the publication %(known)s.
+-- What was ended later was then believed to go on; what an undo has withdrawn later still counted.
+SELECT {columns} FROM (
+    SELECT t.*, coalesce(t.valid_since, r.valid_from) AS since, t.valid_until AS until
+    FROM {target} t LEFT JOIN ops.run r ON r.id = t.run_id
+    LEFT JOIN ops.publication b ON b.run_id = coalesce(t.begun_by, t.run_id)
+    WHERE %(known)s::bigint IS NULL OR b.seq <= %(known)s
+) v WHERE (v.since IS NULL OR v.since <= %(moment)s) AND (v.until IS NULL OR v.until > %(moment)s)
+UNION ALL
+SELECT {columns} FROM (
+    SELECT h.*, coalesce(h.valid_since, r.valid_from) AS since, b.seq AS began, e.seq AS ended, w.seq AS withdrawn
+    FROM {history} h LEFT JOIN ops.run r ON r.id = h.run_id
+    LEFT JOIN ops.publication b ON b.run_id = coalesce(h.begun_by, h.run_id)
+    LEFT JOIN ops.publication e ON e.run_id = h.ended_by LEFT JOIN ops.publication w ON w.run_id = h.withdrawn_by
+) v WHERE CASE
+    WHEN %(known)s::bigint IS NULL THEN v.withdrawn_by IS NULL AND v.valid @> %(moment)s::timestamptz
+    WHEN v.began IS NULL OR v.began > %(known)s THEN false
+    WHEN v.ended > %(known)s THEN v.since <= %(moment)s AND (v.valid_until IS NULL OR v.valid_until > %(moment)s)
+    ELSE v.valid @> %(moment)s::timestamptz AND (v.withdrawn IS NULL OR v.withdrawn > %(known)s)
+END
+
+-- name: known_at
+-- The last publication by a moment.
+SELECT coalesce(max(seq), 0) FROM ops.publication WHERE recorded <= %(moment)s
+
+-- name: count
+-- How many there are.
+SELECT count(*) FROM ({query}) AS found

@@ -2,10 +2,10 @@
 
 from pipeline.db.migrate import run_sql
 
-revision = "0026"
-down_revision = "0025"
+revision = "0029"
+down_revision = "0028"
 
 
 def upgrade() -> None:
     """Forward only: a database goes back by its backup, not by guessing."""
-    run_sql("0026_along.sql")
+    run_sql("0029_along.sql")

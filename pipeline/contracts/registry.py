@@ -290,6 +290,12 @@ def _check_lineage(schemas: Schemas, layer: LayerContract, where: str) -> None:
             raise ContractError(f"lineage: no fact {fact} tells of {layer.id}", where=where)
 
 
+def _check_renumber(feed: Feed, layer: LayerContract, where: str) -> None:
+    """Only a layer that keeps former codes can be renumbered."""
+    if feed.renumber and layer.lineage is None:
+        raise ContractError(f"{layer.id} keeps no former codes", where=where)
+
+
 def _check_feeds(schemas: Schemas) -> None:
     for feed in schemas.feeds.values():
         where = str(schemas.root / "feeds" / schemas.city.id / f"{feed.id}.toml")
@@ -306,8 +312,7 @@ def _check_feeds(schemas: Schemas) -> None:
             raise ContractError(
                 f"{layer.id} has no field {', '.join(sorted(unknown))}", where=where
             )
-        if feed.renumber and layer.lineage is None:
-            raise ContractError(f"{layer.id} keeps no former codes", where=where)
+        _check_renumber(feed, layer, where)
         if personal & filled and feed.source.encoding is None and feed.source.driver != "XLSX":
             raise ContractError(
                 "holds personal columns: declare its encoding, so that it is not guessed at",

@@ -166,6 +166,7 @@ class Publish(Frozen):
     max_zoom: int = 20
     tile_fields: tuple[Identifier, ...] = ()
     keywords: tuple[str, ...] = ()
+    stac: dict[str, Identifier] = Setting(default_factory=dict)
 
     @property
     def levels(self) -> range:

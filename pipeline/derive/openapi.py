@@ -74,9 +74,31 @@ def _service() -> Paths:
             [ref("tileMatrixSetId"), *page],
             json_of("anything"),
         ),
+        **_stac(),
         "/health/live": get("service", "live", "Whether the server answers", [], any_json),
         "/health/ready": get("service", "ready", "Whether the database does too", [], any_json),
     }
+
+
+def _stac() -> Paths:
+    """The STAC tree and its search."""
+    page, any_json = [ref("f"), ref("lang")], json_of("anything")
+    items = json_of("featureCollection", "application/geo+json")
+    here = "/stac/collections"
+    one = [openapi_parts.place("collectionId"), *page]
+    asked = [ref("bbox"), ref("datetime"), ref("limit"), ref("offset")]
+    named = [openapi_parts.text(name) for name in ("ids", "collections", "intersects")]
+    single = [openapi_parts.place("itemId"), *one]
+    feature = json_of("feature", "application/geo+json")
+    table = {
+        "/stac": ("stac", "STAC catalog", page, any_json),
+        here: ("stac.collections", "STAC collections", page, any_json),
+        f"{here}/{{collectionId}}": ("stac.collection", "A STAC collection", one, any_json),
+        f"{here}/{{collectionId}}/items": ("stac.items", "Its items", [*one, *asked], items),
+        f"{here}/{{collectionId}}/items/{{itemId}}": ("stac.item", "An item", single, feature),
+        "/stac/search": ("stac.search", "Search STAC items", [*asked, *named], items),
+    }
+    return {path: get("service", *told) for path, told in table.items()}
 
 
 def _collection(schemas: Schemas, audience: Audience, name: str, resource: dict[str, Any]) -> Paths:

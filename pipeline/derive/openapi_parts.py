@@ -95,6 +95,16 @@ def _query(name: str, said: str, schema: Part) -> Part:
     }
 
 
+def text(name: str) -> Part:
+    """A query parameter that is a text."""
+    return _query(name, name, {"type": "string"})
+
+
+def place(name: str) -> Part:
+    """A part of the path that is a text."""
+    return _path(name, name, {"type": "string"})
+
+
 def _path(name: str, said: str, schema: Part) -> Part:
     return {"name": name, "in": "path", "description": said, "required": True, "schema": schema}
 

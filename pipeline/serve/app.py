@@ -30,6 +30,7 @@ from pipeline.serve import (
     ranges,
     raster_api,
     site,
+    stac,
     stock,
     styles,
     tiles,
@@ -92,6 +93,7 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
             pygeoapi, "get_collection_edr_query", *point, needs="edr"
         ),
         "/files/{collection_id}.tif": ranges.raster,
+        "/files/{collection_id}/{sheet}.tif": ranges.sheet,
         "/files/{name}.pmtiles": ranges.tiles,
         "/health/live": health.live,
         "/health/ready": health.ready,
@@ -100,7 +102,7 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
     yield Route(f"{here}/items", _answering(many), methods=writing.METHODS)
     single = writing.dispatched(items.item, one=True)
     yield Route(f"{here}/items/{{item_id}}", _answering(single), methods=writing.METHODS)
-    for path, handler in {**table, **_revalidated(pygeoapi)}.items():
+    for path, handler in {**table, **_tree(), **_revalidated(pygeoapi)}.items():
         yield Route(path, _answering(handler), methods=["GET"])
     run = "/processes/{process_id}/execution"
     yield Route(run, _answering(processes.execute_by_address), methods=["GET"])
@@ -109,6 +111,7 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
     yield Route("/jobs/{job_id}/results", _answering(jobs.results), methods=["GET"])
     yield Route("/jobs/{job_id}", _answering(jobs.status), methods=["GET"])
     yield Route("/jobs/{job_id}", _answering(jobs.dismiss), methods=["DELETE"])
+    yield Route("/stac/search", _answering(stac.search_by_body), methods=["POST"])
     yield Route(f"{here}/search", _answering(items.search), methods=["POST"])
     yield Mount("/static", StaticFiles(directory=paths.server_files() / "static"))
 
@@ -144,6 +147,20 @@ def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
         f"{here}/queryables": _schema(pygeoapi, "collection_queryables", documents.queryables),
     }
     return {path: fresh.validated(do, fresh.published) for path, do in documented.items()}
+
+
+def _tree() -> dict[str, Handler]:
+    """The STAC tree and its search, by address."""
+    here = "/stac/collections"
+    table: dict[str, Handler] = {
+        "/stac": stac.catalog,
+        "/stac/search": stac.search,
+        here: stac.collections,
+        f"{here}/{{collection_id}}": stac.collection,
+        f"{here}/{{collection_id}}/items": stac.items,
+        f"{here}/{{collection_id}}/items/{{item_id}}": stac.item,
+    }
+    return {path: fresh.validated(do, stac.state) for path, do in table.items()}
 
 
 def _tilesets(pygeoapi: ModuleType) -> Handler:

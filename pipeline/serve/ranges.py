@@ -97,6 +97,17 @@ async def tiles(request: Request) -> Response:
     return answer(request, Stored(path, version, PMTILES, f"{name}.pmtiles"))
 
 
+async def sheet(request: Request) -> Response:
+    """GET or HEAD /files/{collection}/{sheet}.tif: one sheet, of now or of another time."""
+    site = site_of(request)
+    name, wanted = request.path_params["collection_id"], request.path_params["sheet"]
+    for part in _served(site, name).parts:
+        if part.name == wanted:
+            stored = Stored(site.settings.home / part.path, part.version, COG, f"{wanted}.tif")
+            return answer(request, stored)
+    raise missing(f"the collection {name!r} has no sheet {wanted!r}")
+
+
 def _served(site: Site, collection: str) -> ServedRaster:
     """What is served of a raster collection; 404 where there is no such file."""
     site.collection(collection)

@@ -1,10 +1,11 @@
 """The fact contract: what the database itself works out about the rows of one layer from another.
 
-One file of schemas/facts/ is one fact, one table of the schema ``facts``. Six kinds:
+One file of schemas/facts/ is one fact, one table of the schema ``facts``. Seven kinds:
 ``overlay``: how much of each subject's area lies in which objects; ``neighbour``: which subjects
 share how long a border; ``match``: which object a subject belongs to, by the first rung of a ladder
 that gives exactly one; ``edge``: the boundary of each subject in straight runs with one neighbour
-each; ``remainder``: what overlays leave of each subject; ``cut``: what becomes of its edges then.
+each; ``remainder``: what overlays leave of each subject; ``cut``: what becomes of its edges then;
+``level``: the height of the street in front of its edges.
 """
 
 from __future__ import annotations
@@ -16,8 +17,22 @@ from pydantic import model_validator
 
 from pipeline.contracts.base import Frozen, Identifier, Text
 
-FactKind = Literal["overlay", "neighbour", "match", "edge", "remainder", "cut"]
+FactKind = Literal["overlay", "neighbour", "match", "edge", "remainder", "cut", "level"]
 Form = Literal["plain", "folded", "code", "plate", "address"]
+
+
+# Which kinds a setting is for; some cannot do without it.
+_OF_KINDS: dict[str, tuple[FactKind, ...]] = {
+    "rungs": ("match",),
+    "of": ("remainder", "cut"),
+    "edges": ("cut", "level"),
+    "level": ("level",),
+    "ways": ("edge",),
+    "corridor": ("overlay",),
+    "strip": ("overlay",),
+    "group": ("overlay", "level"),
+}
+_NEEDED = ("rungs", "of", "edges", "level")
 
 
 class Chosen(Frozen):
@@ -39,6 +54,23 @@ class Corridor(Frozen):
     left: Identifier | None = None
     right: Identifier | None = None
     along: tuple[Identifier, ...] = ()
+
+
+class Strip(Frozen):
+    """Objects are lines: each stands for the strip of ground on its side of the road, ``depth`` (a
+    field, in m) wide; the road is the nearest axis of the layer ``toward``."""
+
+    depth: Identifier
+    toward: Identifier
+
+
+class Level(Frozen):
+    """Objects are points along streets with a ``height``; ``street`` is the field by which they and
+    the streets are named, and only heights whose ``system`` agrees are of one kind."""
+
+    height: Identifier
+    street: Identifier
+    system: Identifier
 
 
 class Ways(Frozen):
@@ -124,6 +156,8 @@ class FactContract(Frozen):
     reach_m: float = 0.01
     straight_m: float = 0.05
     ways: Ways | None = None
+    strip: Strip | None = None
+    level: Level | None = None
     of: tuple[Identifier, ...] = ()
     edges: Identifier | None = None
     rungs: tuple[Rung, ...] = ()
@@ -139,17 +173,7 @@ class FactContract(Frozen):
 
     def uses(self, facts: Mapping[str, FactContract]) -> dict[str, set[str]]:
         """The layers this fact derives from, each with the fields it reads there."""
-        found: dict[str, set[str]] = {self.subject: set(), self.object: set()}
-        found[self.object] |= {name for name in (self.group,) if name}
-        if self.where:
-            found[self.object].add(self.where.field)
-        if self.corridor:
-            lane = self.corridor
-            found[self.object] |= {lane.width, *lane.along} | {
-                name for name in (lane.left, lane.right) if name
-            }
-        if self.ways:
-            found.setdefault(self.ways.layer, set()).add(self.ways.width)
+        found = self._drawn_by(facts)
         for rung in self.rungs:
             other = facts[rung.via].subject if rung.via else rung.layer or self.object
             found.setdefault(other, set()).update(pair.other for pair in rung.equal)
@@ -162,20 +186,32 @@ class FactContract(Frozen):
             found[self.subject].add(one.subject)
         return found
 
+    def _drawn_by(self, facts: Mapping[str, FactContract]) -> dict[str, set[str]]:
+        """The layers and fields that decide what objects are on the ground, and in which group."""
+        fields = [self.group, self.where and self.where.field, self.strip and self.strip.depth]
+        lane, level = self.corridor, self.level
+        fields += [lane.width, *lane.along, lane.left, lane.right] if lane else []
+        fields += [level.height, level.street, level.system] if level else []
+        found: dict[str, set[str]] = {self.subject: set()}
+        found.setdefault(self.object, set()).update(name for name in fields if name)
+        if self.strip:
+            found.setdefault(self.strip.toward, set())
+        edges = facts[self.edges] if self.edges else self
+        if edges.ways:
+            named = level.street if level else edges.ways.width
+            found.setdefault(edges.ways.layer, set()).add(named)
+        return found
+
     @model_validator(mode="after")
     def _fits_kind(self) -> Self:
-        if (self.kind == "match") != bool(self.rungs):
-            raise ValueError("a match has rungs, and nothing else has")
+        for name, kinds in _OF_KINDS.items():
+            given = getattr(self, name) not in (None, ())
+            if given and self.kind not in kinds:
+                raise ValueError(f"{name} is for {' and '.join(kinds)}, not for {self.kind}")
+            if self.kind in kinds and not given and name in _NEEDED:
+                raise ValueError(f"{self.kind} needs {name}")
         if self.kind in ("neighbour", "edge") and self.subject != self.object:
             raise ValueError("neighbours are rows of one layer")
-        if self.ways and self.kind != "edge":
-            raise ValueError("ways are for edges")
-        if (self.kind in ("remainder", "cut")) != bool(self.of):
-            raise ValueError("remainder and cut are of overlays, and nothing else is")
-        if (self.kind == "cut") != bool(self.edges):
-            raise ValueError("a cut is of edges, and nothing else is")
-        if self.kind != "overlay" and (self.corridor or self.group):
-            raise ValueError("corridor and group are for overlays")
         methods = [rung.method for rung in self.rungs]
         if len(set(methods)) < len(methods):
             raise ValueError("a method stands twice")

@@ -127,6 +127,19 @@ COLUMNS: dict[FactKind, tuple[Stored, ...]] = {
                needed=True),
         _RUN,
     ),
+    "level": (
+        _SUBJECT,
+        Stored("seq", "int8", _text("Number of the edge", "شماره ضلع"), needed=True),
+        _GROUP,
+        Stored(OBJECT, "int8", _text("Id of the nearest given height", "شناسه نزدیک‌ترین رقوم"),
+               needed=True, index="btree"),
+        Stored("height_m", "float8", _text("Height of the street there", "رقوم معبر"), "m",
+               needed=True),
+        Stored("between", "bool", _text("Between two given heights", "میان دو رقوم"), needed=True),
+        Stored("distance_m", "float8", _text("To the nearest, along the street", "فاصله"), "m",
+               needed=True),
+        _RUN,
+    ),
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import shapely
 
 from pipeline.contracts.fact import Corridor
+from pipeline.fabric.part import unions
 from pipeline.geo import Floats, Geometries
 from pipeline.joins.side import Ints, Side
 
@@ -84,3 +85,29 @@ def _roads(axes: Side, rule: Corridor) -> Ints:
             (codes < 0) | (number < 0), -1, number * (len(coded.dictionary) + 1) + codes
         )
     return number if rule.along else np.full(len(axes), -1, dtype=np.int64)
+
+
+def strips(lines: Side, depth: str, axes: Geometries, metres: float) -> Geometries:
+    """The ground of ``depth`` (a field, m) on that side of each line (n,) where the nearest of
+    ``axes`` lies; None where there is no depth, or no axis."""
+    wide = numbers(lines, depth) / metres
+    made = np.full(len(lines), None, dtype=object)
+    known = np.flatnonzero((wide > 0) & ~shapely.is_missing(lines.shapes))
+    if not len(known) or not len(axes):
+        return made
+    parts, of = shapely.get_parts(lines.shapes[known], return_index=True)
+    around = [
+        shapely.line_interpolate_point(parts, share, normalized=True) for share in (0.49, 0.5, 0.51)
+    ]
+    nearest = axes[shapely.STRtree(axes).nearest(around[1])]
+    link = shapely.get_coordinates(shapely.shortest_line(around[1], nearest)).reshape(-1, 2, 2)
+    run = shapely.get_coordinates(around[2]) - shapely.get_coordinates(around[0])
+    away = link[:, 1] - link[:, 0]
+    left = run[:, 0] * away[:, 1] - run[:, 1] * away[:, 0] > 0
+    drawn = shapely.buffer(
+        parts, np.where(left, 1.0, -1.0) * wide[known][of],
+        cap_style="flat", join_style="mitre", single_sided=True,
+    )  # fmt: skip
+    met, shapes = unions(of, np.asarray(drawn, dtype=object))
+    made[known[met]] = shapes
+    return made

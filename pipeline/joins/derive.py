@@ -21,10 +21,11 @@ from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA
 from pipeline.derive.facts import COLUMNS, FACTS, Stored
 from pipeline.errors import DatabaseError, MakanError
+from pipeline.joins.reading import Columns
 from pipeline.joins.side import Ints
 from pipeline.joins.tell import tell
 from pipeline.joins.touched import LayerState, Touch, inputs
-from pipeline.joins.work import Columns, Work
+from pipeline.joins.work import Work
 
 _MANY = 0.25
 """From this share of touched subjects on, all are looked at again: whole layers read faster."""
@@ -198,7 +199,9 @@ class _Job:
         ids = Touch(self.connection, self.schemas, fact, since).subjects(now)
         if ids is not None and (fact.of or fact.edges):
             # Facts that it is made of are derived before it, from what has touched them.
-            ids = self._behind(fact)
+            behind = self._behind(fact)
+            own = ids if fact.level else np.zeros(0, dtype=np.int64)
+            ids = None if behind is None else np.union1d(own, behind)
         if ids is None or not len(ids):
             return ids
         total = self._query("estimate", {"relation": f"{DATA}.{fact.subject}"})

@@ -74,14 +74,20 @@ class Touch:
         return found
 
     def _by(self, layer: str) -> Ints:
-        """Subjects that changes of ``layer`` touch."""
+        """Subjects that changes of ``layer`` touch; what overlays leave, they tell themselves."""
         fact = self.fact
+        if fact.of:
+            return _NONE
         change = self.change(layer)
         found = _NONE
         if layer == fact.subject:
             found = change.ids
         if layer == fact.object:
             found = np.union1d(found, self._by_objects(change))
+        if fact.strip and layer == fact.strip.toward:
+            # On which side of its line a strip lies, any axis may decide.
+            found = np.union1d(found, self._ids("every_subject", self._table(), {}))
+            found = np.union1d(found, self._near(fact.subject, layer, change.now, self._reach()))
         if fact.ways and layer == fact.ways.layer:
             found = np.union1d(found, self._by_ways(layer, change))
         return np.union1d(found, self._by_others(layer))
@@ -94,8 +100,9 @@ class Touch:
 
     def _by_objects(self, change: Change) -> Ints:
         fact = self.fact
-        table = {"table": sql.Identifier(FACTS, fact.id)}
-        found = self._ids("subjects_of", table, {"ids": change.ids.tolist()})
+        found = self._ids("subjects_of", self._table(), {"ids": change.ids.tolist()})
+        if fact.level:
+            return np.union1d(found, self._before(fact.level.street, change))
         if fact.kind != "match":
             return np.union1d(
                 found, self._near(fact.subject, fact.object, change.now, self._reach())
@@ -106,8 +113,7 @@ class Touch:
 
     def _by_ways(self, layer: str, change: Change) -> Ints:
         """Subjects with an edge along a changed street, or that may now have one."""
-        parts = {"table": sql.Identifier(FACTS, self.fact.id)}
-        found = self._ids("subjects_along", parts, {"ids": change.ids.tolist()})
+        found = self._ids("subjects_along", self._table(), {"ids": change.ids.tolist()})
         far = along(self.schemas, self.fact)
         return np.union1d(found, self._near(self.fact.subject, layer, change.now, far))
 
@@ -140,8 +146,24 @@ class Touch:
 
     def _undecided(self, place: int) -> Ints:
         methods = [rung.method for rung in self.fact.rungs[:place]]
-        parts = {"table": sql.Identifier(FACTS, self.fact.id)}
-        return self._ids("undecided", parts, {"methods": methods})
+        return self._ids("undecided", self._table(), {"methods": methods})
+
+    def _before(self, street: str, change: Change) -> Ints:
+        """Subjects along the streets that changed points are or were on."""
+        edges = self.schemas.fact(str(self.fact.edges))
+        if edges.ways is None:
+            return _NONE
+        parts = {
+            "table": sql.Identifier(FACTS, edges.id),
+            "ways": sql.Identifier(DATA, edges.ways.layer),
+            "layer": sql.Identifier(DATA, self.fact.object),
+            "history": sql.Identifier(HISTORY, self.fact.object),
+            "street": sql.Identifier(street),
+        }
+        return self._ids("before_points", parts, {"ids": change.ids.tolist()})
+
+    def _table(self) -> dict[str, sql.Identifier]:
+        return {"table": sql.Identifier(FACTS, self.fact.id)}
 
     def _near(self, layer: str, other: str, ids: Ints, reach: float) -> Ints:
         if not self._drawn(layer) or not self._drawn(other):
@@ -171,6 +193,8 @@ class Touch:
 
 def reach(schemas: Schemas, fact: FactContract) -> float:
     """How far (units of the CRS) what an object stands for can reach beyond its box."""
+    if fact.strip:
+        return _widest(schemas, fact.object, fact.strip.depth) / schemas.city.metres_per_unit
     if fact.corridor is None:
         return fact.reach_m / schemas.city.metres_per_unit
     # A mitre of two edges at a right angle reaches 1.42 times as far as the edges.

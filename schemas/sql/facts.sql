@@ -129,6 +129,21 @@ SELECT DISTINCT subject_id FROM {table} WHERE way_id = ANY(%(ids)s)
 SELECT subject_id, seq, polygon, ring, run_id, ST_AsBinary(geom) FROM {table}
 WHERE subject_id = ANY(%(ids)s) ORDER BY subject_id, seq
 
+-- name: fronts_of
+-- Edges along these streets; of these subjects, if any are named.
+SELECT subject_id, seq, way_id, run_id, ST_AsBinary(geom) FROM {table}
+WHERE way_id = ANY(%(ways)s) AND (%(ids)s::bigint[] IS NULL OR subject_id = ANY(%(ids)s)) ORDER BY subject_id, seq
+
+-- name: before_points
+-- Subjects with an edge along the street that one of these points is or was on.
+SELECT DISTINCT f.subject_id FROM {table} f JOIN {ways} w ON w.id = f.way_id WHERE w.{street} IN (
+    SELECT l.{street} FROM {layer} l WHERE l.id = ANY(%(ids)s) UNION SELECT h.{street} FROM {history} h WHERE h.id = ANY(%(ids)s)
+)
+
+-- name: every_subject
+-- All subjects of a fact.
+SELECT DISTINCT subject_id FROM {table}
+
 -- name: undecided
 -- Subjects of a match that no rung before this one has decided.
 SELECT subject_id FROM {table} WHERE NOT method = ANY(%(methods)s)

@@ -1,0 +1,205 @@
+"""Boundary: facts about edges of areas, what roads leave of them, and the height before them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from psycopg import sql
+
+from pipeline.contracts.fact import FactContract
+from pipeline.db import queries
+from pipeline.derive.facts import BESIDE, FACTS
+from pipeline.geo import Geometries, Mask
+from pipeline.joins import ways
+from pipeline.joins.corridor import numbers
+from pipeline.joins.cuts import ON_M, Lines, Takers, leave, moved
+from pipeline.joins.edges import Drawing
+from pipeline.joins.edges import edges as drawn
+from pipeline.joins.levels import Heights, between
+from pipeline.joins.pairs import equal
+from pipeline.joins.reading import Columns, Reading, empty, named, with_shape
+from pipeline.joins.side import Ints, Reader, Side
+from pipeline.joins.touched import along
+
+_MANY = 20_000
+"""For so many subjects all of another layer are read, rather than those near them."""
+_NOBODY = np.zeros(0, dtype=np.int64)
+_NOTHING = Side(_NOBODY, _NOBODY, np.zeros(0, dtype=object), {})
+
+
+def edges(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns:
+    """The edges of subjects."""
+    metres = reading.schemas.city.metres_per_unit
+    subjects, others = reading.among(fact, ids)
+    rule = Drawing(fact.straight_m, fact.reach_m, fact.min_length_m, metres)
+    found = drawn(subjects.shapes, others.shapes, others.place_of(subjects.ids), rule)
+    beside = found.neighbour >= 0
+    way, streets = _along(reading, fact, subjects.ids, found.shape, beside)
+    run = np.maximum(subjects.runs[found.area], others.runs[found.neighbour] * beside)
+    run[way >= 0] = np.maximum(run[way >= 0], streets.runs[way[way >= 0]])
+    neighbour, street = _ids(others, found.neighbour), _ids(streets, way)
+    kind = np.where(way >= 0, BESIDE[0], np.where(beside, BESIDE[1], BESIDE[2]))
+    shapes = shapely.set_srid(found.shape, reading.schemas.city.srid)
+    return [
+        subjects.ids[found.area], found.seq, found.part, found.ring, found.corner, kind,
+        neighbour, street, found.side, found.azimuth, found.length,
+        shapely.to_wkb(shapes, include_srid=True), run,
+    ]  # fmt: skip
+
+
+def _along(
+    reading: Reading, fact: FactContract, ids: Ints, shapes: Geometries, taken: Mask
+) -> tuple[Ints, Side]:
+    """The street that each edge lies along (its place in the streets, -1 for none)."""
+    way = np.full(len(shapes), -1, dtype=np.int64)
+    if fact.ways is None:
+        return way, _NOTHING
+    metres = reading.schemas.city.metres_per_unit
+    layer = reading.schemas.layer(fact.ways.layer)
+    reader = Reader(reading.connection, layer, (fact.ways.width,))
+    subject = reading.schemas.layer(fact.subject)
+    far = along(reading.schemas, fact)
+    axes = with_shape(reader.all() if len(ids) > _MANY else reader.near(subject, ids, far))
+    half = numbers(axes, fact.ways.width) / 2
+    half = np.where(np.isnan(half), fact.ways.unknown_m - fact.ways.margin_m, half) / metres
+    free = np.flatnonzero(~taken)
+    way[free] = ways.beside(shapes[free], axes.shapes, half, fact.ways.margin_m / metres)
+    return way, axes
+
+
+def remainder(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns:
+    """What overlays leave of subjects."""
+    takers, names = _takers(reading, fact, ids)
+    subjects = with_shape(reading.subjects(fact, ids))
+    if not len(subjects) or not len(takers.shape):
+        return empty(6)
+    square = reading.schemas.city.metres_per_unit**2
+    left = leave(subjects.shapes, takers, fact.min_area_m2 / square)
+    shapes = shapely.set_srid(left.shape, reading.schemas.city.srid)
+    return [
+        subjects.ids[left.area], named(names, left.group), left.taken * square,
+        shapely.area(left.shape) * square, shapely.to_wkb(shapes, include_srid=True),
+        np.maximum(left.run, subjects.runs[left.area]),
+    ]  # fmt: skip
+
+
+def cut(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns:
+    """What becomes of the edges of subjects."""
+    takers, names = _takers(reading, fact, ids)
+    subjects = with_shape(reading.subjects(fact, ids))
+    if not len(subjects) or not len(takers.shape):
+        return empty(6)
+    _, near = shapely.STRtree(subjects.shapes).query(takers.shape, predicate="intersects")
+    subjects = subjects.take(np.unique(near))
+    lines, areas, run = _drawn_edges(reading, fact, subjects)
+    metres = reading.schemas.city.metres_per_unit
+    left = leave(areas, takers, fact.min_area_m2 / metres**2)
+    found = moved(left, lines, ON_M / metres)
+    area, group = left.area[found.left], left.group[found.left]
+    return [
+        subjects.ids[area], lines.seq[found.edge], named(names, group),
+        found.length * metres, found.depth * metres,
+        np.maximum(np.maximum(left.run[found.left], subjects.runs[area]), run[found.edge]),
+    ]  # fmt: skip
+
+
+def _drawn_edges(
+    reading: Reading, fact: FactContract, subjects: Side
+) -> tuple[Lines, Geometries, Ints]:
+    """The edges of ``subjects``, the subjects drawn by them, and the run of each edge."""
+    query = sql.SQL(queries.load("facts")["edges_of"]).format(
+        table=sql.Identifier(FACTS, str(fact.edges))
+    )
+    cursor = reading.connection.cursor(binary=True)
+    rows = cursor.execute(query, {"ids": subjects.ids.tolist()}).fetchall()
+    columns = list(zip(*rows, strict=True)) or [() for _ in range(6)]
+    whole = [np.array(columns[at], dtype=np.int64) for at in range(5)]
+    shapes = np.asarray(shapely.from_wkb(np.array(columns[5], dtype=object)), dtype=object)
+    lines = Lines(subjects.place_of(whole[0]), whole[1], shapes)
+    return lines, lines.areas(whole[2], whole[3], len(subjects)), whole[4]
+
+
+def _takers(
+    reading: Reading, fact: FactContract, ids: Ints | None
+) -> tuple[Takers, list[str | None]]:
+    """All that takes from subjects by the overlays that ``fact`` is of, and its groups."""
+    laid = [(one, reading.laid(one, ids)) for one in map(reading.schemas.fact, fact.of)]
+    grouped = [reading.groups(one, objects) for one, objects in laid]
+    names = list(dict.fromkeys(name for found, _ in grouped for name in found))
+    place = {name: at for at, name in enumerate(names)}
+    group = [np.array([place[name] for name in found], dtype=np.int64)[of] for found, of in grouped]
+    objects = [objects for _, objects in laid]
+    takers = Takers(
+        np.concatenate([one.shapes for one in objects]), np.concatenate(group), len(names),
+        np.concatenate([one.runs for one in objects]),
+    )  # fmt: skip
+    return takers, names
+
+
+def level(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns:
+    """The height of the street in front of the edges of subjects."""
+    lanes, rule = reading.schemas.fact(str(fact.edges)).ways, fact.level
+    if not rule or not lanes or not reading.reader(fact).any():
+        return empty(8)
+    points = with_shape(reading.reader(fact).all())
+    layer = reading.schemas.layer(lanes.layer)
+    texts = [str(one) for one in points.columns[rule.street].unique().to_pylist() if one]
+    streets = with_shape(
+        Reader(reading.connection, layer, (rule.street,)).saying(rule.street, texts)
+    )
+    subject, seq, way, run, shapes = _fronts(reading, fact, ids, streets.ids)
+    if not len(subject):
+        return empty(8)
+    street = streets.place_of(way)
+    said = streets.columns[rule.street].take(pa.array(street))
+    edge, point = equal([said.cast(pa.string())], points.columns[rule.street].cast(pa.string()))
+    kind, names = _kinds(points, (fact.group, rule.system))
+    axis = shapely.line_merge(streets.shapes)[street[edge]]
+    middle = shapely.line_interpolate_point(shapes[edge], 0.5, normalized=True)
+    found = between(
+        Heights(
+            edge, point, kind[point], shapely.line_locate_point(axis, middle),
+            shapely.line_locate_point(axis, points.shapes[point]),
+            numbers(points, rule.height)[point],
+        )
+    )  # fmt: skip
+    latest = np.maximum(run, streets.runs[street])
+    np.maximum.at(latest, edge, points.runs[point])
+    return [
+        subject[found.edge], seq[found.edge], named(names, found.kind), points.ids[found.point],
+        found.height, found.between, found.far * reading.schemas.city.metres_per_unit,
+        latest[found.edge],
+    ]  # fmt: skip
+
+
+def _kinds(points: Side, fields: tuple[str | None, str]) -> tuple[Ints, list[str | None]]:
+    """The kind of each point, which all of ``fields`` decide, and the first field of each kind."""
+    said = [points.columns[name].to_pylist() if name else [None] * len(points) for name in fields]
+    both = list(zip(*said, strict=True))
+    place = {one: at for at, one in enumerate(dict.fromkeys(both))}
+    return np.array([place[one] for one in both], dtype=np.int64), [one[0] for one in place]
+
+
+def _fronts(
+    reading: Reading, fact: FactContract, ids: Ints | None, streets: Ints
+) -> tuple[Ints, Ints, Ints, Ints, Geometries]:
+    """Edges along ``streets``: subject, number, street, run and shape."""
+    query = sql.SQL(queries.load("facts")["fronts_of"]).format(
+        table=sql.Identifier(FACTS, str(fact.edges))
+    )
+    values = {"ways": streets.tolist(), "ids": None if ids is None else ids.tolist()}
+    rows = reading.connection.cursor(binary=True).execute(query, values).fetchall()
+    columns = list(zip(*rows, strict=True)) or [() for _ in range(5)]
+    subject, seq, way, run = (np.array(columns[at], dtype=np.int64) for at in range(4))
+    shapes = np.asarray(shapely.from_wkb(np.array(columns[4], dtype=object)), dtype=object)
+    return subject, seq, way, run, shapes
+
+
+def _ids(side: Side, places: Ints) -> Any:
+    """The ids at ``places``, None where there is no place."""
+    found = np.full(len(places), None, dtype=object)
+    found[places >= 0] = side.ids[places[places >= 0]]
+    return found

@@ -1,0 +1,96 @@
+"""Chamfers, setbacks and levels of parcels: the fixture's geometry, by loads, fresh and anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyogrio
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Database
+from pipeline.joins import derive as joins
+from pipeline.joins.levels import Heights, between
+from tests.joins.conftest import load
+from tests.joins.test_facts import rows_of
+
+EAST, NORTH = 488600.0, 3833100.0
+BAR = (
+    "SELECT area_after_widening_m2, area_chamfer_m2, area_after_chamfer_m2, setback_m, "
+    "area_setback_m2, level_m, vertical_datum, level_between, level_distance_m "
+    "FROM derived.parcel_bar WHERE parcel_code = '1-12-45-7-0-0-0'"
+)
+
+
+def write(path: Path, shapes: list[shapely.Geometry], **columns: Any) -> Path:
+    """A GeoPackage of the planning office."""
+    frame = pd.DataFrame({"KOD_TARH": "TT-1397", "SHENASE": [f"N-{n}" for n in range(len(shapes))]})
+    frame = frame.assign(**columns)
+    pyogrio.raw.write(
+        path, shapely.to_wkb(np.array(shapes)), [frame[name].to_numpy() for name in frame],
+        np.array(list(frame)), layer=path.stem, geometry_type=shapes[0].geom_type,
+        crs="EPSG:32639",
+    )  # fmt: skip
+    return path
+
+
+def test_chamfer_setback_and_level_of_the_fixture_parcel(
+    city: Database, schemas: Schemas, query: Any, tmp_path: Path
+) -> None:
+    """A triangle of 4.50 m2 at the corner, of which 0.50 lie behind the new bar; a setback of 3 m
+    behind the bar, 30.00 m2; levels at the ends of kuche-ye Yas."""
+    ((street, axis),) = query(
+        city,
+        "SELECT s.street_id, ST_AsBinary(ST_LineMerge(s.geom)) FROM facts.parcel_edge e JOIN "
+        "data.street s ON s.id = e.way_id JOIN data.parcel p ON p.id = e.subject_id "
+        "WHERE p.parcel_code = '1-12-45-7-0-0-0'",
+    )
+    line = shapely.from_wkb(axis)
+    corner = [(EAST, NORTH), (EAST, NORTH + 3), (EAST + 3, NORTH)]
+    pakh = write(tmp_path / "pakh.gpkg", [shapely.Polygon(corner)], ANDAZE=[3.0])
+    behind = shapely.LineString([(EAST + 20, NORTH + 5), (EAST - 10, NORTH + 5)])
+    setback = write(tmp_path / "aghabneshini.gpkg", [behind], ANDAZE=[3.0], KOD_MABAR=[street])
+    ends = [shapely.Point(line.coords[0]), shapely.Point(line.coords[-1])]
+    kaf = write(tmp_path / "kaf.gpkg", ends, RAGHAM=[930.0, 932.0], KOD_MABAR=street,
+                MABNA="irhs1998", KILOMETRAJ=0.0)  # fmt: skip
+    for path, feed in ((pakh, "chamfers"), (setback, "setback_lines"), (kaf, "road_levels")):
+        load(city, path, feed, schemas)
+    derived = {one.fact: one.touched for one in joins.derive(city, schemas)}
+    assert {"parcel_chamfer", "parcel_setback", "parcel_level", "parcel_remainder"} <= set(derived)
+    far = line.project(shapely.Point(EAST + 5, NORTH))
+    (found,) = query(city, BAR)
+    assert found[:5] == (180.0, 0.5, 179.5, 3.0, 30.0)
+    assert found[5] == pytest.approx(930.0 + 2.0 * far / line.length, abs=6e-4)
+    assert found[6:8] == ("irhs1998", True)
+    assert found[8] == pytest.approx(min(far, line.length - far), abs=6e-3)
+    # One level is taken away again: what is left counts, and everything is as if made anew.
+    load(city, write(tmp_path / "kaf.gpkg", ends[:1], RAGHAM=[930.0], KOD_MABAR=street,
+                     MABNA="irhs1998", KILOMETRAJ=0.0), "road_levels", schemas)  # fmt: skip
+    joins.derive(city, schemas)
+    (found,) = query(city, BAR)
+    assert found[5:8] == (930.0, "irhs1998", False)
+    kept = rows_of(city, schemas, query)
+    joins.derive(city, schemas, anew=True)
+    assert kept == rows_of(city, schemas, query)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 100), st.floats(900, 950)), min_size=1, max_size=6),
+    st.floats(0, 100),
+)
+def test_levels_are_those_of_a_polyline(points: list[tuple[float, float]], at: float) -> None:
+    """numpy's interpolation knows it too, and holds the last value beyond the ends."""
+    points = sorted({round(place, 3): height for place, height in points}.items())
+    along, height = (np.array(column) for column in zip(*points, strict=True))
+    none = np.zeros(len(along), dtype=np.int64)
+    found = between(
+        Heights(none, np.arange(len(along)), none, np.full(len(along), at), along, height)
+    )
+    assert found.height[0] == pytest.approx(np.interp(at, along, height), abs=1e-9)
+    assert found.far[0] == pytest.approx(np.abs(along - at).min())

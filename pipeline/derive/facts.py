@@ -133,7 +133,7 @@ COLUMNS: dict[FactKind, tuple[Stored, ...]] = {
         _GROUP,
         Stored(OBJECT, "int8", _text("Id of the nearest given height", "شناسه نزدیک‌ترین رقوم"),
                needed=True, index="btree"),
-        Stored("height_m", "float8", _text("Height of the street there", "رقوم معبر"), "m",
+        Stored("front_height_m", "float8", _text("Height of the street there", "رقوم معبر"), "m",
                needed=True),
         Stored("between", "bool", _text("Between two given heights", "میان دو رقوم"), needed=True),
         Stored("distance_m", "float8", _text("To the nearest, along the street", "فاصله"), "m",

@@ -6,7 +6,7 @@ SELECT p.id * 100000 + coalesce(d.id, 0) AS id, p.parcel_code, e.plan_id, d.plan
     round((coalesce(r.taken_m2, 0) - coalesce(w.taken, 0))::numeric, 2)::float8 AS area_chamfer_m2,
     round((a.shape - coalesce(r.taken_m2, 0))::numeric, 2)::float8 AS area_after_chamfer_m2,
     s.setback_m, round(s.area_m2::numeric, 2)::float8 AS area_setback_m2,
-    round(l.height_m::numeric, 3)::float8 AS level_m, l.vertical_datum, l.between AS level_between,
+    round(l.front_height_m::numeric, 3)::float8 AS level_m, l.vertical_datum, l.between AS level_between,
     round(l.distance_m::numeric, 2)::float8 AS level_distance_m,
     p.geom
 FROM (
@@ -29,7 +29,7 @@ LEFT JOIN LATERAL (
     JOIN data.setback_line o ON o.id = t.object_id WHERE t.subject_id = e.subject_id AND t.in_group = e.plan_id
 ) s ON true
 LEFT JOIN LATERAL (
-    SELECT t.height_m, t.between, t.distance_m, o.vertical_datum FROM facts.parcel_level t
+    SELECT t.front_height_m, t.between, t.distance_m, o.vertical_datum FROM facts.parcel_level t
     JOIN data.road_level o ON o.id = t.object_id
     JOIN facts.parcel_edge g ON g.subject_id = t.subject_id AND g.seq = t.seq
     WHERE t.subject_id = e.subject_id AND t.in_group = e.plan_id

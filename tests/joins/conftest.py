@@ -24,8 +24,9 @@ Query = Callable[..., list[tuple[Any, ...]]]
 
 
 def load(database: Database, path: Path, feed: str, schemas: Schemas) -> Outcome:
-    """One file by one of the city's own feeds."""
-    context = loading.context_for(schemas, feed)
+    """One file by one of the city's own feeds; parcels may go without a lineage."""
+    accept = frozenset({"lineage.missing"})
+    context = loading.context_for(schemas, feed, accept=accept)
     return loading.load(database, path, context, batch_rows=50_000, progress=lambda *_: None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -26,18 +27,29 @@ _NUMBERS = count(1)
 #: Databases in memory are made in a tenth of the time: ext4 gives no inode again for minutes after
 #: its file went, and searches past all of them for each of a new database's thousand files.
 _MEMORY = Path("/dev/shm")  # noqa: S108
-_ROOM_GB = 12
+_ROOM_GB = 6
+
+
+def _free_memory() -> int:
+    """Bytes that programs may still take; what the system keeps of files does not count."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(found[1]) << 10 if found else 0
 
 
 @contextmanager
 def scratch_home() -> Iterator[Path]:
     """A folder for a cluster that is thrown away: in memory where there is plenty, else on disk."""
-    roomy = _MEMORY.is_dir() and min(
-        shutil.disk_usage(_MEMORY).free, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    ) >= (_ROOM_GB << 30)
+    roomy = _MEMORY.is_dir() and (
+        min(shutil.disk_usage(_MEMORY).free, _free_memory()) >= _ROOM_GB << 30
+    )
     with tempfile.TemporaryDirectory(prefix="makan-", dir=_MEMORY if roomy else None) as folder:
         Path(folder).chmod(0o711)  # the server runs as another user when root tests
         yield Path(folder)
+
+
+def _as_admin(cluster: Cluster, statement: sql.Composed) -> None:
+    with psycopg.connect(cluster.uri(SUPERUSER, "postgres"), autocommit=True) as connection:
+        connection.execute(statement)
 
 
 @contextmanager
@@ -45,6 +57,9 @@ def running_cluster(home: Path) -> Iterator[Cluster]:
     """A private cluster below ``home``, removed at the end."""
     cluster = Cluster(home)
     cluster.start()
+    # Each clone writes its WAL, which would fill 4 GB of memory before it is used again.
+    for statement in ("ALTER SYSTEM SET max_wal_size = '512MB'", "SELECT pg_reload_conf()"):
+        _as_admin(cluster, sql.SQL(statement).format())
     try:
         yield cluster
     finally:
@@ -56,11 +71,6 @@ def template(cluster: Cluster, city: str) -> Settings:
     settings = Settings(home=cluster.home, city=city, database=f"template_{city}")
     migration.migrate(Database(settings), registry.load(city))
     return settings
-
-
-def _as_admin(cluster: Cluster, statement: sql.Composed) -> None:
-    with psycopg.connect(cluster.uri(SUPERUSER, "postgres"), autocommit=True) as connection:
-        connection.execute(statement)
 
 
 @contextmanager

@@ -12,7 +12,14 @@ from pipeline import __version__
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
-from pipeline.derive import jsonschema, openapi_parts, processes, raster_collections, views
+from pipeline.derive import (
+    jsonschema,
+    openapi_parts,
+    openapi_writing,
+    processes,
+    raster_collections,
+    views,
+)
 from pipeline.derive.openapi_parts import get, json_of, ref
 
 Paths = dict[str, Any]
@@ -47,9 +54,19 @@ def document(schemas: Schemas, audience: Audience, config: dict[str, Any]) -> di
         "servers": [{"url": config["server"]["url"]}],
         "tags": tags,
         "paths": paths,
-        "components": openapi_parts.components(schemas, config),
+        "components": _components(schemas, audience, config, language),
         **openapi_parts.security(audience),
     }
+
+
+def _components(
+    schemas: Schemas, audience: Audience, config: dict[str, Any], language: str
+) -> dict[str, Any]:
+    made = openapi_parts.components(schemas, config)
+    writing = openapi_writing.components(
+        schemas, audience, language, openapi_parts.crs_uris(config)
+    )
+    return {**made, **{part: {**made[part], **found} for part, found in writing.items()}}
 
 
 def _language(schemas: Schemas) -> str:
@@ -150,6 +167,8 @@ def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) ->
         [ref("featureId"), ref("f-item"), ref("lang"), ref("crs"), ref("skipGeometry")],
         json_of("feature", "application/geo+json"),
     )
+    items |= openapi_writing.operations(layer, audience, title, one=False)
+    one |= openapi_writing.operations(layer, audience, title, one=True)
     without = ("filter", "filter-lang")
     rest = [part for part in asked if part.get("$ref", "").rsplit("/", 1)[-1] not in without]
     return {

@@ -188,7 +188,8 @@ def _enum(*values: str) -> Part:
     return {"type": "string", "enum": list(values), "default": values[0]}
 
 
-def _crs_uris(config: Part) -> list[str]:
+def crs_uris(config: Part) -> list[str]:
+    """The CRSs that features can be had in, by URI; the first is the default."""
     for resource in config["resources"].values():
         for provider in resource["providers"]:
             if "crs" in provider:
@@ -198,7 +199,7 @@ def _crs_uris(config: Part) -> list[str]:
 
 
 def _parameters(schemas: Schemas, config: Part) -> Part:
-    uris = _enum(*_crs_uris(config))
+    uris = _enum(*crs_uris(config))
     limits = config["server"]["limits"]
     four = {"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}}
     number = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "default": 0}

@@ -61,6 +61,13 @@ PROCESSES = (
 )
 # Where no key is needed, a list would show everybody what others ask.
 LISTED_JOBS = "ogcapi-processes-1/1.0/conf/job-list"
+#: Part 4 is a draft (OGC 20-002r1); these are its names.
+WRITING = (
+    "ogcapi-features-4/1.0/conf/create-replace-delete",
+    "ogcapi-features-4/1.0/conf/update",
+    "ogcapi-features-4/1.0/conf/optimistic-locking-etags",
+    "ogcapi-features-4/1.0/conf/features",
+)
 _TILE_FORMATS = {
     "application/vnd.mapbox-vector-tile": "ogcapi-tiles-1/1.0/conf/mvt",
     "image/png": "ogcapi-tiles-1/1.0/conf/png",
@@ -82,12 +89,18 @@ _BY_PROVIDER = {
 
 
 def classes(
-    config: dict[str, Any], processes: Collection[str] = (), *, lists_jobs: bool = False
+    config: dict[str, Any],
+    processes: Collection[str] = (),
+    *,
+    lists_jobs: bool = False,
+    writes: bool = False,
 ) -> list[str]:
-    """The classes that hold for what ``config`` publishes, and for ``processes`` if any."""
+    """The classes that hold for what ``config`` publishes, for ``processes`` if any, and for rows
+    that can be written."""
     found = set(ALWAYS) | set(PROCESSES if processes else ())
     if processes and lists_jobs:
         found.add(LISTED_JOBS)
+    found |= set(WRITING if writes else ())
     for resource in config["resources"].values():
         for provider in resource["providers"]:
             found |= set(_BY_PROVIDER[provider["type"]])

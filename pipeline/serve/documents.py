@@ -116,6 +116,7 @@ async def conforms(request: Request) -> Response:
             view.site.config,
             view.site.answerer.processes,
             lists_jobs=view.site.audience.needs_key,
+            writes=view.site.editor is not None,
         )
         return {"conformsTo": found}
 

@@ -1,4 +1,4 @@
-"""Keeps facts fresh after edits: in the background, one derivation at a time, as after a load."""
+"""Keeps facts and small scales fresh after edits: in the background, as after a load."""
 
 from __future__ import annotations
 
@@ -59,5 +59,7 @@ class Refresher:
     def _derive(self, layers: set[str]) -> None:
         # A quarter of a second to import, and most servers never write.
         from pipeline.joins import derive as joins
+        from pipeline.tiling.refresh import refresh
 
         joins.derive(self._database, self._schemas, layers=layers, first=False, role=self._role)
+        refresh(self._database, self._schemas, layers=layers, first=False, role=self._role)

@@ -79,9 +79,11 @@ def refresh(
     anew: bool = False,
     first: bool = True,
     progress: Progress | None = None,
+    role: str = "loader",
 ) -> list[Refreshed]:
     """Brings the shapes of ``layers`` (None: of all) up to date, one transaction a layer; those
     that are fresh are left alone unless ``anew``, those that were never made unless ``first``.
+    ``role`` is the login that does it.
 
     Raises MakanError; then what stands is marked stale with the reason.
     """
@@ -91,22 +93,22 @@ def refresh(
     found = []
     for layer in wanted:
         try:
-            with database.connect("loader") as connection:
+            with database.connect(role) as connection:
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 done = _one(connection, schemas, layer, anew=anew, first=first, say=progress)
         except BaseException as error:
-            _mark(database, layer, error)
+            _mark(database, layer, error, role)
             raise
         if done:
             found.append(done)
     return found
 
 
-def _mark(database: Database, layer: LayerContract, error: BaseException) -> None:
+def _mark(database: Database, layer: LayerContract, error: BaseException, role: str) -> None:
     said = str(error) if isinstance(error, MakanError) else type(error).__name__
     values = {"layers": [layer.id], "trouble": said}
     try:
-        with database.connect("loader") as connection:
+        with database.connect(role) as connection:
             connection.execute(queries.load("generalised")["trouble"], values)
     except (MakanError, psycopg.Error):
         return  # the ledger tells the same: the layer's run is later than that of its shapes

@@ -132,19 +132,19 @@ ALTER ROLE {name} SET statement_timeout = '30s';
 ALTER ROLE {name} SET idle_in_transaction_session_timeout = '30s'
 
 -- name: grant_writer
--- The role of an audience's writer: it sees what rows are judged by, keeps facts fresh and tells the ledger. Which layers
+-- The role of an audience's writer: it sees what rows are judged by, keeps facts and small scales fresh, tells the ledger. Which layers
 -- it writes is granted one by one; what is personal and who has which key it cannot read.
-REVOKE ALL ON ALL TABLES IN SCHEMA {schema}, data, history, private, facts, ops FROM {role};
-GRANT USAGE ON SCHEMA {schema}, data, history, private, facts, ops, makan TO {role};
+REVOKE ALL ON ALL TABLES IN SCHEMA {schema}, data, history, private, facts, generalised, ops FROM {role};
+GRANT USAGE ON SCHEMA {schema}, data, history, private, facts, generalised, ops, makan TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA data, history TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA facts TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA facts, generalised TO {role};
 GRANT SELECT, INSERT ON ops.run TO {role};
 GRANT SELECT, INSERT, DELETE ON ops.finding TO {role};
 GRANT INSERT ON ops.original TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ops.fact, ops.fact_input TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ops.fact, ops.fact_input, ops.generalised, ops.generalised_cells TO {role};
 GRANT SELECT ON ops.layer_state, ops.fact_state TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA facts, makan TO {role};
-GRANT EXECUTE ON FUNCTION ops.analyze_fact(text), ops.publish(bigint, timestamptz) TO {role};
+GRANT EXECUTE ON FUNCTION ops.analyze_fact(text), ops.analyze_generalised(text), ops.publish(bigint, timestamptz) TO {role};
 
 -- name: grant_writable
 -- One layer that it writes; former versions it can only add to.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import time
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeline.errors import ArrivalError, DatabaseError, SettingsError
 Connection = psycopg.Connection[tuple[object, ...]]
 Status = Literal["done", "unchanged", "refused", "failed"]
 _BLOCK = 2**20
+_PATIENCE_S, _PAUSE_S = 1.5, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +196,20 @@ def keep_profile(
 def lock(connection: Connection, layer: str) -> None:
     """One writer of a layer at a time, for as long as ``connection`` lives; DatabaseError if taken.
 
-    The server frees it when the process dies, so a killed load blocks nobody.
+    The server frees it when the process dies, so a killed load blocks nobody. An edit of a row
+    holds it for a moment: that is waited for.
     """
-    row = connection.execute(queries.load("ledger")["lock"], {"layer": layer}).fetchone()
-    if not row or not row[0]:
-        raise DatabaseError(
-            f"another load of {layer} is under way",
-            todo="Wait until it ends (`makan runs`), then run the command again.",
-        )
+    query, until = queries.load("ledger")["lock"], time.monotonic() + _PATIENCE_S
+    while True:
+        row = connection.execute(query, {"layer": layer}).fetchone()
+        if row and row[0]:
+            return
+        if time.monotonic() >= until:
+            raise DatabaseError(
+                f"another load of {layer} is under way",
+                todo="Wait until it ends (`makan runs`), then run the command again.",
+            )
+        time.sleep(_PAUSE_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class Editor:
             try:
                 yield connection
             except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation) as error:
-                raise Taken([_constraint("key.taken", layer, error)]) from None
+                raise Taken([_constraint("edit.key_taken", layer, error)]) from None
             except psycopg.IntegrityError as error:
                 raise Refused([_constraint("edit.constraint", layer, error)]) from None
 
@@ -365,6 +365,6 @@ class _Edit:
             return self.asked.number or 0
         if not self.connection.execute(sql.SQL(merge["insert"]).format(**parts), values).rowcount:
             key = _key(found, self.layer)
-            raise Taken([Finding("key.taken", self.layer.id, key=key, value=key)])
+            raise Taken([Finding("edit.key_taken", self.layer.id, key=key, value=key)])
         made = self.connection.execute(sql.SQL(named["made"]).format(**parts)).fetchone()
         return int(str(made[0])) if made else 0

@@ -28,7 +28,7 @@ from pipeline.db.ledger import Account, Published
 from pipeline.derive.columns import DATA
 from pipeline.errors import GuardError, MakanError, SettingsError
 from pipeline.findings import Catalog
-from pipeline.stages import delivery, original
+from pipeline.stages import delivery, original, overtaken
 from pipeline.stages.batch import Context, Lines, Raw
 from pipeline.stages.delivery import Former, Record
 from pipeline.stages.fill import Fill
@@ -235,6 +235,7 @@ class Job:
                 recorder.findings(gone_for_good, work.keys)
                 work.counts.update(gone_for_good.counts())
                 found.extend(gone_for_good)
+            work.counts.update(overtaken.tell(transaction, self.run, self.context))
             if len(doubled) or account.unchanged > work.as_before:
                 original.forget_unused(transaction, self.run, self.context)
             delivery.forget_earlier(transaction, self.run)

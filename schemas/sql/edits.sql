@@ -54,3 +54,11 @@ SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_unt
 -- How many edits a key has made in the last so many seconds, and when the first of them falls out.
 SELECT count(*), ceil(extract(epoch FROM min(started) + make_interval(secs => %(seconds)s) - clock_timestamp()))::int
 FROM ops.run WHERE kind = 'edit' AND who = %(who)s AND started > clock_timestamp() - make_interval(secs => %(seconds)s)
+
+-- name: overtaken
+-- Edits whose version a load has ended: whose they were, and when.
+INSERT INTO ops.finding (run_id, code, severity, layer, key, value, detail, place)
+SELECT %(run)s, %(code)s, %(severity)s, %(layer)s, {key}, e.who, to_char(e.started, 'YYYY-MM-DD'), {place}
+FROM {history} h JOIN ops.run e ON e.id = h.run_id
+WHERE h.ended_by = %(run)s AND e.kind = 'edit'
+    AND EXISTS (SELECT FROM ops.run WHERE kind = 'edit' AND layer = %(layer)s)

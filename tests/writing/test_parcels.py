@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from starlette.testclient import TestClient
 from pipeline.db import ledger
 from pipeline.db.engine import Database
 from pipeline.stages import history
+from pipeline.stages import load as loading
 
 UTM = "http://www.opengis.net/def/crs/EPSG/0/32639"
 WGS84 = "http://www.opengis.net/def/crs/EPSG/0/4326"
@@ -315,12 +317,12 @@ def test_a_parcel_over_its_neighbour_is_refused(staff: TestClient, rows: Any) ->
 def test_keys_identify(staff: TestClient) -> None:
     assert post(staff, PLACES, place("k1", 50.8764, 34.6401)).status_code == 201
     again = post(staff, PLACES, place("k1", 50.8765, 34.6401))
-    assert (again.status_code, codes(again)) == (409, ["key.taken"])
+    assert (again.status_code, codes(again)) == (409, ["edit.key_taken"])
     other = post(staff, PLACES, place("k2", 50.8764, 34.6402))
     number = int(other.headers["location"].rsplit("/", 1)[1])
     renamed = {**place("k1", 50.8764, 34.6402), "id": number}
     answer = put(staff, renamed, other.headers["etag"], path=f"{PLACES}/{number}")
-    assert (answer.status_code, codes(answer)) == (409, ["key.taken"])
+    assert (answer.status_code, codes(answer)) == (409, ["edit.key_taken"])
 
 
 def test_deleted_is_gone_and_kept(staff: TestClient, rows: Any, written: Database) -> None:
@@ -479,3 +481,30 @@ def test_the_roles_can_do_no_more(written: Database) -> None:
             for what in ("INSERT", "UPDATE", "DELETE"):
                 assert not may("data.parcel", what, role)
                 assert not may("api_staff.parcel", what, role)
+
+
+def test_a_delivery_that_replaces_an_edit_says_so(
+    staff: TestClient, written: Database, tmp_path: Path, rows: Any
+) -> None:
+    """The office's rows win, the edit is kept and named; what was made here stays."""
+    schemas = staff.app.state.site.schemas  # type: ignore[attr-defined]
+    feed = schemas.feed("pois")
+    (before,) = rows("SELECT poi_id, name_fa FROM data.poi WHERE poi_id = 'AM-00001'")
+    number = staff.get(PLACES, params={"poi_id": before[0]}).json()["features"][0]["id"]
+    patch = json.dumps({"properties": {"name_en": "Edited Here"}})
+    kind = {"Content-Type": "application/merge-patch+json", "If-Match": "*"}
+    assert staff.patch(f"{PLACES}/{number}", content=patch, headers=kind).status_code == 204
+    assert post(staff, PLACES, place("made-here", 50.8764, 34.6401)).status_code == 201
+    (file,) = Path(written.settings.home).parent.glob(feed.source.match[0])
+    context = loading.context_for(schemas, feed.id)
+    outcome = loading.load(written, file, context, batch_rows=1000, progress=lambda *_: None)
+    assert outcome.status == "done"
+    assert outcome.counts[("edit.overtaken", None)] == 1
+    told = rows(
+        "SELECT key, value FROM ops.finding WHERE run_id = %s AND code = 'edit.overtaken'",
+        outcome.run,
+    )
+    assert told == [(before[0], "editor")]
+    names = rows("SELECT name_en FROM history.poi WHERE poi_id = %s", before[0])
+    assert ("Edited Here",) in names
+    assert rows("SELECT count(*) FROM data.poi WHERE poi_id = 'made-here'") == [(1,)]

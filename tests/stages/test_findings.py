@@ -112,7 +112,8 @@ WHOLE = {
     "column.unmapped", "crs.assumed", "crs.offset", "encoding.detected", "file.warning",
     "rows.skipped", "value.unusual",
     "rows.too_many", "rule.refused", "geometry.heights", "geometry.three_d", "column.new",
-    "column.gone", "column.retyped", "edit.overtaken", "rows.drop", "extent.shift", "nulls.rise", "measure.change",
+    "column.gone", "column.retyped", "edit.overtaken", "rows.drop", "extent.shift", "nulls.rise",
+    "measure.change",
     "code.padded", "code.reversed", "code.undecided", "code.as_before",  # test_codes.py
 }  # fmt: skip
 

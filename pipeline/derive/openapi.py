@@ -14,6 +14,7 @@ from pipeline.contracts.layer import Field, LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import (
     jsonschema,
+    openapi_maps,
     openapi_parts,
     openapi_writing,
     processes,
@@ -32,11 +33,13 @@ def document(schemas: Schemas, audience: Audience, config: dict[str, Any]) -> di
     language = _language(schemas)
     identity, licence = config["metadata"]["identification"], config["metadata"]["license"]
     contact = config["metadata"]["contact"]
-    paths: Paths = _service()
+    paths: Paths = _service() | openapi_maps.dataset(schemas, audience)
     tags = [{"name": "service", "description": identity["description"][language]}]
     for name, resource in config["resources"].items():
         tags.append({"name": name, "description": resource["title"][language]})
         paths |= _collection(schemas, audience, name, resource)
+        if {"feature", "tile"} <= {provider["type"] for provider in resource["providers"]}:
+            paths |= openapi_maps.collection(name, resource["title"][language])
     process_tags, process_paths = processes.openapi(schemas, audience, language)
     tags, paths = tags + process_tags, paths | process_paths
     return {

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
+from pipeline.derive import grids
 
 Part = dict[str, Any]
 #: The header that carries a key, where an audience needs one; the other way is Basic.
@@ -66,12 +67,12 @@ def search(name: str, title: str, parameters: list[Part], content: Part) -> Part
 
 def form(*names: str) -> Part:
     """The parameter ``f`` where other formats are offered; the first is the default."""
-    return _query("f", "Format", _enum(*names))
+    return parameter("f", "Format", enum(*names))
 
 
 def limit(default: int, maximum: int) -> Part:
     """The parameter ``limit``."""
-    return _query(
+    return parameter(
         "limit",
         f"Features on a page; more than {maximum} gives {maximum}",
         {"type": "integer", "minimum": 1, "maximum": maximum, "default": default},
@@ -80,10 +81,11 @@ def limit(default: int, maximum: int) -> Part:
 
 def listing(name: str, said: str, values: list[str]) -> Part:
     """A parameter that takes a list of names."""
-    return _query(name, said, {"type": "array", "items": {"type": "string", "enum": values}})
+    return parameter(name, said, {"type": "array", "items": {"type": "string", "enum": values}})
 
 
-def _query(name: str, said: str, schema: Part) -> Part:
+def parameter(name: str, said: str, schema: Part) -> Part:
+    """A parameter of the query."""
     return {
         "name": name,
         "in": "query",
@@ -97,15 +99,16 @@ def _query(name: str, said: str, schema: Part) -> Part:
 
 def text(name: str) -> Part:
     """A query parameter that is a text."""
-    return _query(name, name, {"type": "string"})
+    return parameter(name, name, {"type": "string"})
 
 
 def place(name: str) -> Part:
     """A part of the path that is a text."""
-    return _path(name, name, {"type": "string"})
+    return in_path(name, name, {"type": "string"})
 
 
-def _path(name: str, said: str, schema: Part) -> Part:
+def in_path(name: str, said: str, schema: Part) -> Part:
+    """A parameter in the path."""
     return {"name": name, "in": "path", "description": said, "required": True, "schema": schema}
 
 
@@ -118,10 +121,10 @@ def tiles(name: str, title: str, provider: Part) -> Part:
     index = {"type": "integer", "minimum": 0}
     place = [
         ref("tileMatrixSetId"),
-        _path("tileMatrix", "Zoom level", levels),
-        _path("tileRow", "Row, from the north", index),
-        _path("tileCol", "Column, from the west", index),
-        _query("f", "Format", _enum(*formats)),
+        in_path("tileMatrix", "Zoom level", levels),
+        in_path("tileRow", "Row, from the north", index),
+        in_path("tileCol", "Column, from the west", index),
+        parameter("f", "Format", enum(*formats)),
         *([ref("datetime")] if "city" in provider["options"] else []),
     ]
     content = {kind: made for form in formats.values() for kind, made in binary(form).items()}
@@ -156,7 +159,7 @@ def raster(name: str, title: str, provider: Part) -> Part:
         "edr": ("position", [ref("coords"), ref("crs")], position),
     }
     way, asked, formats = ways[provider["type"]]
-    forms = _query("f", "Format", {"type": "string", "enum": [*formats, "html"]})
+    forms = parameter("f", "Format", {"type": "string", "enum": [*formats, "html"]})
     content = {kind: made for form in formats.values() for kind, made in binary(form).items()}
     path = f"/collections/{name}/{way}"
     return {path: get(name, f"{name}.{way}", f"{title}: {way}", [*asked, forms], content)}
@@ -184,7 +187,8 @@ def _problem(said: str) -> Part:
     return {"description": said, "content": json_of("problem", "application/problem+json")}
 
 
-def _enum(*values: str) -> Part:
+def enum(*values: str) -> Part:
+    """The schema of one of some words."""
     return {"type": "string", "enum": list(values), "default": values[0]}
 
 
@@ -199,51 +203,55 @@ def crs_uris(config: Part) -> list[str]:
 
 
 def _parameters(schemas: Schemas, config: Part) -> Part:
-    uris = _enum(*crs_uris(config))
+    uris = enum(*crs_uris(config))
     limits = config["server"]["limits"]
     four = {"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}}
     number = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "default": 0}
     pixels = {"type": "integer", "minimum": 1}
     found = {
-        "f": _query("f", "Format", _enum("json", "html")),
-        "lang": _query("lang", "Language", _enum(*schemas.city.languages)),
+        "f": parameter("f", "Format", enum("json", "html")),
+        "lang": parameter("lang", "Language", enum(*schemas.city.languages)),
         "limit": limit(limits["default_items"], limits["max_items"]),
-        "offset": _query("offset", "Features to be passed over", number),
-        "cursor": _query("cursor", "Where a page begins: from a next link", {"type": "string"}),
-        "bbox": _query("bbox", "xmin,ymin,xmax,ymax in the order of bbox-crs", four),
-        "bbox-crs": _query("bbox-crs", "CRS of bbox", uris),
-        "crs": _query("crs", "CRS of the answer", uris),
-        "since": _query("since", _SINCE, {"type": "string"}),
-        "collection": _query("collection", "Changes of this collection alone", {"type": "string"}),
-        "datetime": _query(
+        "offset": parameter("offset", "Features to be passed over", number),
+        "cursor": parameter("cursor", "Where a page begins: from a next link", {"type": "string"}),
+        "bbox": parameter("bbox", "xmin,ymin,xmax,ymax in the order of bbox-crs", four),
+        "bbox-crs": parameter("bbox-crs", "CRS of bbox", uris),
+        "crs": parameter("crs", "CRS of the answer", uris),
+        "since": parameter("since", _SINCE, {"type": "string"}),
+        "collection": parameter(
+            "collection", "Changes of this collection alone", {"type": "string"}
+        ),
+        "datetime": parameter(
             "datetime",
             _TIME,
             {"type": "string"},
         ),
-        "skipGeometry": _query(
+        "skipGeometry": parameter(
             "skipGeometry", "Leave the geometry out", {"type": "boolean", "default": False}
         ),
-        "resulttype": _query("resulttype", "Features or their number", _enum("results", "hits")),
-        "filter": _query("filter", "A CQL2 filter", {"type": "string"}),
-        "filter-lang": _query("filter-lang", "Its language", _enum("cql2-text", "cql2-json")),
-        "filter-crs": _query("filter-crs", "CRS of its geometries", uris),
-        "subset": _query("subset", "Axes and their ranges", {"type": "string"}),
-        "scale-factor": _query("scale-factor", "2 halves both sides", {"type": "number"}),
-        "scale-size": _query("scale-size", "Such as x(400),y(300)", {"type": "string"}),
-        "width": _query("width", "Pixels", pixels),
-        "height": _query("height", "Pixels", pixels),
-        "transparent": _query("transparent", "See-through where nothing is", {"type": "boolean"}),
+        "resulttype": parameter("resulttype", "Features or their number", enum("results", "hits")),
+        "filter": parameter("filter", "A CQL2 filter", {"type": "string"}),
+        "filter-lang": parameter("filter-lang", "Its language", enum("cql2-text", "cql2-json")),
+        "filter-crs": parameter("filter-crs", "CRS of its geometries", uris),
+        "subset": parameter("subset", "Axes and their ranges", {"type": "string"}),
+        "scale-factor": parameter("scale-factor", "2 halves both sides", {"type": "number"}),
+        "scale-size": parameter("scale-size", "Such as x(400),y(300)", {"type": "string"}),
+        "width": parameter("width", "Pixels", pixels),
+        "height": parameter("height", "Pixels", pixels),
+        "transparent": parameter(
+            "transparent", "See-through where nothing is", {"type": "boolean"}
+        ),
         "coords": {
-            **_query("coords", "A point as WKT", {"type": "string"}),
+            **parameter("coords", "A point as WKT", {"type": "string"}),
             "required": True,
             "example": "POINT(50.88 34.64)",
         },
-        "featureId": _path("featureId", "Feature id", {"type": "string"}),
-        "tileMatrixSetId": _path("tileMatrixSetId", "Tile grid", _enum("WebMercatorQuad")),
+        "featureId": in_path("featureId", "Feature id", {"type": "string"}),
+        "tileMatrixSetId": in_path("tileMatrixSetId", "Tile grid", enum(*grids.of(schemas.city))),
     }
     formats = {"f-items": ("json", "html", "csv", "fgb", "parquet"), "f-item": ("json", "html")}
     formats["f-tileset"] = ("json", "tilejson", "html")
-    found |= {key: _query("f", "Format", _enum(*names)) for key, names in formats.items()}
+    found |= {key: parameter("f", "Format", enum(*names)) for key, names in formats.items()}
     return found
 
 

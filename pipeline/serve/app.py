@@ -26,6 +26,7 @@ from pipeline.serve import (
     health,
     items,
     jobs,
+    maps,
     processes,
     ranges,
     raster_api,
@@ -35,6 +36,8 @@ from pipeline.serve import (
     styles,
     tiles,
     warm,
+    wms,
+    wmts,
     writing,
 )
 from pipeline.serve.door import Door, Entrance
@@ -88,7 +91,14 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         f"{here}/coverage": stock.endpoint(
             pygeoapi, "collection_coverage", *grid, needs="coverage"
         ),
-        f"{here}/map": stock.endpoint(pygeoapi, "collection_map", *box, *picture, needs="map"),
+        f"{here}/map": _map(
+            stock.endpoint(pygeoapi, "collection_map", *box, *picture, needs="map")
+        ),
+        "/map": fresh.validated(maps.dataset, maps.state),
+        "/wms": wms.wms,
+        "/wmts": wmts.wmts,
+        "/wmts/1.0.0/WMTSCapabilities.xml": wmts.capabilities,
+        "/wmts/{layer}/default/{grid_id}/{zoom}/{row}/{column}.{form}": wmts.tile,
         f"{here}/position": stock.endpoint(
             pygeoapi, "get_collection_edr_query", *point, needs="edr"
         ),
@@ -170,6 +180,18 @@ def _tilesets(pygeoapi: ModuleType) -> Handler:
     async def choose(request: Request) -> Response:
         served = answers.site_of(request).served
         chosen = tiles.listed if request.path_params["collection_id"] in served else theirs
+        return await chosen(request)
+
+    return choose
+
+
+def _map(theirs: Handler) -> Handler:
+    """Maps of features are ours; those of rasters are pygeoapi's."""
+    ours = fresh.validated(maps.collection, maps.state)
+
+    async def choose(request: Request) -> Response:
+        served = answers.site_of(request).served
+        chosen = ours if request.path_params["collection_id"] in served else theirs
         return await chosen(request)
 
     return choose

@@ -49,7 +49,25 @@ TILES = (
     "ogcapi-tiles-1/1.0/conf/tileset",
     "ogcapi-tiles-1/1.0/conf/tilesets-list",
     "ogcapi-tiles-1/1.0/conf/geodata-tilesets",
+    "ogcapi-tiles-1/1.0/conf/dataset-tilesets",
+    "ogcapi-tiles-1/1.0/conf/collections-selection",
     "ogcapi-tiles-1/1.0/conf/oas30",
+)
+MAPS = (
+    "ogcapi-maps-1/1.0/conf/core",
+    "ogcapi-maps-1/1.0/conf/collection-map",
+    "ogcapi-maps-1/1.0/conf/dataset-map",
+    "ogcapi-maps-1/1.0/conf/collections-selection",
+    "ogcapi-maps-1/1.0/conf/spatial-subsetting",
+    "ogcapi-maps-1/1.0/conf/scaling",
+    "ogcapi-maps-1/1.0/conf/crs",
+    "ogcapi-maps-1/1.0/conf/png",
+    "ogcapi-maps-1/1.0/conf/jpeg",
+)
+STYLES = (
+    "ogcapi-styles-1/1.0/conf/core",
+    "ogcapi-styles-1/1.0/conf/mapbox-styles",
+    "ogcapi-styles-1/1.0/conf/sld-10",
 )
 PROCESSES = (
     "ogcapi-processes-1/1.0/conf/core",
@@ -68,8 +86,9 @@ WRITING = (
     "ogcapi-features-4/1.0/conf/optimistic-locking-etags",
     "ogcapi-features-4/1.0/conf/features",
 )
+_VECTOR = "application/vnd.mapbox-vector-tile"
 _TILE_FORMATS = {
-    "application/vnd.mapbox-vector-tile": "ogcapi-tiles-1/1.0/conf/mvt",
+    _VECTOR: "ogcapi-tiles-1/1.0/conf/mvt",
     "image/png": "ogcapi-tiles-1/1.0/conf/png",
     "image/jpeg": "ogcapi-tiles-1/1.0/conf/jpeg",
 }
@@ -105,6 +124,8 @@ def classes(
         for provider in resource["providers"]:
             found |= set(_BY_PROVIDER[provider["type"]])
             kind = provider.get("format", {}).get("mimetype")
+            if provider["type"] == "tile" and kind == _VECTOR:
+                found |= {*MAPS, *STYLES}
             if provider["type"] == "tile" and kind in _TILE_FORMATS:
                 found.add(_TILE_FORMATS[kind])
     return sorted(f"{_SPEC}/{name}" for name in found)

@@ -11,13 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.derive import grids, jsonschema
-from pipeline.serve import answers, conformance, links, wanted
+from pipeline.serve import answers, conformance, links, tilesets, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
 from pipeline.serve.links import HTML, JSON, OGC, OPENAPI, SCHEMA, Link
 from pipeline.serve.pages import translated
 from pipeline.serve.site import Site
 
+_CAPABILITIES = "SERVICE={}&REQUEST=GetCapabilities"
 FORMS = {"json": (JSON, "This document as JSON"), "html": (HTML, "This document as HTML")}
 
 
@@ -105,6 +106,14 @@ def _landing(view: View) -> dict[str, Any]:
             found.append(view.link(f"{OGC}/job-list", JSON, "Jobs", "/jobs"))
     if _tiled(site):
         found.append(view.link(f"{OGC}/tiling-schemes", JSON, "Tile grids", "/TileMatrixSets"))
+    if tilesets.groups(site):
+        found += [
+            view.link(f"{OGC}/tilesets-vector", JSON, "Maps of several layers", "/tiles"),
+            view.link(f"{OGC}/styles", JSON, "Styles", "/styles"),
+            view.link(f"{OGC}/map", "image/png", "Map", "/map?f=png"),
+            view.link("service", "text/xml", "WMS", f"/wms?{_CAPABILITIES.format('WMS')}"),
+            view.link("service", "text/xml", "WMTS", f"/wmts?{_CAPABILITIES.format('WMTS')}"),
+        ]
     return {"title": identity["title"], "description": identity["description"], "links": found}
 
 

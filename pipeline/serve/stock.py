@@ -23,7 +23,7 @@ from pygeoapi import util
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import raster_api, site, wanted
+from pipeline.serve import links, raster_api, site, wanted
 from pipeline.serve.errors import Problem, missing
 from pipeline.serve.links import HTML, JSONLD
 from pipeline.serve.site import Site
@@ -121,6 +121,7 @@ def _refined(describe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str,
             for link in found["links"]
             if not (link["type"] == JSONLD and link["rel"] in ("items", "data"))
         ]
+        found["links"] += _drawn_links(dataset, locale_.language)
         licence = api.config["metadata"]["license"]["name"]
         for link in found["links"]:
             if link["rel"] == "license":
@@ -128,6 +129,19 @@ def _refined(describe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str,
         return found
 
     return refined
+
+
+def _drawn_links(dataset: str, language: str) -> list[links.Link]:
+    """How a collection of features looks: its map and its styles."""
+    here = site.current()
+    served = here.served.get(dataset)
+    if served is None or not (served.has_geometry and served.layer.publish.tiles):
+        return []
+    path = f"{here.base}/collections/{dataset}"
+    return [
+        links.link(f"{links.OGC}/map", "image/png", "Map", f"{path}/map?f=png", language),
+        links.link(f"{links.OGC}/styles", links.JSON, "Styles", f"{path}/styles?f=json", language),
+    ]
 
 
 def endpoint(module: ModuleType, name: str, *known: str, needs: str | None = None) -> Endpoint:

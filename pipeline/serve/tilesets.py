@@ -12,10 +12,11 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.contracts.city import City
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import grids, jsonschema
 from pipeline.derive.grids import Grid
-from pipeline.serve import answers, links, reach, wanted
+from pipeline.serve import answers, crs, links, reach, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import bad, missing
 from pipeline.serve.links import HTML, JSON, OGC, Link
@@ -208,7 +209,22 @@ def described(drawn: Drawn, grid: Grid, language: str) -> dict[str, Any]:
 
 def limits(drawn: Drawn, grid: Grid, zooms: range) -> list[dict[str, Any]]:
     """Rows and columns in which there is something, level by level."""
-    box = reach.moved(np.array([drawn.bounds()]), 4326, grid.srid)
+    return limits_of(drawn.site.schemas.city, drawn.bounds(), grid, zooms)
+
+
+def limits_of(
+    city: City, bounds: tuple[float, ...], grid: Grid, zooms: range
+) -> list[dict[str, Any]]:
+    """Rows and columns that meet ``bounds`` (degrees), level by level; nothing is told of a box
+    that reaches beyond the city's surroundings but those."""
+    west, south, east, north = crs.domain(city, 4326)
+    cut = (
+        min(max(bounds[0], west), east),
+        min(max(bounds[1], south), north),
+        max(min(bounds[2], east), west),
+        max(min(bounds[3], north), south),
+    )
+    box = reach.moved(np.array([cut]), 4326, grid.srid)
     found = []
     for zoom in zooms:
         top, bottom, left, right = grid.spans(box, zoom)[0].tolist()

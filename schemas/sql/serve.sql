@@ -97,6 +97,17 @@ FROM (
 ) AS t
 WHERE t.mvt IS NOT NULL
 
+-- name: map
+-- What a picture is drawn of: class, name and shape of all that can be seen in a box.
+SELECT count(*), array_agg(s.code), array_agg(s.name), array_agg(ST_AsBinary(s.shape))
+FROM (
+    SELECT {code}::text AS code, {name}::text AS name, {shape} AS shape
+    FROM {view} AS v
+    WHERE v.{geom} && %(box)s::geometry AND {visible}
+    {order}
+    LIMIT %(rows)s
+) AS s
+
 -- name: tile_largest
 -- Where not all rows of a tile can be shown, the largest are.
 ORDER BY (ST_XMax(v.{geom}) - ST_XMin(v.{geom})) * (ST_YMax(v.{geom}) - ST_YMin(v.{geom})) DESC, v.id

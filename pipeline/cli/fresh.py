@@ -6,6 +6,7 @@ Where there are any. What makes them takes a while to import, so it is only aske
 from __future__ import annotations
 
 from pipeline.cli import options
+from pipeline.contracts.raster import ServedRaster
 from pipeline.db import queries
 from pipeline.db.engine import Database
 from pipeline.errors import MakanError
@@ -19,6 +20,28 @@ def keep_fresh(settings: Settings, layers: set[str], *, first: bool) -> None:
     """
     _facts(settings, layers, first=first)
     _generalised(settings, layers, first=first)
+    _terrain(settings, layers)
+
+
+def _terrain(settings: Settings, layers: set[str]) -> None:
+    """Heights and slopes of what was loaded, if there is a model of the ground."""
+    schemas, console = options.schemas(settings), options.console()
+    models = [contract for contract in schemas.rasters.values() if contract.is_terrain]
+    if not any(ServedRaster.pointer(settings.home, model.id).is_file() for model in models):
+        return
+    from pipeline.rasters.shelf import Shelf
+    from pipeline.terrain import parcels
+
+    served = Shelf(settings.home, models[0].id).served()
+    if served is None or not parcels.concerns(schemas, layers):
+        return
+    try:
+        found = parcels.follow(Database(settings), schemas, settings.home, served)
+    except MakanError as error:
+        console.print(f"terrain is stale: {error}", markup=False, soft_wrap=True)
+        return
+    if found:
+        console.print(f"terrain of {found:,} parcels", markup=False, soft_wrap=True)
 
 
 def _facts(settings: Settings, layers: set[str], *, first: bool) -> None:

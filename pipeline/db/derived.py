@@ -49,6 +49,44 @@ def replace(connection: Connection, batch: Batch, made_of: Arrival, srid: int) -
     return run
 
 
+def follow(
+    connection: Connection, batch: Batch, parent: LayerContract, made_of: Arrival, srid: int
+) -> int:
+    """Brings the rows of ``batch`` into the table, and takes out those whose key no row of
+    ``parent`` has any more; others stay as they are. The number of its run."""
+    layer = batch.layer
+    run = ledger.start(connection, made_of, kind="derive", layer=layer.id, contract="")
+    before = holds(connection, batch)
+    if batch.rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(_upsert(layer, srid), [{**row, RUN: run} for row in batch.rows])
+    added = holds(connection, batch) - before
+    removed = connection.execute(_orphans(layer, parent)).rowcount
+    account = Account(
+        arrived=len(batch.rows), inserted=added, updated=len(batch.rows) - added, removed=removed
+    )
+    ledger.finish(connection, run, "done", account)
+    return run
+
+
+def has_orphans(connection: Connection, layer: LayerContract, parent: LayerContract) -> bool:
+    """Whether rows of ``layer`` have a key that no row of ``parent`` has any more."""
+    query = sql.SQL("SELECT EXISTS (SELECT {})").format(_orphaned(layer, parent))
+    row = connection.execute(query).fetchone()
+    return bool(row and row[0])
+
+
+def _orphans(layer: LayerContract, parent: LayerContract) -> sql.Composed:
+    return sql.SQL("DELETE {}").format(_orphaned(layer, parent))
+
+
+def _orphaned(layer: LayerContract, parent: LayerContract) -> sql.Composed:
+    alike = [sql.SQL("p.{0} = t.{0}").format(sql.Identifier(name)) for name in layer.key]
+    return sql.SQL("FROM {} t WHERE NOT EXISTS (SELECT FROM {} p WHERE {})").format(
+        _table(layer), _table(parent), sql.SQL(" AND ").join(alike)
+    )
+
+
 def _upsert(layer: LayerContract, srid: int) -> sql.Composed:
     names = [field.name for field in layer.fields]
     values: list[sql.Composable] = [sql.Placeholder(name) for name in names]

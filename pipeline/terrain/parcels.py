@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -12,10 +13,12 @@ from psycopg import sql
 from rasterio.features import rasterize
 
 from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.raster import ServedRaster
 from pipeline.contracts.registry import Schemas
-from pipeline.db import derived, ledger
+from pipeline.db import derived, ledger, queries
 from pipeline.db.derived import Batch
 from pipeline.db.engine import Database
+from pipeline.db.ledger import Arrival, Connection
 from pipeline.derive.columns import home
 from pipeline.errors import ContractError
 from pipeline.geo import Geometries
@@ -23,6 +26,7 @@ from pipeline.terrain import derived as products
 from pipeline.terrain.grid import Floats, Tile, tiles
 
 _SIDE = 1024
+_ALWAYS = -1  # before every run
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -63,20 +67,64 @@ def refresh(database: Database, schemas: Schemas, model: Path) -> int:
     A parcel in which no cell has its centre takes the height at its inner point, without a slope;
     one outside the model is left out.
     """
-    layer = schemas.layer(_WORD.sub("_", ParcelTerrain.__name__).lower())
-    parcels = _parcels(schemas, layer)
+    layer, parcels = _layers(schemas)
     with database.connect("loader") as connection:
-        query = sql.SQL("SELECT {}, ST_AsBinary(geom) FROM {} ORDER BY id").format(
-            sql.Identifier(layer.key[0]), sql.Identifier(home(parcels), parcels.id)
-        )
-        found = connection.execute(query).fetchall()
-        codes = [str(row[0]) for row in found]
-        wkb = np.array([row[1] for row in found], dtype=object)
-        rows = measured(codes, np.asarray(shapely.from_wkb(wkb)), model)
-        batch = Batch(layer, [asdict(row) for row in rows], {})
+        rows = _measured(connection, layer, parcels, model, _ALWAYS)
+        batch = Batch(layer, rows, {})
         if rows or derived.holds(connection, batch):
             derived.replace(connection, batch, ledger.arrival(model), schemas.city.srid)
     return len(rows)
+
+
+def follow(database: Database, schemas: Schemas, folder: Path, served: ServedRaster) -> int | None:
+    """Works out what loads have changed since the last time; how many parcels that were.
+
+    All of it where the model is another one or a load was undone; None where it was never worked
+    out, which waits for ``refresh``.
+    """
+    layer, parcels = _layers(schemas)
+    values = {"layer": layer.id, "parent": parcels.id}
+    with database.connect("loader") as connection:
+        row = connection.execute(queries.load("raster")["terrain"], values).fetchone()
+    if row is None:
+        return None
+    last, model, undone = row
+    path = folder / served.path
+    if undone or model != served.version:
+        return refresh(database, schemas, path)
+    with database.connect("loader") as connection:
+        rows = _measured(connection, layer, parcels, path, int(str(last)))
+        if not rows and not derived.has_orphans(connection, layer, parcels):
+            return 0
+        arrived = Arrival(path, served.version, path.stat().st_size)
+        derived.follow(connection, Batch(layer, rows, {}), parcels, arrived, schemas.city.srid)
+    return len(rows)
+
+
+def concerns(schemas: Schemas, layers: set[str]) -> bool:
+    """Whether the table hangs on one of ``layers``."""
+    return _layers(schemas)[1].id in layers
+
+
+def _layers(schemas: Schemas) -> tuple[LayerContract, LayerContract]:
+    """The table's layer and that of the parcels."""
+    layer = schemas.layer(_WORD.sub("_", ParcelTerrain.__name__).lower())
+    return layer, _parcels(schemas, layer)
+
+
+def _measured(
+    connection: Connection, layer: LayerContract, parcels: LayerContract, model: Path, since: int
+) -> list[dict[str, Any]]:
+    """Rows of the parcels that runs after ``since`` have changed."""
+    query = sql.SQL("SELECT {}, ST_AsBinary(geom) FROM {} WHERE run_id > {} ORDER BY id").format(
+        sql.Identifier(layer.key[0]),
+        sql.Identifier(home(parcels), parcels.id),
+        sql.Literal(since),
+    )
+    found = connection.execute(query).fetchall()
+    wkb = np.array([row[1] for row in found], dtype=object)
+    shapes = np.asarray(shapely.from_wkb(wkb))
+    return [asdict(row) for row in measured([str(row[0]) for row in found], shapes, model)]
 
 
 def _parcels(schemas: Schemas, layer: LayerContract) -> LayerContract:

@@ -72,3 +72,12 @@ RETURNING run_id
 -- name: latest
 -- The last load that put a sheet of the layer in force.
 SELECT max(run_id) FROM ops.raster WHERE layer = %(layer)s AND current
+
+-- name: terrain
+-- The last time the terrain of parcels was worked out: from which model, and whether a load of the
+-- parcels was undone since, which leaves no newer run in their rows.
+SELECT r.id, r.file_sha256, EXISTS (
+    SELECT FROM ops.run u WHERE u.layer = %(parent)s AND u.kind = 'undo' AND u.id > r.id
+)
+FROM ops.run r WHERE r.layer = %(layer)s AND r.kind = 'derive' AND r.status = 'done'
+ORDER BY r.id DESC LIMIT 1

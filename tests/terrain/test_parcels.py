@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import rasterio
 import shapely
 
+from pipeline.contracts.raster import ServedRaster
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.terrain import parcels
@@ -47,3 +49,61 @@ def test_the_table_follows_the_parcels(database: Database, schemas: Schemas, mod
     assert parcels.refresh(database, schemas, model) == 0
     with database.connect("loader") as connection:
         assert connection.execute("SELECT count(*) FROM ops.run").fetchone() == (0,)
+
+
+def _parcel(database: Database, code: str, east: float, run: int) -> None:
+    shape = shapely.box(east, NORTH - 60, east + 20, NORTH - 20)
+    with database.connect("loader") as connection:
+        connection.execute(
+            "INSERT INTO data.parcel (parcel_code, block_code, area_grid_m2, geom, run_id, "
+            "source_line) VALUES (%s, '1-1-1', 800, ST_SetSRID(ST_Multi(ST_GeomFromWKB(%s)), "
+            "32639), %s, 1) ON CONFLICT (parcel_code) DO UPDATE "
+            "SET geom = excluded.geom, run_id = excluded.run_id",
+            [code, shapely.to_wkb(shape), run],
+        )
+
+
+def test_terrain_follows_loads_of_parcels(
+    database: Database, schemas: Schemas, model: Path, tmp_path: Path
+) -> None:
+    first, second, third = (f"1-1-1-{n}-0-0-0" for n in (1, 2, 3))
+    content = model.read_bytes()
+    served = ServedRaster(
+        layer="dem", path=model.name, version=hashlib.sha256(content).hexdigest(), made_of="",
+        run=1, sheets=1, srid=32639, width=200, height=150, bounds=(0, 0, 1, 1),
+        lonlat=(0, 0, 1, 1), updated="",
+    )  # fmt: skip
+
+    def heights() -> dict[str, float]:
+        with database.connect("reader") as connection:
+            rows = connection.execute(
+                "SELECT nosazi, height_mean_m::float8 FROM api.parcel_terrain"
+            ).fetchall()
+        return {str(code): float(str(height)) for code, height in rows}
+
+    def follow() -> int | None:
+        return parcels.follow(database, schemas, tmp_path, served)
+
+    assert parcels.concerns(schemas, {"parcel"})
+    assert not parcels.concerns(schemas, {"street"})
+    _parcel(database, first, EAST + 20, 0)
+    _parcel(database, second, EAST + 60, 0)
+    # What was never worked out waits.
+    assert follow() is None
+    assert parcels.refresh(database, schemas, model) == 2
+    assert heights() == {first: 903.0, second: 907.0}
+    assert follow() == 0
+    _parcel(database, second, EAST + 100, 100)
+    _parcel(database, third, EAST + 140, 100)
+    with database.connect("loader") as connection:
+        connection.execute("DELETE FROM data.parcel WHERE parcel_code = %s", [first])
+    assert follow() == 2
+    assert heights() == {second: 911.0, third: 915.0}
+    with database.connect("loader") as connection:
+        account = connection.execute(
+            "SELECT arrived, inserted, updated, removed FROM ops.run ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+    assert account == (2, 1, 1, 1)
+    # Another model: all of it.
+    served = served.model_copy(update={"version": "other"})
+    assert follow() == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from pyproj import CRS
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from pipeline.cli import options
+from pipeline.cli import options, progress
 from pipeline.cli.options import as_json
 from pipeline.contracts.registry import Schemas
 from pipeline.db import migrate, queries
@@ -23,12 +23,13 @@ from pipeline.db.engine import Database
 from pipeline.errors import GuardError, SettingsError
 from pipeline.findings import Catalog, Finding
 from pipeline.geo import parse_crs
-from pipeline.rasters.deliver import Watch, deliver
+from pipeline.rasters.deliver import Spread, Watch, deliver
 from pipeline.rasters.inspect import Declared, Inspection, Job, inspect
 from pipeline.rasters.load import Outcome
 from pipeline.rasters.publish import publish as publish_layer
 from pipeline.serve import running
 from pipeline.settings import Settings
+from pipeline.spread import executor as executors
 from pipeline.terrain import parcels
 
 
@@ -73,14 +74,25 @@ def check(settings: Settings, /, as_json: bool, **given: Any) -> None:
 
 @raster.command()
 @_declarations
+@click.option(
+    "--executor", "where", help="Several files at once: local, local:4, dask://HOST:PORT."
+)
 @click.pass_obj
-def load(settings: Settings, /, as_json: bool, **given: Any) -> None:
+def load(settings: Settings, /, as_json: bool, where: str | None, **given: Any) -> None:
     """Check FILES, keep them as Cloud Optimized GeoTIFFs in the city's CRS, and serve them."""
     schemas = options.schemas(settings)
     catalog = Catalog.load()
     jobs = _jobs(schemas, **given)
-    with _progress() as watch:
-        outcomes, served = deliver(Database(settings), settings.home, schemas, jobs, watch)
+    with ExitStack() as stack:
+        watch: Watch = lambda _: None  # noqa: E731 - the one that is told nothing
+        spread = None
+        if where:
+            watching = stack.enter_context(progress.stages())
+            spread = Spread(executors.of(where), watching("checked"))
+        else:
+            watch = stack.enter_context(_progress())
+        database = Database(settings)
+        outcomes, served = deliver(database, settings.home, schemas, jobs, watch, spread)
     if served:
         if jobs[0].contract.is_terrain:
             parcels.refresh(Database(settings), schemas, settings.home / served.path)

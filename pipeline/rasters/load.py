@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.db import ledger
 from pipeline.db.engine import Database
-from pipeline.db.ledger import Account, Connection
+from pipeline.db.ledger import Account, Arrival, Connection
 from pipeline.errors import MakanError, ResourceError
 from pipeline.findings import Catalog, Finding
 from pipeline.rasters import cog, disk, plain, register, sidecars, warp
@@ -42,10 +42,63 @@ class Outcome:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """A file to be checked and made a COG in ``folder``: what needs no database, so any machine
+    that reaches both can do it."""
+
+    job: Job
+    folder: Path
+
+    def __str__(self) -> str:
+        return self.job.path.name
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What came of it; ``error`` is what stopped it, to be told by the run of the file."""
+
+    found: Inspection | None
+    made: Cog | None
+    error: MakanError | None = None
+
+
+def prepare(task: Preparation) -> Prepared:
+    """Checks the file and makes its COG, unless it is refused."""
+    try:
+        task.folder.mkdir(parents=True, exist_ok=True)
+        return _prepared(task.job, Catalog.load(), task.folder, None)
+    except MakanError as error:
+        return Prepared(None, None, error)
+
+
+def _prepared(job: Job, catalog: Catalog, folder: Path, progress: Progress | None) -> Prepared:
+    found = inspect(job, catalog, folder / PLAIN, progress)
+    return Prepared(found, make_cog(job, found, folder) if found.accepted(catalog) else None)
+
+
+def is_known(database: Database, home: Path, job: Job) -> bool:
+    """Whether the very same file is in force already; ArrivalError if there is no such file."""
+    shelf, source = Shelf(home, job.contract.id), _source(job, ledger.arrival(job.path))
+    with database.connect("loader") as connection:
+        return register.unchanged(connection, shelf, job.subject.sheet, source) is not None
+
+
+def _source(job: Job, arrived: Arrival) -> Source:
+    return Source(arrived.sha256, _beside(job.path), job.digest, job.declared.acquired)
+
+
 def load(
-    database: Database, home: Path, job: Job, catalog: Catalog, progress: Progress | None = None
+    database: Database,
+    home: Path,
+    job: Job,
+    catalog: Catalog,
+    progress: Progress | None = None,
+    prepared: Prepared | None = None,
 ) -> Outcome:
     """Loads ``job``; what clients get changes only with ``serve.publish``.
+
+    ``prepared``: what ``prepare`` made of it on the disk of ``home``, if that is done already.
 
     Raises ArrivalError (no file), ResourceError (disk), DatabaseError; then the run is recorded as
     failed and nothing is in force that was not before.
@@ -53,7 +106,7 @@ def load(
     began = time.monotonic()
     arrived = ledger.arrival(job.path)
     shelf = Shelf(home, job.contract.id)
-    source = Source(arrived.sha256, _beside(job.path), job.digest, job.declared.acquired)
+    source = _source(job, arrived)
     with database.connect("loader", autocommit=True) as connection:
         run = ledger.start(
             connection, arrived, kind="raster", layer=shelf.layer, contract=source.digest
@@ -65,7 +118,12 @@ def load(
                 account = Account(arrived=1, unchanged=1)
                 ledger.finish(connection, run, "unchanged", account, message=told)
                 return _outcome(run, job, "unchanged", began)
-            return _take(connection, run, _Work(job, shelf, source, catalog, began), progress)
+            work = _Work(job, shelf, source, catalog, began)
+            with shelf.work() as folder:
+                ready = prepared or _prepared(job, catalog, folder, progress)
+                if ready.error is not None:
+                    raise ready.error
+                return _take(connection, run, work, ready)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +137,16 @@ class _Work:
     began: float
 
 
-def _take(connection: Connection, run: int, work: _Work, progress: Progress | None) -> Outcome:
-    job = work.job
-    with work.shelf.work() as folder:
-        found = inspect(job, work.catalog, folder / PLAIN, progress)
-        if not found.accepted(work.catalog):
-            register.findings(connection, run, found.findings, work.catalog)
-            account = Account(arrived=1, quarantined=1)
-            ledger.finish(connection, run, "refused", account, message=_why(found, work.catalog))
-            return _outcome(run, job, "refused", work.began, found)
-        made = make_cog(job, found, folder)
-        place = work.shelf.place(job.subject.sheet, run)
-        replaced = _put_in_force(connection, run, work, found, (made, place))
+def _take(connection: Connection, run: int, work: _Work, ready: Prepared) -> Outcome:
+    job, found = work.job, ready.found
+    if found is None or ready.made is None:
+        found = found or Inspection(())
+        register.findings(connection, run, found.findings, work.catalog)
+        account = Account(arrived=1, quarantined=1)
+        ledger.finish(connection, run, "refused", account, message=_why(found, work.catalog))
+        return _outcome(run, job, "refused", work.began, found)
+    place = work.shelf.place(job.subject.sheet, run)
+    replaced = _put_in_force(connection, run, work, found, (ready.made, place))
     done = _outcome(run, job, "done", work.began, found)
     return replace(done, path=work.shelf.relative(place), replaced=replaced)
 

@@ -23,10 +23,11 @@ from pipeline.errors import ArrivalError, DatabaseError, GuardError, ResourceErr
 from pipeline.findings import Catalog
 from pipeline.rasters import load as loading
 from pipeline.rasters import publish as publishing
-from pipeline.rasters.deliver import deliver
+from pipeline.rasters.deliver import Spread, deliver
 from pipeline.rasters.inspect import Declared, Job
 from pipeline.rasters.load import Outcome
 from pipeline.rasters.shelf import Shelf
+from pipeline.spread.executor import Local
 
 Make = Callable[..., Path]
 EAST, NORTH = 488_600.0, 3_833_000.0
@@ -362,3 +363,47 @@ def test_the_command_refuses_in_one_line(
     doubled = command("check", bad, bad.parent / ".." / bad.parent.name / bad.name, "--as",
                       orthophoto.id)  # fmt: skip
     assert "two files would be the sheet bad" in str(doubled.exception)
+
+
+def test_several_processes_load_the_same_bytes(
+    database: Database, schemas: Schemas, make: Make, tmp_path: Path, colors: Any
+) -> None:
+    contract = schemas.rasters["orthophoto"]
+    places = [Affine(1, 0, EAST + 320 * n, 0, -1, NORTH) for n in range(3)]
+    paths = [
+        make(f"tasvir-{n}.tif", np.roll(colors, 40 * n, axis=2), transform=place)
+        for n, place in enumerate(places)
+    ]
+    broken = make("tasvir-x.tif", colors)
+    broken.write_bytes(broken.read_bytes()[:40_000])
+    jobs = [Job(path, contract, schemas.city, Declared()) for path in (*paths, broken)]
+    told: list[tuple[int, int]] = []
+    spread = Spread(Local(2), lambda done, whole: told.append((done, whole)))
+    outcomes, served = deliver(database, tmp_path / "two", schemas, jobs, spread=spread)
+    assert [outcome.status for outcome in outcomes] == ["done", "done", "done", "refused"]
+    assert {finding.code for finding in outcomes[3].findings} & {
+        "raster.damaged",
+        "raster.unreadable",
+    }
+    assert told[-1] == (4, 4)
+    assert served is not None
+    assert served.sheets == 3
+    with database.connect("loader") as connection:
+        connection.execute("DELETE FROM ops.raster")
+    alone, one = deliver(database, tmp_path / "one", schemas, jobs)
+    assert one is not None
+    assert [part.version for part in one.parts] == [part.version for part in served.parts]
+    assert one.version == served.version
+    assert len({outcome.run for outcome in (*outcomes, *alone)}) == 8
+    # What is in force already is not made again.
+    told.clear()
+    again, _ = deliver(database, tmp_path / "one", schemas, jobs, spread=spread)
+    assert [outcome.status for outcome in again] == [
+        "unchanged",
+        "unchanged",
+        "unchanged",
+        "refused",
+    ]
+    assert told[-1] == (1, 1)
+    left = [path.name for path in Shelf(tmp_path / "one", contract.id).folder.iterdir()]
+    assert not [name for name in left if name.startswith(".work")]

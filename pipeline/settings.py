@@ -25,7 +25,8 @@ class Settings:
     configuration and logs. ``database_url`` empty means the private cluster below ``home``, and
     in it the database called ``database``. ``audience`` is whom a server of this process serves.
     ``job_workers`` work beside each server at what is asked in the background, each job at most
-    ``job_timeout_s``; its answer is kept ``job_keep_days``.
+    ``job_timeout_s``; its answer is kept ``job_keep_days``, and what a document said
+    ``receipt_keep_days`` from when it was made last.
     """
 
     home: Path = Path(".makan")
@@ -44,6 +45,7 @@ class Settings:
     job_workers: int = 1
     job_timeout_s: int = 3600
     job_keep_days: int = 7
+    receipt_keep_days: int = 1830
 
     @property
     def public_base(self) -> str:

@@ -107,8 +107,14 @@ class Answerer:
     async def _verified(self, given: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
         if self._registrar is None:
             raise NotDerivedError(RECEIPT)
-        held = verify.Asked(given.get(RECEIPT), given.get("document"), found["kept"])
-        return await verify.verified(held, self._registrar.seal, self._audience.id, self.answer)
+        held = verify.Asked(
+            given.get(RECEIPT),
+            given.get("document"),
+            found["kept"],
+            self._audience.id,
+            self._registrar.known,
+        )
+        return await verify.verified(held, self._registrar.seal, self.answer)
 
     def check(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
         """What the queries of ``name`` get of the inputs ``given``; raises WrongInputError."""

@@ -18,9 +18,13 @@ def between(before: Any, after: Any) -> list[_Change]:
 
 
 def facts(value: Any) -> Any:
-    """``value`` without what says where it is from."""
+    """``value`` without what says where it is from, and without members that say nothing."""
     if isinstance(value, dict):
-        return {n: facts(inner) for n, inner in value.items() if n not in PROVENANCE}
+        return {
+            name: facts(inner)
+            for name, inner in value.items()
+            if name not in PROVENANCE and inner is not None
+        }
     if isinstance(value, list):
         return [facts(inner) for inner in value]
     return value

@@ -18,27 +18,24 @@ from pipeline.contracts.process import Process
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.derive import processes as derived
+from pipeline.derive import views
 from pipeline.settings import Settings
 
 Ask = Callable[[bytes, dict[str, Any]], Awaitable[tuple[Any, ...] | None]]
 
 
 class Registrar:
-    """Receipts of one audience; they are verified at the address ``base``."""
+    """Receipts of one audience; they are verified at the address of its server."""
 
-    def __init__(
-        self, schemas: Schemas, audience: Audience, ask: Ask, seal: Seal, base: str
-    ) -> None:
-        """``ask`` asks the database with the login of ``audience``."""
+    def __init__(self, settings: Settings, schemas: Schemas, audience: Audience, ask: Ask) -> None:
+        """``ask`` asks the database with the login of ``audience``; raises ResourceError when the
+        key below the home cannot be used."""
         self._schemas, self._audience, self._ask = schemas, audience, ask
-        self.seal, self._base = seal, base
+        self.seal, self._base = Seal(settings.home), settings.public_base
+        self._keep_days = settings.receipt_keep_days
+        self.known = frozenset(views.below(schemas, audience))
         self._keep = statement.compose(queries.load("receipts")["keep"], schemas, audience)
         self._around = statement.compose(queries.load("answers")["surroundings"], schemas, audience)
-
-    @classmethod
-    def of(cls, settings: Settings, schemas: Schemas, audience: Audience, ask: Ask) -> Registrar:
-        """With the key below the home of ``settings``; raises ResourceError."""
-        return cls(schemas, audience, ask, Seal(settings.home), settings.public_base)
 
     def receipt(
         self, process: Process, subject: str, given: dict[str, Any], answer: dict[str, Any]
@@ -64,6 +61,7 @@ class Registrar:
             "process": receipt["process"],
             "asked": orjson.dumps(receipt["asked"]).decode(),
             "said": orjson.dumps(said).decode(),
+            "days": self._keep_days,
         }
 
     async def surroundings(

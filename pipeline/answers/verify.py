@@ -54,14 +54,17 @@ _TOLD = {
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What somebody holds: the text of a receipt, or the whole document; ``kept`` is what is stored
-    under its number, if anything is."""
+    under its number, if anything is. Who asks is of ``audience``, which may know what was told to
+    those of ``known``."""
 
     text: str | None
     document: dict[str, Any] | None
     kept: dict[str, Any] | None
+    audience: str
+    known: frozenset[str]
 
 
-async def verified(asked: Asked, seal: Seal, audience: str, again: Again) -> dict[str, Any]:
+async def verified(asked: Asked, seal: Seal, again: Again) -> dict[str, Any]:
     """The verdict; ``again`` asks a process as it is answered today."""
     if asked.document is not None:
         told = asked.document.get(receipts.RECEIPT)
@@ -70,35 +73,38 @@ async def verified(asked: Asked, seal: Seal, audience: str, again: Again) -> dic
         if token and token.digest != receipts.digest(asked.document):
             return _verdict("altered", token, None)
         said = {"said": asked.document, "asked": told.get("asked", {})} if token and told else None
-        return await _judged(token, said, audience, again)
+        return await _judged(asked, token, said, again)
     text = receipts.scanned(asked.text or "")
     if receipts.typed(text) is not None:
         token = _of_kept(asked.kept) if asked.kept else None
-        return await _judged(token, asked.kept, audience, again, missing="unknown")
-    return await _judged(seal.read(text), asked.kept, audience, again)
+        return await _judged(asked, token, asked.kept, again, missing="unknown")
+    return await _judged(asked, seal.read(text), asked.kept, again)
 
 
 async def _judged(
+    asked: Asked,
     token: Token | None,
     kept: dict[str, Any] | None,
-    audience: str,
     again: Again,
     *,
     missing: str = "false",
 ) -> dict[str, Any]:
     if token is None:
         return _verdict(missing, None, None)
+    if token.audience not in asked.known:
+        return _verdict("elsewhere", token, None)
     if kept is None:
-        return _verdict("not_kept" if token.audience == audience else "elsewhere", token, None)
+        return _verdict("not_kept", token, None)
     try:
         present = await again(token.process, kept["asked"])
     except NothingFoundError:
         return _verdict("gone", token, kept)
     found = changes.between(kept["said"], present)
-    if token.audience != audience:  # fields that its readers were not shown are no change
+    own = token.audience == asked.audience
+    if not own:  # fields that its readers were not shown are no change
         found = [one for one in found if one["before"] not in (None, [])]
     verdict = _verdict("changed" if found else "current", token, kept)
-    newer = receipts.digest(present) != token.digest and token.audience == audience
+    newer = receipts.digest(present) != token.digest and own
     return {**verdict, "changed": found, "newer_sources": newer}
 
 

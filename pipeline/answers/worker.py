@@ -89,7 +89,7 @@ class Worker:
 
     def _answerer(self, ask: Ask) -> Answerer:
         settings = self._database.settings
-        registrar = Registrar.of(settings, self._schemas, self._audience, ask)
+        registrar = Registrar(settings, self._schemas, self._audience, ask)
         return Answerer(self._schemas, self._audience, ask, settings.home, registrar)
 
     async def _connect(self, limit_s: int, *, write: bool) -> _Connection:

@@ -271,15 +271,22 @@ def version(
     )
 
 
+def below(schemas: Schemas, audience: Audience) -> list[str]:
+    """The audiences that see no more than ``audience`` does, itself among them."""
+    shown = set(audience.privacy)
+    return [one.id for one in schemas.audiences.values() if set(one.privacy) <= shown]
+
+
 def receipts(
     templates: dict[str, LiteralString], schemas: Schemas, audience: Audience
 ) -> Iterator[sql.Composed]:
     """The view of receipts (schemas/sql/receipts.sql): its own, which its role may add to, and
     those of audiences that see no more than it does."""
     view = sql.Identifier(audience.schema_name, RECEIPT)
-    below = [o.id for o in schemas.audiences.values() if set(o.privacy) <= set(audience.privacy)]
     yield sql.SQL(templates["view"]).format(
-        view=view, audience=sql.Literal(audience.id), audiences=sql.Literal(below)
+        view=view,
+        audience=sql.Literal(audience.id),
+        audiences=sql.Literal(below(schemas, audience)),
     )
     yield sql.SQL(templates["grant"]).format(view=view, role=sql.Identifier(audience.login))
 

@@ -29,7 +29,6 @@ from pipeline.serve.site import Site
 FORMS = {**PLAIN, "pdf": (PDF, "This document as PDF")}
 #: What is printed cannot show more: 10 pixels a millimetre are 254 dpi.
 _PIXELS_MM = 10.0
-_KEPT_DAYS = 5 * 366
 
 
 def forms(process: Process) -> dict[str, tuple[str, str]]:
@@ -60,8 +59,7 @@ async def respond(wanted: Paper) -> Response:
     """The document; what it says is kept, so that it can be verified."""
     site, language = wanted.site, wanted.language
     content = await _content(wanted)
-    query, values = site.registrar.kept(wanted.answer)
-    await site.features.write(Statement(query, {**values, "days": _KEPT_DAYS}))
+    await site.features.write(Statement(*site.registrar.kept(wanted.answer)))
     template = f"papers/{wanted.document.template}.html"
     page = await run_in_threadpool(site.pages.render, template, content, language)
     return answers.html(page, language) if wanted.form == "html" else await _pdf(wanted, page)

@@ -139,7 +139,7 @@ def build(
     if audience.writer:
         editor = Editor(database, schemas, audience.writer)
         refresher = Refresher(database, schemas, audience.writer, state.forget)
-    registrar = Registrar.of(settings, schemas, audience, asking(features))
+    registrar = Registrar(settings, schemas, audience, asking(features))
     site = Site(
         settings=settings,
         schemas=schemas,

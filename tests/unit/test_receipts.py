@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import stat
 from pathlib import Path
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from pipeline.answers import changes, receipts
 from pipeline.answers.receipts import Seal, Token
+from pipeline.answers.refusals import NothingFoundError
+from pipeline.answers.verify import Asked, verified
+from pipeline.contracts.base import Text
 from pipeline.errors import ResourceError
 
 TOKENS = st.builds(
@@ -109,3 +113,51 @@ def test_items_are_known_again_by_their_names() -> None:
         {"field": "rows[a]", "before": {"one_code": "a", "n": 1}, "after": None},
         {"field": "rows[c]", "before": None, "after": {"one_code": "c", "n": 3}},
     ]
+
+
+def verdict(seal: Seal, held: dict[str, Any], present: Any, audience: str = "staff") -> Any:
+    """What is said of a document to ``audience`` while ``present`` is the answer of today."""
+
+    async def again(process: str, asked: dict[str, Any]) -> dict[str, Any]:
+        assert (process, asked) == ("p", {"id": 7})
+        if present is None:
+            raise NothingFoundError(Text(en="none", fa="none"), [])
+        return dict(present)
+
+    known = frozenset({"public", "staff"} if audience == "staff" else {"public"})
+    asked = Asked(held.get("text"), held.get("document"), held.get("kept"), audience, known)
+    return asyncio.run(verified(asked, seal, again))
+
+
+def test_every_verdict(seal: Seal) -> None:
+    said = {"area": 200.0, "run": 1, "sources": {"1": {}}, "deed": None}
+    token = {
+        name: seal.token(Token("p", name, 1, 2, receipts.digest(said)))
+        for name in ("public", "staff")
+    }
+    kept = {"said": said, "asked": {"id": 7}}
+    document = {**said, "receipt": {"token": token["staff"], "asked": {"id": 7}}}
+    text = {"text": token["staff"], "kept": kept}
+    cases: list[tuple[str, dict[str, Any], Any, str]] = [
+        ("current", text, said, "staff"),
+        ("current", {"document": document}, said, "staff"),
+        ("changed", text, {**said, "area": 180.0}, "staff"),
+        ("changed", {"document": document}, {**said, "area": 180.0}, "staff"),
+        ("gone", text, None, "staff"),
+        ("not_kept", {"text": token["staff"]}, said, "staff"),
+        ("altered", {"document": {**document, "area": 300.0}}, said, "staff"),
+        ("false", {"document": {**said, "receipt": {}}}, said, "staff"),
+        ("false", {"document": {**said, "receipt": "?"}}, said, "staff"),
+        ("unknown", {"text": "1A2B-3C4D-5E6F"}, said, "staff"),
+        # What staff were told is neither told nor compared for everybody.
+        ("elsewhere", {"text": token["staff"]}, said, "public"),
+        ("elsewhere", {"document": document}, said, "public"),
+        # Staff see more than the public document said: that is no change.
+        ("current", {"text": token["public"], "kept": kept}, {**said, "deed": 5.0}, "staff"),
+    ]
+    for wanted, held, present, audience in cases:
+        found = verdict(seal, held, present, audience)
+        assert found["verdict"] == wanted, held
+        assert (found["said"] is None) == (wanted not in ("current", "changed", "gone")), wanted
+    again = verdict(seal, text, {**said, "run": 2, "sources": {"2": {}}})
+    assert (again["current"], again["newer_sources"], again["expired"]) == (True, True, True)

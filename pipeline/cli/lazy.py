@@ -9,7 +9,6 @@ import importlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.abc import MetaPathFinder
 from typing import Any
 
 import click
@@ -34,7 +33,7 @@ class Entry:
         return command
 
 
-class _Without(MetaPathFinder):
+class _Without:
     """Finds that heavy libraries are not there; what is imported already stays."""
 
     def find_spec(self, fullname: str, *_: object) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -128,12 +129,15 @@ def load(
     before is untouched.
     """
     begun = time.monotonic()
-    arrival = ledger.arrival(path)
-    digest = contract_digest(context)
-    with database.connect("loader", autocommit=True) as connection:
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="makan-early") as early,
+        database.connect("loader", autocommit=True) as connection,
+    ):
+        hashed, digest = early.submit(ledger.arrival, path), contract_digest(context)
         check_city(connection, context.schemas)
         ledger.lock(connection, context.layer.id)
         before = ledger.published(connection, layer=context.layer.id, feed=context.feed.id)
+        arrival = hashed.result()
         run = ledger.start(
             connection, arrival, kind="load", layer=context.layer.id, contract=digest,
             feed=context.feed.id,
@@ -154,7 +158,8 @@ def load(
         else:
             with _told_in_ledger(connection, run):
                 job = Job(database, connection, context, run, before)
-                outcome = job.run_file(path, batch_rows, progress)
+                former = early.submit(job.former)
+                outcome = job.run_file(path, batch_rows, progress, former)
             deferred.make(database, connection, context.layer.id)
     return replace(outcome, run=run, seconds=time.monotonic() - begun)
 
@@ -192,18 +197,21 @@ class Job:
     run: int
     before: Published | None
 
-    def run_file(self, path: Path, batch_rows: int, progress: Progress) -> Outcome:
-        """Judges and hands on every row, then the whole; the account closes or nothing changes."""
+    def run_file(
+        self, path: Path, batch_rows: int, progress: Progress, former: Future[Former | None]
+    ) -> Outcome:
+        """Judges and hands on every row, then the whole; the account closes or nothing changes.
+
+        ``former`` is fetched while the file is opened.
+        """
         writer, record = Writer(self.database), Record(self.context)
         recorder = Recorder(writer, self.connection, self.context, self.run)
         older = not_backwards(self.connection, self.context, path.name)
-        former = self._former()
         target = self._target(writer)
         with (
-            passing(path, self.context, batch_rows, self.connection, self.before, former) as (
-                work,
-                found,
-            ),
+            passing(
+                path, self.context, batch_rows, self.connection, self.before, former.result
+            ) as (work, found),
             writer.open(),
             target.open() as transaction,
         ):
@@ -227,7 +235,7 @@ class Job:
             recorder.findings(found, work.keys)
             work.counts.update(found.counts())
             writer.later(partial(self._keep, writer, record, work, np.append(doubled, work.twins)))
-            gone = None if former is None else former.gone(work.keys)
+            gone = None if work.former is None else work.former.gone(work.keys)
             account = self._account(work, target.finish(self._quarantined_keys(), gone), recorder)
             writer.wait()
             if account.removed:
@@ -256,7 +264,7 @@ class Job:
                 self.connection, self.run, operation=operation, evidence=work.evidence
             )
 
-    def _former(self) -> Former | None:
+    def former(self) -> Former | None:
         """The delivery before, if what is published is still what it brought.
 
         Rows that are known by their place in the file have no former self, and of persons we keep

@@ -166,7 +166,7 @@ def passing(
     batch_rows: int,
     known: Connection | None = None,
     last: Published | None = None,
-    former: Former | None = None,
+    former: Callable[[], Former | None] = lambda: None,
 ) -> Iterator[tuple[Pass, Found]]:
     """Opens ``path`` for one way through it, with what was found before any row is read.
 
@@ -191,7 +191,7 @@ def passing(
             last,
             reference,
             signature,
-            former,
+            former(),
         )
         yield work, found
 

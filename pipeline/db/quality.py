@@ -48,6 +48,11 @@ def measure(connection: Connection, run: int, layer: LayerContract) -> None:
     connection.execute(named["measure"], values)
 
 
+def measure_sheet(connection: Connection, run: int) -> None:
+    """The same of a run that brought a sheet of a raster, in what rasters are looked at for."""
+    connection.execute(queries.load("quality")["measure"], {"run": run, "spatial": True})
+
+
 def faults(connection: Connection, layer: str | None = None) -> list[Fault]:
     """Findings of the runs in force, counted."""
     with connection.cursor(row_factory=class_row(Fault)) as cursor:

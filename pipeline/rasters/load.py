@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.db import ledger
+from pipeline.db import ledger, quality
 from pipeline.db.engine import Database
 from pipeline.db.ledger import Account, Arrival, Connection
 from pipeline.errors import MakanError, ResourceError
@@ -193,6 +193,7 @@ def _put_in_force(
             register.findings(connection, run, found.findings, work.catalog)
             account = Account(arrived=1, inserted=int(not replaced), updated=int(replaced))
             ledger.finish(connection, run, "done", account)
+            quality.measure_sheet(connection, run)
     except BaseException:
         place.unlink(missing_ok=True)
         raise

@@ -62,7 +62,9 @@ WITH run AS (
     FROM measures m CROSS JOIN run
     LEFT JOIN counted c ON c.element = m.element AND (c.whole OR c.field IS NOT NULL)
     WHERE c.element IS NOT NULL OR m.always AND CASE run.kind
-        WHEN 'fabric' THEN m.element = 'logical consistency: topological' ELSE true
+        WHEN 'fabric' THEN m.element = 'logical consistency: topological'
+        WHEN 'raster' THEN m.element IN (SELECT k.element FROM derived.makan_finding_kind k WHERE k.code LIKE 'raster.%%')
+        ELSE true
     END
 )
 SELECT run.id, r.element, r.number, r.field, r.faulty, 'rows', run.rows, r.errors, r.errors = 0 FROM results r, run

@@ -96,6 +96,30 @@ def test_a_load_is_registered_recorded_and_served(
         assert cog.tags()["ACQUIRED"] == "2024-05-31"
 
 
+def test_a_sheet_has_its_results(
+    take: Take, make: Make, database: Database, orthophoto: RasterContract, colors: Any
+) -> None:
+    turned = Affine.translation(EAST, NORTH) @ Affine.rotation(5) @ Affine.scale(1, -1)
+    (straight,) = take(orthophoto, make("a.tif", colors))
+    (rotated,) = take(orthophoto, make("b.tif", colors, transform=turned))
+    measured = rows(
+        database,
+        "SELECT run_id, element, value, rows, errors, passed FROM ops.quality_result "
+        "WHERE unit = 'rows' AND field IS NULL ORDER BY run_id, element",
+    )
+    elements = (
+        "completeness: omission", "logical consistency: conceptual", "logical consistency: format",
+        "positional accuracy", "thematic accuracy",
+    )  # fmt: skip
+    assert measured == [
+        (run, element, float(run == rotated.run and element == "positional accuracy"), 1, 0, True)
+        for run in (straight.run, rotated.run)
+        for element in elements
+    ]
+    shares = "SELECT value FROM ops.quality_result WHERE unit = '%' AND run_id = "
+    assert [v for (v,) in rows(database, f"{shares}{rotated.run} AND value > 0")] == [100.0]
+
+
 def test_the_same_file_again_is_a_recorded_no_op(
     take: Take, make: Make, database: Database, home: Path, orthophoto: RasterContract, colors: Any
 ) -> None:

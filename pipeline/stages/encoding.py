@@ -16,6 +16,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.stages import iran_system
+
 # Letters by how common they are: Persian (with the Arabic forms of old code pages), European
 # accents, Russian. A wrong code page turns common letters into rare ones and signs.
 _PERSIAN = "ایینردهمتوبسشکلگعيكزفقجخپحآطصچضغئثذأژظةؤىءإ\u200c،؛؟"
@@ -59,7 +61,7 @@ def is_utf8(encoding: str) -> bool:
 
 def python_name(encoding: str) -> str | None:
     """One name for each encoding, whichever it is called by; None if it is unknown."""
-    bare = encoding.strip()
+    bare = "latin-1" if iran_system.is_declared(encoding) else encoding.strip()
     # ESRI writes 88596 for ISO 8859-6 and 1256 for Windows-1256, AutoCAD ANSI_1256 and DOS437.
     esri = f"iso8859-{bare[4:]}" if _ESRI.match(bare) else f"cp{bare}"
     for name in (bare, esri, _AUTOCAD.sub(r"cp\1", bare)):

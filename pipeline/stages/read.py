@@ -13,7 +13,7 @@ from pyproj import CRS
 
 from pipeline.contracts.feed import Feed
 from pipeline.errors import ArrivalError
-from pipeline.stages import curves
+from pipeline.stages import curves, iran_system
 from pipeline.stages.batch import Found, Lines, Raw
 from pipeline.stages.map import as_text
 from pipeline.stages.personal import Cut
@@ -45,7 +45,14 @@ class Source:
     @property
     def names(self) -> list[str]:
         """The columns, and the geometries that are not the row's shape."""
-        return [*self.layer.names, *(one for one in self.layer.geometries if one != self.geometry)]
+        rest = (one for one in self.layer.geometries if one != self.geometry)
+        names = [*self.layer.names, *rest]
+        return [iran_system.one(name) for name in names] if self._is_drawn else names
+
+    @property
+    def _is_drawn(self) -> bool:
+        """Whether texts are as DOS programs drew them."""
+        return iran_system.is_declared(self.feed.source.encoding)
 
     def batches(self, rows: int) -> Iterator[Raw]:
         """All rows of the file, about ``rows`` at a time, in its order."""
@@ -83,6 +90,8 @@ class Source:
             place = table.schema.get_field_index(self.geometry)
             wkb = curves.stroked(table.column(place).combine_chunks(), curves.tolerance(self.crs))
             table = table.remove_column(place)
+        if self._is_drawn:
+            table = iran_system.table(table)
         if self.cut is not None:
             table, personal = self.cut.apart(table)
             return Raw(lines, table, wkb, personal)

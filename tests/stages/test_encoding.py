@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import text
+from pipeline.db.engine import Database
 from pipeline.errors import ArrivalError
+from pipeline.stages import iran_system
 from pipeline.stages.encoding import pieces, python_name, try_encodings
 from pipeline.stages.telling import told_by
 
@@ -226,3 +228,57 @@ def test_the_letters_that_matter() -> None:
     assert text.in_code_page("کوچه یاس", "cp1256") == "کوچه ياس"
     with pytest.raises(ValueError, match=r"cp1256 cannot hold 漢 \(U\+6F22\)"):
         text.in_code_page("漢", "cp1256")
+
+
+# Bytes as they stand on the screen, from left to right; letters by the published table.
+DRAWN = [
+    ("f4ec", "قم"),
+    ("818220f6919391fea1", "خیابان ۱۲"),
+    ("28832920f99df8ee", "کوچه (۳)"),
+    ("a2f8aafcf5", "می‌شود"),
+    ("8182832f8486", "۱۲۳/۴۶"),
+    ("47495320a2f8aa", "شود GIS"),
+    ("41422031", "AB 1"),
+    ("f4f2a8", "سلام"),
+]
+
+
+@pytest.mark.parametrize(("drawn", "written"), DRAWN)
+def test_iran_system_is_read_from_the_right(drawn: str, written: str) -> None:
+    assert iran_system.one(bytes.fromhex(drawn).decode("latin-1")) == written
+
+
+def test_every_byte_of_iran_system_is_a_letter_or_a_sign() -> None:
+    every = [iran_system.one(bytes([code]).decode("latin-1")) for code in range(256)]
+    assert every[:128] == [chr(code) for code in range(128)]
+    assert all(one.isprintable() or one == "\u00a0" for one in every[128:])
+    assert {"پ", "چ", "ژ", "گ", "ی", "ک", "لا"} <= set(every)
+
+
+@pytest.mark.parametrize("name", ["iran.csv", "iran.dbf"])
+def test_a_table_in_iran_system_is_read_where_its_feed_declares_it(
+    bench: Any, name: str, database: Database, query: Any
+) -> None:
+    plates = [bytes.fromhex(drawn) for drawn, _ in DRAWN]
+    path = bench.folder / name
+    if name.endswith(".csv"):
+        lines = [b"%d,%b,488000,3833000" % (3715613940 + n, one) for n, one in enumerate(plates)]
+        path.write_bytes(b"\n".join([b"code,name,E,N", *lines, b""]))
+    else:
+        table = {"code": [str(3715613940 + n) for n in range(len(plates))],
+                 "name": [one.decode("latin-1") for one in plates],
+                 "E": [488000.0] * len(plates), "N": [3833000.0] * len(plates)}  # fmt: skip
+        pyogrio.write_arrow(pa.table(table), path, driver="ESRI Shapefile", encoding="ISO-8859-1")
+        path.with_suffix(".cpg").unlink(missing_ok=True)
+        # The mark that says Latin-1, which no program of the time set.
+        raw = bytearray(path.read_bytes())
+        raw[29] = 0
+        path.write_bytes(raw)
+    columns = bench.filled("postcode", {"postcode": "code", "address_text": "name"})
+    driver = "CSV" if name.endswith(".csv") else "ESRI Shapefile"
+    source = {"driver": driver, "crs": "EPSG:32639", "points": {"x": "E", "y": "N"}}
+    source["encoding"] = "Iran System"
+    outcome = bench.load(database, path, bench.feed("postcode", columns=columns, source=source))
+    assert outcome.account.inserted == len(plates)
+    found = query(database, "SELECT address_text FROM data.postcode ORDER BY source_line")
+    assert [row[0] for row in found] == [written for _, written in DRAWN]

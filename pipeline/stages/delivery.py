@@ -24,8 +24,6 @@ from pipeline.stages.whole import BETWEEN, Digests, Keys, Shapes, digests
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 _NOTHING = np.uint64(0xC2B2AE3D27D4EB4F)
-# Stands for a text that is not there; no text is that.
-_NO_TEXT = "\x1e"
 _WRITE = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -38,11 +36,11 @@ def row_digests(raw: Raw, names: list[str]) -> Digests:
         else:
             texts.append(as_text(values))
     if texts:
-        # One hash of all texts of a row costs half of one of each.
+        # One hash of all texts of a row costs half of one of each; which are there is mixed in.
         joined = pc.binary_join_element_wise(
-            *texts, BETWEEN, null_handling="replace", null_replacement=_NO_TEXT
+            *texts, BETWEEN, null_handling="replace", null_replacement=""
         )
-        made = _mixed(made, digests(joined))
+        made = _mixed(_mixed(made, digests(joined)), _absent(texts))
     if raw.wkb is not None:
         made = _mixed(made, digests(raw.wkb.fill_null(b"")))
     return made
@@ -53,6 +51,15 @@ def _mixed(one: Digests, other: Digests) -> Digests:
         mixed = (one ^ other) * _MIX
     mixed ^= mixed >> _SHIFT
     return mixed
+
+
+def _absent(texts: list[pa.Array]) -> Digests:
+    """A bit for each text of a row that is not there."""
+    bits = np.zeros(len(texts[0]), dtype=np.uint64)
+    for number, values in enumerate(texts):
+        if values.null_count:
+            bits ^= np.asarray(values.is_null()).astype(np.uint64) << np.uint64(number % 64)
+    return bits
 
 
 def _plain(kind: pa.DataType) -> bool:

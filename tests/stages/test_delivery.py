@@ -133,7 +133,7 @@ def test_a_load_that_another_feed_has_overtaken_is_judged_whole(
     assert plates[2] == ("2/12",)
 
 
-VALUES = st.one_of(st.none(), st.text(max_size=4), st.sampled_from(["", "0", "1", "a"]))
+VALUES = st.one_of(st.none(), st.text(max_size=4), st.sampled_from(["", "0", "1", "a", "\x1e"]))
 
 
 @given(st.lists(st.tuples(VALUES, st.one_of(st.none(), st.floats(allow_nan=False))), max_size=30))

@@ -92,7 +92,8 @@ def _one(request: Request, found: Kept | Made, site: Site) -> Response:
         return Response(status_code=204, headers=cache)
     mark = found.tag if isinstance(found, Kept) else tile_cache.tag(found.body)
     headers = {**cache, "ETag": mark, "Vary": "Accept, Accept-Encoding, Accept-Language"}
-    if mark in fresh.tags(request.headers.get("if-none-match", "")):
+    asked = request.headers.get("if-none-match", "")
+    if mark in fresh.tags(asked) or asked.strip() == "*":
         return Response(status_code=304, headers=headers)
     if isinstance(found, Made):
         return Response(found.body, headers=headers, media_type=tilesets.MVT)

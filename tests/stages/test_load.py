@@ -13,6 +13,7 @@ import pytest
 import shapely
 
 from pipeline.contracts.registry import Schemas
+from pipeline.db import migrate as migration
 from pipeline.db.cluster import SUPERUSER
 from pipeline.db.engine import Database
 from pipeline.errors import ArrivalError, DatabaseError, GuardError, ResourceError
@@ -169,6 +170,7 @@ import os, signal, sys
 from pathlib import Path
 from pipeline.contracts import registry
 from pipeline.contracts.feed import Feed
+from pipeline.db import migrate as migration
 from pipeline.db.engine import Database
 from pipeline.settings import Settings
 from pipeline.stages import load
@@ -180,6 +182,9 @@ where, home, name, path, feed = sys.argv[1:]
 if where == "merging":
     finish = load.ledger.finish
     load.ledger.finish = lambda *given: (finish(*given), die())
+if where == "indexing":
+    make, calls = load.deferred.make, []
+    load.deferred.make = lambda *given: die() if calls else (calls.append(1), make(*given))
 schemas = registry.load("qom")
 feed = Feed.model_validate_json(feed)
 context = load.Context(schemas, load.Catalog.load(), feed, schemas.layer(feed.layer))
@@ -235,6 +240,31 @@ def test_a_first_load_that_is_killed_leaves_an_empty_layer_with_its_indexes(
     assert query(database, indexes) == before
     assert bench.load(database, path).account.inserted == 12
     assert query(database, indexes) == before
+
+
+@pytest.mark.parametrize("by", ["the same file again", "migrating"])
+def test_indexes_that_a_killed_load_left_unmade_are_made(
+    by: str, bench: Any, database: Database, schemas: Schemas, query: Any
+) -> None:
+    indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'data' ORDER BY indexname"
+    before = query(database, indexes)
+    path, settings = bench.geopackage(parcels(bench, range(12))), database.settings
+    words = ["indexing", str(settings.home), settings.database, str(path)]
+    feed = bench.feed().model_dump_json(by_alias=True)
+    died = subprocess.run([sys.executable, "-c", KILLED, *words, feed], check=False)
+    assert died.returncode == -signal.SIGKILL
+    # Whole, with its keys, and without what only makes questions faster.
+    assert len(query(database, ROWS)) == 12
+    assert query(database, RUNS) == [("done", None)]
+    left = query(database, indexes)
+    assert set(left) < set(before)
+    assert {name for (name,) in left if "data.parcel " in name and "UNIQUE" in name}
+    if by == "migrating":
+        migration.migrate(database, schemas)
+    else:
+        assert bench.load(database, path).status == "unchanged"
+    assert query(database, indexes) == before
+    assert query(database, "SELECT count(*) FROM ops.deferred") == [(0,)]
 
 
 def test_readers_see_the_old_state_until_the_merge(

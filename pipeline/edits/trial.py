@@ -53,7 +53,7 @@ class Tried:
         return found
 
 
-def context_of(schemas: Schemas, layer: LayerContract) -> Context:
+def context_of(schemas: Schemas, layer: LayerContract, catalog: Catalog) -> Context:
     """What the stages need to know: columns are called as the city calls the fields."""
     fields = [(one.name, schemas.city.published(one.name)) for one in layer.fields]
     fields += [(one.name, one.name) for one in layer.personal]
@@ -67,7 +67,7 @@ def context_of(schemas: Schemas, layer: LayerContract) -> Context:
             Column.model_validate({"to": name, "from": source}) for name, source in fields
         ),
     )
-    return Context(schemas, Catalog.load(), feed, layer)
+    return Context(schemas, catalog, feed, layer)
 
 
 def tried(

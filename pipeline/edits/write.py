@@ -28,14 +28,14 @@ from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import LINE, OWN
 from pipeline.derive.views import FILLING
-from pipeline.edits import trial
+from pipeline.edits import fields, trial
 from pipeline.edits.among import Neighbourhood
 from pipeline.edits.body import Draft
 from pipeline.edits.place import placed, same_place
 from pipeline.edits.refusals import Busy, Done, Missing, Overtaken, Refused, Taken
 from pipeline.edits.row import Client, Row, row, vertices
 from pipeline.edits.trial import Tried
-from pipeline.findings import Finding
+from pipeline.findings import Catalog, Finding
 from pipeline.stages import original
 from pipeline.stages.batch import Context
 from pipeline.stages.merge import composed
@@ -72,6 +72,15 @@ class Editor:
         self.schemas = schemas
         self.role = role
         self._pool: ConnectionPool = database.pool(role, size=size)
+        self._contexts: dict[str, Context] = {}
+        self.catalog = Catalog.load()
+
+    def context(self, layer: LayerContract) -> Context:
+        """What the stages are told of rows of ``layer``; made once."""
+        if layer.id not in self._contexts:
+            made = trial.context_of(self.schemas, layer, self.catalog)
+            self._contexts[layer.id] = made
+        return self._contexts[layer.id]
 
     def open(self) -> None:
         """Connects when the first edit comes."""
@@ -157,14 +166,18 @@ class _Edit:
         current = self._current()
         draft = make(current, self.connection)
         values, shape = dict(draft.values), self._placed(draft.shape, current)
-        findings = [*draft.findings, *self._read_only(values, shape, current)]
+        metres = self.schemas.city.metres_per_unit
+        findings = [
+            *draft.findings,
+            *fields.read_only(self.layer, values, shape, current, metres),
+        ]
         if current is None:
             values |= self._filled(values, shape, ("create", "place"))
         else:
-            values = self._unseen(current) | values
+            values = fields.unseen(current, self.asked.names) | values
             if not same_place(shape, current.shape):
                 values |= self._filled(values, shape, ("place",))
-        self._measured(values, shape, current)
+        values |= fields.measured(self.layer, shape, current)
         found = self._tried(values, draft, shape)
         told = {one.field for one in findings}
         refusing = [*findings, *(one for one in found.refusing if one.field not in told - {None})]
@@ -172,6 +185,10 @@ class _Edit:
             raise Refused(refusing)
         if current is not None and self._is_as_it_was(found, current, draft):
             return Done(self.asked.number or 0, current.run, changed=False)
+        return self._made(found, draft, current)
+
+    def _made(self, found: Tried, draft: Draft, current: Row | None) -> Done:
+        """Writes the row and its version, and looks whether its neighbours bear it."""
         around = self._around(current, found)
         around.remember()
         run = self._begin("updated" if current else "inserted", current)
@@ -198,7 +215,7 @@ class _Edit:
     @property
     def context(self) -> Context:
         """What the stages are told."""
-        return trial.context_of(self.schemas, self.layer)
+        return self.editor.context(self.layer)
 
     @property
     def parts(self) -> dict[str, sql.Composable]:
@@ -244,51 +261,12 @@ class _Edit:
         crs = CRS.from_epsg(client.srid) if left else city.crs
         return trial.tried(self.context, values, draft.personal, shape, crs)
 
-    def _read_only(
-        self, values: dict[str, Any], shape: BaseGeometry | None, current: Row | None
-    ) -> Iterator[Finding]:
-        """What a client says of fields that are not its to write: taken out, and told unless it is
-        what stands there anyway."""
-        for field in self.layer.fields:
-            if field.name not in values:
-                continue
-            filled = field.filled is not None and current is None
-            measured = field.derive is not None
-            if not filled and not measured:
-                continue
-            value = values.pop(field.name)
-            stands = trial.written(current.values[field.name]) if current else None
-            if value in (None, stands) or (measured and value == self._measure(field, shape)):
-                continue
-            yield Finding("edit.read_only", self.layer.id, field=field.name, value=str(value))
-
-    def _measure(self, field: Field, shape: BaseGeometry | None) -> float | None:
-        if shape is None:
-            return None
-        metres = self.schemas.city.metres_per_unit
-        size = shape.area * metres**2 if field.derive == "area" else shape.length * metres
-        return size if field.decimals is None else round(size, field.decimals)
-
-    def _measured(
-        self, values: dict[str, Any], shape: BaseGeometry | None, current: Row | None
-    ) -> None:
-        """Measures of a shape that stays are those that stand; a new shape is measured anew."""
-        stays = current is not None and same_place(shape, current.shape)
-        for field in self.layer.fields:
-            if field.derive:
-                values[field.name] = current.values[field.name] if current and stays else None
-
-    def _unseen(self, current: Row) -> dict[str, Any]:
-        """The fields that the client does not see stay as they are."""
-        seen = {field.name for field in self.asked.names.values()}
-        return {name: value for name, value in current.values.items() if name not in seen}
-
     def _filled(
         self, values: Mapping[str, Any], shape: BaseGeometry | None, when: tuple[str, ...]
     ) -> dict[str, Any]:
         """What the database says of a new row, or of one whose place has changed."""
-        fields = [field.name for field in self.layer.fields if field.filled in when]
-        if not fields or (self.layer.geometry and shape is None):
+        wanted = [field.name for field in self.layer.fields if field.filled in when]
+        if not wanted or (self.layer.geometry and shape is None):
             return {}
         query = sql.SQL(queries.load("edits")["fill"]).format(
             function=sql.Identifier(OWN, f"{FILLING}{self.layer.id}"),
@@ -297,7 +275,7 @@ class _Edit:
         place = None if shape is None else shapely.to_wkb(shape, output_dimension=2)
         told = self.connection.execute(query, {"given": Jsonb(_plain(values)), "place": place})
         found: Any = (told.fetchone() or ({},))[0]
-        return {name: (found or {}).get(name) for name in fields}
+        return {name: (found or {}).get(name) for name in wanted}
 
     def _is_as_it_was(self, found: Tried, current: Row, draft: Draft) -> bool:
         """Whether the row would say what it says; what is personal cannot be compared."""

@@ -261,6 +261,13 @@ def test_a_sold_asset_is_kept_and_no_longer_public(
     assert staff.patch(path, content=patch, headers=kind).status_code == 204
     assert public.get("/collections/public-assets/items", params=asked).json()["features"] == []
     assert staff.get(path).json()["properties"]["disposed_on"] == "2025-03-21"
+    before = rows(
+        "SELECT to_char(r.valid_from AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
+        "FROM history.municipal_asset h JOIN ops.run r ON r.id = h.run_id WHERE asset_no = 'A-100'"
+    )[0][0]
+    asked = {"asset_no": "A-100", "datetime": before}
+    (then,) = staff.get("/collections/municipal-assets/items", params=asked).json()["features"]
+    assert then["properties"]["disposed_on"] is None
     ledger = rows("SELECT region_code, sum(area_book_m2) FROM data.municipal_asset GROUP BY 1")
     shown = staff.get("/collections/municipal-assets/items", params={"limit": 1000}).json()
     for region, area in ledger:

@@ -3,9 +3,10 @@
 ``{parcel}`` stands for the layer as the audience sees it: a field that it does not see is NULL, a
 layer that it does not see has no rows. ``{fact.parcel_zone}`` is the fact in the same way,
 ``{part.zones}`` a query that processes share (``part_zones`` of schemas/sql/answers.sql),
-``{place}`` all that has a name, ``{source}`` the loads, ``{imagery}`` the raster sheets in force,
-``{receipt}`` what documents said, ``{srid}`` the city's CRS, ``{unit}`` the metres in its unit.
-PostgreSQL sees through the subqueries, so indexes serve as without them.
+``{place}`` all that has a name, ``{name}`` every name once, ``{source}`` the loads,
+``{imagery}`` the raster sheets in force, ``{receipt}`` what documents said, ``{srid}`` the city's
+CRS, ``{unit}`` the metres in its unit. PostgreSQL sees through the subqueries, so indexes serve as
+without them.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _TYPES: dict[FieldType, LiteralString] = {
 _FACT, _PART = "fact.", "part."
 _OWN = {
     "place": views.PLACE,
+    "name": views.NAME,
     "source": views.SOURCE,
     "freshness": views.FRESHNESS,
     "imagery": views.IMAGERY,

@@ -286,6 +286,8 @@ def derived_statements(schemas: Schemas) -> list[str]:
         for layer in layers
         if any(field.filled for field in layer.fields)
     ]
+    kept = views.kept_names(queries.load("answers")["keep_names"], schemas)
+    statements += [made.as_string(None) for made in kept]
     for audience in schemas.audiences.values():
         statements += [
             views.view(schemas, layer, audience).as_string(None)
@@ -338,6 +340,7 @@ def _answering(
     for fact in views.facts_of(schemas, audience):
         yield views.fact(fact, audience)
     yield views.places(named["place_branch"], schemas, layers, audience)
+    yield views.names(named, schemas, audience)
     yield from views.told(named, schemas, audience)
     yield from views.receipts(queries.load("receipts"), schemas, audience)
 

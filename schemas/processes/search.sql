@@ -1,17 +1,26 @@
 -- name: answer
 -- Names that hold the words, before those that are only like them; then codes that begin so.
-WITH held AS MATERIALIZED (
-    SELECT p.layer, p.id, p.name, p.run_id, p.geom,
-        CASE WHEN p.key = %(q)s::text THEN 1.0 WHEN p.key LIKE makan.like_literal(%(q)s::text) || '%%' THEN 0.9
-            ELSE 0.8 END + 0.05 * similarity(p.key, %(q)s::text) - 0.05 AS score
-    FROM {place} AS p
-    WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') AND p.key LIKE '%%' || makan.like_literal(%(q)s::text) || '%%' LIMIT 2000
+WITH begins AS MATERIALIZED (
+    SELECT p.layer, p.id, p.name, p.parts, p.run_id, p.geom, 0.85 + (p.key = %(q)s::text)::int * 0.1 + 0.05 * similarity(p.key, %(q)s::text) AS score
+    FROM {name} AS p
+    WHERE p.key ~>=~ %(q)s::text AND p.key ~<~ (%(q)s::text || U&'\+10FFFF')
+        AND p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record')
+    ORDER BY length(p.key), p.key LIMIT 3 * %(limit)s::int
+), held AS MATERIALIZED (
+    SELECT p.layer, p.id, p.name, p.parts, p.run_id, p.geom, 0.75 + 0.05 * similarity(p.key, %(q)s::text) AS score
+    FROM {name} AS p
+    WHERE (SELECT count(*) FROM begins) < %(limit)s::int AND p.key LIKE CASE WHEN length(%(q)s::text) > 2 THEN '%%' ELSE '%% ' END
+        || makan.like_literal(%(q)s::text) || '%%' AND NOT starts_with(p.key, %(q)s::text)
+        AND p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record')
+    ORDER BY p.parts DESC, length(p.key), p.key LIMIT 3 * %(limit)s::int
 ), alike AS MATERIALIZED (
-    SELECT p.layer, p.id, p.name, p.run_id, p.geom, 0.7 * word_similarity(%(q)s::text, p.key) AS score
-    FROM {place} AS p
-    WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') AND NOT EXISTS (SELECT FROM held) AND length(%(q)s::text) > 2 AND %(q)s::text <%% p.key LIMIT 2000
+    SELECT p.layer, p.id, p.name, p.parts, p.run_id, p.geom, 0.7 * word_similarity(%(q)s::text, p.key) AS score
+    FROM {name} AS p
+    WHERE NOT EXISTS (SELECT FROM begins) AND NOT EXISTS (SELECT FROM held) AND length(%(q)s::text) > 2
+        AND %(q)s::text <%% p.key AND p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record')
+    ORDER BY %(q)s::text <<-> p.key, length(p.key), p.key LIMIT 3 * %(limit)s::int
 ), coded AS (
-    SELECT 'parcel' AS layer, p.id, p.parcel_code AS name, p.run_id, p.geom,
+    SELECT 'parcel' AS layer, p.id, p.parcel_code AS name, 1, p.run_id, p.geom,
         CASE WHEN p.parcel_code = regexp_replace(%(q)s::text, '[ /]', '-', 'g') THEN 1.0 ELSE 0.85 END AS score
     FROM {parcel} AS p
     WHERE %(q)s::text ~ '[0-9]' AND length(%(q)s::text) > 3
@@ -19,11 +28,10 @@ WITH held AS MATERIALIZED (
         AND p.parcel_code < upper(regexp_replace(%(q)s::text, '[ /]', '-', 'g')) || '~'
     ORDER BY p.parcel_code LIMIT 20
 ), hits AS (
-    SELECT * FROM held UNION ALL SELECT * FROM alike UNION ALL SELECT * FROM coded
+    SELECT * FROM begins UNION ALL SELECT * FROM held UNION ALL SELECT * FROM alike UNION ALL SELECT * FROM coded
 ), shown AS (
-    SELECT h.layer, (array_agg(h.id ORDER BY h.id))[1] AS id, h.name, max(h.score) AS score, count(*) AS parts,
-        max(h.run_id) AS run_id, (array_agg(h.geom ORDER BY h.id))[1] AS geom
-    FROM hits AS h GROUP BY h.layer, h.name ORDER BY score DESC, length(h.name), h.name LIMIT %(limit)s::int
+    SELECT DISTINCT ON (score, length(h.name), h.name, h.layer) h.layer, h.id, h.name, h.score, h.parts, h.run_id, h.geom
+    FROM hits AS h ORDER BY score DESC, length(h.name), h.name, h.layer LIMIT %(limit)s::int
 )
 SELECT jsonb_build_object('hits', jsonb_agg(jsonb_build_object('kind', s.layer, 'id', s.id, 'name', s.name,
     'score', round(s.score::numeric, 3), 'parts', s.parts,
@@ -37,5 +45,5 @@ FROM shown AS s CROSS JOIN LATERAL (
 -- name: near
 -- The names that are least unlike.
 SELECT coalesce(jsonb_agg(DISTINCT n.name), '[]')::text FROM (
-    SELECT p.name FROM {place} AS p WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') AND p.key %% %(q)s::text ORDER BY p.key <-> %(q)s::text LIMIT 5
+    SELECT p.name FROM {name} AS p WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') AND p.key %% %(q)s::text ORDER BY p.key <-> %(q)s::text LIMIT 5
 ) AS n

@@ -25,6 +25,16 @@ COMMENT ON VIEW {view} IS 'How fresh each fact is | تازگی هر نتیجه';
 -- One searched text of one layer.
 SELECT {layer} AS layer, v.id, v.{name} AS name, v.{key} AS key, v.run_id, v.geom FROM {view} AS v
 
+-- name: keep_names
+-- The names of a layer are kept from now on.
+SELECT ops.keep_names({layer}, {fields})
+
+-- name: name_view
+-- Every name once, of the texts that an audience sees.
+CREATE VIEW {view} AS
+SELECT layer, name, key, parts, id, run_id, geom FROM ops.place_name WHERE layer || '.' || field = ANY({shown}::text[]);
+COMMENT ON VIEW {view} IS 'Every name once | هر نام یک بار'
+
 -- name: sources
 -- What is known of these loads.
 SELECT jsonb_object_agg(s.run, jsonb_build_object(

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from pipeline.db.engine import Database
+
 Asked = Callable[..., Any]
 P7 = "1-12-45-7-0-0-0"
 
@@ -126,3 +128,25 @@ def test_a_point_on_a_border_is_in_exactly_one_region(
     crs = "http://www.opengis.net/def/crs/EPSG/0/32639"
     found = ask(public, "reverse-geocode", point=point, crs=crs)
     assert found["within"]["region"]["code"] == lower
+
+
+def test_a_name_is_found_as_soon_as_it_is_there_and_no_longer(
+    public: TestClient, ask: Asked, refused: Asked, sampled: Database
+) -> None:
+    def write(statement: str) -> None:
+        with sampled.connect("loader") as connection:
+            connection.execute(statement.encode())
+
+    line = "ST_Multi(ST_GeomFromText('LINESTRING(488700 3833300, 488800 3833300)', 32639))"
+    for number in (1, 2):
+        write(
+            "INSERT INTO data.street (street_id, name_fa, geom, run_id, source_line) "
+            f"SELECT 'new-{number}', 'بن‌بست ژرفا', {line}, max(run_id), 1 FROM data.street"
+        )
+    (hit,) = ask(public, "search", q="بن بست ژر")["hits"]
+    assert (hit["name"], hit["parts"], hit["kind"]) == ("بن‌بست ژرفا", 2, "street")
+    write("UPDATE data.street SET name_fa = 'بن‌بست ژاله' WHERE street_id = 'new-1'")
+    assert ask(public, "search", q="ژرفا")["hits"][0]["parts"] == 1
+    assert ask(public, "search", q="بن بست ژاله")["hits"][0]["name"] == "بن‌بست ژاله"
+    write("DELETE FROM data.street WHERE street_id LIKE 'new-%'")
+    assert refused(public, "search", q="بن بست ژرفا")["status"] == 404

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import re
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy as np
 import pytest
 import shapely
 from click.testing import CliRunner
+from starlette.testclient import TestClient
 
 from pipeline import testing
 from pipeline.cli.main import cli
@@ -24,6 +27,8 @@ from pipeline.contracts import registry
 from pipeline.db import ledger
 from pipeline.db.engine import Database
 from pipeline.errors import GuardError
+from pipeline.report import past
+from pipeline.serve import publish, server
 from pipeline.settings import Settings
 from pipeline.stages import history
 from pipeline.stages import load as loading
@@ -51,8 +56,10 @@ def _regions(path: Path, rows: dict[str, tuple[str, float]]) -> Path:
     return path
 
 
-def _load(database: Database, path: Path, feed: str = "regions") -> loading.Outcome:
-    context = loading.context_for(registry.load(database.settings.city), feed)
+def _load(
+    database: Database, path: Path, feed: str = "regions", valid: dt.datetime | None = None
+) -> loading.Outcome:
+    context = loading.context_for(registry.load(database.settings.city), feed, valid_from=valid)
     return loading.load(database, path, context, batch_rows=10_000, progress=lambda *_: None)
 
 
@@ -209,12 +216,17 @@ def two_years(cambridge_template: Settings, real_data: Path) -> Iterator[Years]:
     """The parcels of FY2013 and, over them, those of FY2014."""
     folder = real_data / "cambridge_ma" / "cadastre"
     with testing.clone(cambridge_template) as database:
-        runs, hashes = [], []
+        years = Years(database, folder, [], [], [])
         for year in (2013, 2014):
             path = folder / f"ASSESSING_ParcelsFY{year}.topojson"
-            runs.append(_load(database, path, "parcels").run or 0)
-            hashes.append(_hash(database, "parcel"))
-        yield Years(database, folder, runs, hashes)
+            held = dt.datetime(year, 1, 1, tzinfo=dt.UTC)
+            years.runs.append(_load(database, path, "parcels", held).run or 0)
+            years.hashes.append(_hash(database, "parcel"))
+            rows = years.asked("SELECT parcel_code, ST_AsBinary(geom) FROM data.parcel")
+            shapes = shapely.normalize(shapely.from_wkb([bytes(wkb) for _, wkb in rows]))
+            codes = [code for code, _ in rows]
+            years.states.append(dict(zip(codes, shapely.to_wkb(shapes), strict=True)))
+        yield years
 
 
 @dataclass
@@ -225,6 +237,12 @@ class Years:
     folder: Path
     runs: list[int]
     hashes: list[str]
+    states: list[dict[str, bytes]]
+
+    @property
+    def counts(self) -> list[int]:
+        """How many parcels were published after each year."""
+        return [len(state) for state in self.states]
 
     def frame(self, year: int) -> geopandas.GeoDataFrame:
         """The file as geopandas reads it, in the city's CRS."""
@@ -318,6 +336,87 @@ def test_every_row_names_the_file_the_line_and_the_load_it_came_from(two_years: 
     with two_years.database.connect("loader") as connection:
         versions = history.versions(connection, layer, str(past[0][0]))
     assert versions[0]["run_id"] == two_years.runs[0]
+
+
+def test_each_year_of_real_parcels_is_there_as_it_was(two_years: Years, tmp_path: Path) -> None:
+    """Of the file by geopandas, of the database by ``makan as-of`` and by what was recorded."""
+    layer = registry.load("cambridge").layer("parcel")
+    noon = [dt.datetime(year, 7, 1, tzinfo=dt.UTC) for year in (2012, 2013, 2014)]
+    with two_years.database.connect("loader") as connection:
+        moments = [past.Moment(moment) for moment in noon]
+        counted = [past.count(connection, layer, moment) for moment in moments]
+        recorded = past.Moment(noon[2], known=1)
+        assert past.count(connection, layer, recorded) == counted[1]
+    assert counted == [0, *two_years.counts]
+    settings = two_years.database.settings
+    environment = {"MAKAN_CITY": "cambridge", "MAKAN_HOME": str(settings.home)}
+    environment["MAKAN_DATABASE"] = settings.database
+    codes = []
+    for year, state in zip((2013, 2014), two_years.states, strict=True):
+        out = tmp_path / f"{year}.gpkg"
+        asked = ["as-of", f"{year}-07-01", "--layer", "parcel", "--out", str(out)]
+        done = CliRunner().invoke(cli, asked, env=environment)
+        assert done.exit_code == 0, done.output
+        frame = geopandas.read_file(out, layer="parcel")
+        shapes = shapely.to_wkb(shapely.normalize(frame.geometry.to_numpy()))
+        assert dict(zip(frame["parcel_code"], shapes, strict=True)) == state
+        codes.append(set(frame["parcel_code"]))
+    old, new = (set(two_years.frame(year)["ML"].dropna()) for year in (2013, 2014))
+    aside = [_aside(two_years, run) for run in two_years.runs]
+    assert codes[0] - codes[1] == (old - new) - aside[0]
+    assert (codes[1] - codes[0]) - aside[0] == (new - old) - aside[1]
+    assert (len(old - new), len(new - old)) == (94, 52)
+    with pytest.raises(GuardError, match="what it would replace from 2014"):
+        _load(
+            two_years.database,
+            two_years.folder / "ASSESSING_ParcelsFY2013.topojson",
+            "parcels",
+            dt.datetime(2013, 1, 1, tzinfo=dt.UTC),
+        )
+
+
+def test_a_copy_of_real_parcels_follows_from_their_changes(two_years: Years) -> None:
+    """Over HTTP, from nothing, page by page: the same bytes as the collection's own pages."""
+    settings = replace(two_years.database.settings, public_url="http://makan.test")
+    schemas = registry.load("cambridge")
+    place = publish.publish(settings, schemas, two_years.database)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        application = server.build(settings, schemas, place)
+    asked: dict[str, Any] = {"crs": schemas.city.crs_uri, "limit": 5000, "f": "json"}
+    with TestClient(application, base_url="http://makan.test") as client:
+
+        def pages(path: str) -> Iterator[dict[str, Any]]:
+            more = {}
+            while True:
+                page = client.get(path, params={**asked, **more}).json()
+                yield from page["features"]
+                following = [one["href"] for one in page["links"] if one["rel"] == "next"]
+                if not following:
+                    return
+                more = {"cursor": re.findall(r"cursor=([^&]+)", following[0])[0]}
+
+        copy: dict[int, Any] = {}
+        kinds: Counter[str] = Counter()
+        for change in pages("/collections/changes/items"):
+            said = change["properties"]
+            kinds[said["change_kind"]] += 1
+            if said["change_kind"] == "delete":
+                del copy[said["change_object"]]
+            else:
+                copy[said["change_object"]] = (change["geometry"], said["row"])
+        own = {
+            one["id"]: (one["geometry"], one["properties"])
+            for one in pages("/collections/parcels/items")
+        }
+    gone = len(two_years.states[0].keys() - two_years.states[1].keys())
+    assert kinds["delete"] == gone
+    assert kinds["insert"] == len(own) + gone
+    assert len(own) == len(two_years.states[1])
+    digests = [
+        hashlib.sha256(json.dumps(sorted(one.items())).encode()).hexdigest() for one in (copy, own)
+    ]
+    assert digests[0] == digests[1]
 
 
 def test_a_year_of_real_parcels_is_undone_exactly(two_years: Years) -> None:

@@ -61,8 +61,8 @@ def dated(schemas: Schemas, names: Sequence[str]) -> list[LayerContract]:
 
 def count(connection: Connection, layer: LayerContract, when: Moment) -> int:
     """How many objects of ``layer`` there were."""
-    query = _query(layer, [sql.Identifier("v", ID)])
-    counted = sql.SQL(queries.load("history")["count"]).format(query=query)
+    found = query(layer, [sql.Identifier("v", ID)])
+    counted = sql.SQL(queries.load("history")["count"]).format(query=found)
     row = connection.execute(counted, when.values).fetchone()
     return int(str(row[0])) if row else 0
 
@@ -100,7 +100,8 @@ def write(
     return found
 
 
-def _query(layer: LayerContract, columns: Sequence[sql.Composable]) -> sql.Composed:
+def query(layer: LayerContract, columns: Sequence[sql.Composable]) -> sql.Composed:
+    """SQL for ``columns`` of the versions ``v`` that held at a ``Moment``."""
     return sql.SQL(queries.load("history")["as_of"]).format(
         columns=sql.SQL(", ").join(columns),
         target=sql.Identifier(DATA, layer.id),
@@ -138,7 +139,7 @@ def _batches(
     if layer.geometry:
         columns.append(sql.SQL("ST_AsBinary({})").format(sql.Identifier("v", GEOMETRY)))
     with connection.cursor("past") as cursor:
-        cursor.execute(_query(layer, columns), when.values, binary=True)
+        cursor.execute(query(layer, columns), when.values, binary=True)
         while rows := cursor.fetchmany(_ROWS):
             made = [
                 pa.array(column, type=field.type)

@@ -13,16 +13,22 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
+from psycopg import sql
 from starlette.testclient import TestClient
 
 from pipeline import testing
 from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.report import past
 from pipeline.serve import publish, server
 from pipeline.settings import Settings
 from pipeline.stages import history
 from pipeline.stages import load as loading
+from pipeline.stages.guard import ACCEPTABLE
 from tests.stages.conftest import Bench, silent
 
 PARCELS, CHANGES = "/collections/parcels/items", "/collections/changes/items"
@@ -44,14 +50,15 @@ class City:
     runs: list[int] = field(default_factory=list)
     states: list[Copy] = field(default_factory=list)
 
-    def load(self, rows: list[Any], valid: dt.datetime | None, **feed: Any) -> None:
+    def load(self, rows: list[Any], valid: dt.datetime | None, **how: Any) -> None:
         """Loads parcels that hold from ``valid``, and keeps what is served then."""
         number = len(self.states)
         path = self.bench.geopackage(rows, f"parcels_{number}.gpkg")
-        context = replace(self.bench.context(self.bench.feed(**feed)), valid_from=valid)
+        context = replace(self.bench.context(), valid_from=valid, **how)
         done = loading.load(self.database, path, context, batch_rows=100, progress=silent)
-        self.runs.append(int(done.run or 0))
-        self.states.append(self.now())
+        if done.account.changes:
+            self.runs.append(int(done.run or 0))
+            self.states.append(self.now())
 
     def undo(self) -> None:
         """Takes the latest load back."""
@@ -318,3 +325,70 @@ def test_tags_follow_what_is_published(town: City) -> None:
     assert answer.headers["etag"] != before
     assert town.replayed()[0] == town.now() == town.states[-1]
     assert town.held(town.get(PARCELS, crs=STORED, datetime="2023-01-01")) == town.states[1]
+
+
+USES = ("residential", "commercial", "religious", None)
+
+
+@settings_of(max_examples=3, deadline=None, derandomize=True)
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.just("undo"),
+            st.dictionaries(
+                st.integers(20, 27),
+                st.tuples(st.sampled_from(USES), st.integers(0, 1)),
+                min_size=4,
+            ),
+        ),
+        min_size=3,
+        max_size=5,
+    )
+)
+def test_whatever_is_edited_each_moment_follows_from_the_changes(town: City, steps: Any) -> None:
+    """A copy kept in step by its cursor, a copy made anew, and as-of by what was recorded agree."""
+    copy, cursor = town.replayed()
+    for step in steps:
+        if step == "undo":
+            undone = "SELECT status FROM ops.run WHERE id = %s"
+            with town.database.connect("owner") as connection:
+                (status,) = connection.execute(undone, [town.runs[-1]]).fetchone() or ("",)
+            if status != "done":
+                continue
+            town.undo()
+        else:
+            rows = [
+                town.bench.parcel(n, use=use, geometry=town.bench.square(n + 10 * moved))
+                for n, (use, moved) in step.items()
+            ]
+            accept = frozenset(ACCEPTABLE)
+            town.load(rows, None, accept=accept)
+        copy, cursor = town.replayed(copy, cursor=cursor)
+        assert copy == town.now() == town.states[-1]
+    assert town.replayed()[0] == copy
+    _one_current_version_each(town.database)
+    parcel = town.bench.schemas.layer("parcel")
+    with town.database.connect("loader") as connection:
+        published = connection.execute("SELECT seq FROM ops.publication ORDER BY seq").fetchall()
+        later = dt.datetime(2999, 1, 1, tzinfo=dt.UTC)
+        for (seq,), state in zip(published, town.states[-len(published) :], strict=True):
+            moment = past.Moment(later, known=int(str(seq)))
+            assert past.count(connection, parcel, moment) == len(state)
+            ids = past.query(parcel, [sql.Identifier("v", "id")])
+            found = sorted(row[0] for row in connection.execute(ids, moment.values).fetchall())
+            assert found == sorted(number for _, number in state)
+
+
+def _one_current_version_each(database: Database) -> None:
+    """Of every object at most one version is in force, and none of the others holds with it."""
+    with database.connect("owner") as connection:
+        (twice,) = connection.execute(
+            "SELECT count(*) FROM data.parcel t JOIN history.parcel h USING (id)"
+            " JOIN ops.run r ON r.id = t.run_id WHERE h.withdrawn_by IS NULL"
+            " AND h.valid && tstzrange(coalesce(t.valid_since, r.valid_from), NULL)"
+        ).fetchone() or (1,)
+        (rows, keys, ids) = connection.execute(
+            "SELECT count(*), count(DISTINCT parcel_code), count(DISTINCT id) FROM data.parcel"
+        ).fetchone() or (0, 1, 1)
+    assert twice == 0
+    assert rows == keys == ids

@@ -16,6 +16,7 @@ from pipeline.sample import (
     audit,
     cadastre,
     census,
+    past,
     photo,
     places,
     planning,
@@ -72,6 +73,8 @@ def _tables(built: Town, audited: Audited, posted: Arrival) -> list[Callable[[],
         services.land_offers,
         services.businesses,
         services.map_ads,
+        past.former_codes,
+        past.lineage,
         terrain.control_points,
         terrain.spot_heights,
         places.places,
@@ -112,7 +115,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 33 if imagery else 31
+    steps = 35 if imagery else 33
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}

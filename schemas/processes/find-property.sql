@@ -4,6 +4,20 @@ WITH meant AS (
     SELECT p.id, 'code' AS method, 1.0 - 0.1 * (k.place - 1) AS score, NULL::float8 AS distance_m
     FROM unnest(%(parcel_code)s::text[]) WITH ORDINALITY AS k (code, place) JOIN {parcel} AS p ON p.parcel_code = k.code
     UNION ALL
+    SELECT c.id, 'former code', 0.8 - 0.1 * (k.place - 1), NULL
+    FROM unnest(%(parcel_code)s::text[]) WITH ORDINALITY AS k (code, place) CROSS JOIN LATERAL (
+        WITH RECURSIVE later AS (
+            SELECT h.parcel_code, h.parcel_id, 1 AS steps FROM {parcel_code_history} AS h WHERE h.former_code = k.code
+            UNION
+            SELECT h.parcel_code, h.parcel_id, l.steps + 1
+            FROM later AS l JOIN {parcel_code_history} AS h ON h.former_code = l.parcel_code WHERE l.steps < 20
+        )
+        SELECT p.id FROM later AS l JOIN {parcel} AS p ON p.id = l.parcel_id
+        UNION
+        SELECT p.id FROM later AS l JOIN {parcel} AS p ON l.parcel_id IS NULL AND p.parcel_code = l.parcel_code
+        WHERE NOT EXISTS (SELECT FROM {parcel_code_history} AS h WHERE h.former_code = l.parcel_code)
+    ) AS c
+    UNION ALL
     SELECT p.id, 'plate', 1.0 - 0.1 * (k.place - 1), NULL
     FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place)
     JOIN {parcel} AS p ON p.registration_plate_numbers = k.plate

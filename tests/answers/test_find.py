@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from pipeline.contracts import registry
 from pipeline.db.engine import Database
+from pipeline.stages import load as loading
 
 Asked = Callable[..., Any]
 P7 = "1-12-45-7-0-0-0"
@@ -75,6 +77,25 @@ def test_a_code_that_no_parcel_has_gives_its_neighbours(public: TestClient, refu
     told = refused(public, "find-property", nosazi="1-12-45-77")
     assert told["status"] == 404
     assert "1-12-45-9-0-0-0" in told["near"]
+
+
+def test_a_former_code_leads_staff_to_the_parcel_of_today(
+    staff: TestClient, public: TestClient, sampled: Database, ask: Asked, refused: Asked
+) -> None:
+    """By a list of two changes one after the other, of which no row knows the object."""
+    rows = "کد قدیم,کد جدید,تاریخ تغییر,علت,شماره نامه\n"
+    rows += "1-99-1-1-0-0-0,1-98-1-1-0-0-0,1385/01/01,تغییر تقسیمات,۱۲/الف\n"
+    rows += f"1-98-1-1-0-0-0,{P7},1395/01/01,شماره‌گذاری مجدد,\n"
+    path = sampled.settings.home / "taghir_code_1395.csv"
+    path.write_text(rows, encoding="utf-8")
+    context = loading.context_for(registry.load("qom"), "parcel_codes")
+    done = loading.load(sampled, path, context, batch_rows=9, progress=lambda *_: None)
+    assert (done.account.inserted, done.account.quarantined) == (2, 0)
+    for code in ("1-99-1-1", "1-98-1-1-0-0-0"):
+        found = ask(staff, "find-property", nosazi=code)
+        assert found["parcel"]["nosazi"] == P7
+        assert [one["method"] for one in found["candidates"]] == ["former code"]
+        assert refused(public, "find-property", nosazi=code)["status"] == 404
 
 
 @pytest.mark.parametrize("written", ["کوچه یاس", "کوچه ياس", "كوچه‌ياس", "ياس", "کوچه یااس"])

@@ -67,6 +67,8 @@ def read(folder: Path, feed):
     path, source = path_of(folder, feed), feed.source
     if source.driver == "CSV":
         table = pd.read_csv(path, dtype=str, encoding="utf-8-sig").astype(object)
+        if source.points is None:
+            return table, None
         x, y = (pd.to_numeric(table[name]) for name in (source.points.x, source.points.y))
         points = shapely.points(x, y)
         points[np.isnan(x)] = None

@@ -46,7 +46,8 @@ def lineage(town: Town) -> Arrival:
     number = frame["شماره پرونده"].str.split("/").str[1].astype(int).to_numpy() - 1
     frame["تاریخ"] = dates[number]
     safe = _all(len(frame))
-    return Arrival("parcel_lineage", "tafkik_tajmi.xlsx", "XLSX", frame, layer="صورتجلسه", safe=safe)
+    file = "tafkik_tajmi.xlsx"
+    return Arrival("subdivisions", file, "XLSX", frame, layer="صورتجلسه", safe=safe)
 
 
 def _all(count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -62,6 +62,12 @@ def write(source: Path, target: Path, encoding: Encoding, *, driver: str = "GTif
         return describe(target)
 
 
+def proven(path: Path) -> Cog:
+    """A COG that was written otherwise, validated; raises ResourceError where it is none."""
+    _validate(path)
+    return describe(path)
+
+
 def _validate(path: Path) -> None:
     valid, errors, warnings = cog_validate(str(path), strict=True, quiet=True)
     if not valid:

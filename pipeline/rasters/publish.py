@@ -6,19 +6,24 @@ import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
+import shapely
+
 from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract, ServedRaster, ServedSheet
 from pipeline.db import queries
 from pipeline.db.engine import Database
 from pipeline.db.ledger import Connection
 from pipeline.errors import ResourceError
-from pipeline.rasters import cog, disk, mosaic, register
+from pipeline.rasters import cog, disk, mosaic, patch, register
 from pipeline.rasters import crs as crses
 from pipeline.rasters.cog import Cog
+from pipeline.rasters.patch import Bounds
 from pipeline.rasters.shelf import Shelf
 
 _VRT = "mosaic.vrt"
 _COG = "mosaic.tif"
+_SEVERAL = 2
+_MOST_CHANGED = 0.5
 
 
 def publish(
@@ -39,8 +44,7 @@ def publish(
         digest = _digest(shown, contract)
         served = shelf.served()
         if served is None or served.made_of != digest:
-            paths = [shelf.absolute(one.path) for one in shown]
-            made = _make(shelf, contract, city, paths, run)
+            made = _make(shelf, contract, city, (shown, served), run)
             served = _told(shelf, city, made, digest, run, len(shown))
             _record(connection, served)
         if served.parts != parts:
@@ -56,7 +60,16 @@ def _digest(sheets: list[ServedSheet], contract: RasterContract) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _make(shelf: Shelf, contract: RasterContract, city: City, paths: list[Path], run: int) -> Cog:
+def _make(
+    shelf: Shelf,
+    contract: RasterContract,
+    city: City,
+    sheets: tuple[list[ServedSheet], ServedRaster | None],
+    run: int,
+) -> Cog:
+    """The file of all ``sheets``: those in force, and what was served until now."""
+    shown, before = sheets
+    paths = [shelf.absolute(one.path) for one in shown]
     for path in paths:
         if not path.is_file():
             raise ResourceError(
@@ -72,11 +85,43 @@ def _make(shelf: Shelf, contract: RasterContract, city: City, paths: list[Path],
         text = mosaic.document(tiles, whole, contract, city)
         with disk.writing(folder / _VRT):
             (folder / _VRT).write_text(text, encoding="utf-8")
-        made = cog.write(folder / _VRT, folder / _COG, contract.encoding, driver="VRT")
+        boxes = _changed(shown, before, contract)
+        made = None
+        if before is not None and boxes:
+            made = _patched(shelf.absolute(before.path), folder, boxes, contract)
+        if made is None:
+            made = cog.write(folder / _VRT, folder / _COG, contract.encoding, driver="VRT")
         place = shelf.whole(run)
         with disk.writing(place):
             disk.publish(made.path, place)
     return cog.describe(place)
+
+
+def _changed(
+    shown: list[ServedSheet], before: ServedRaster | None, contract: RasterContract
+) -> list[Bounds]:
+    """Where the file that was served until now is out of date; nothing if that is most of it, or
+    if it is not such a file."""
+    if before is None or before.sheets < _SEVERAL:
+        return []
+    last = {part.sheet: part for part in before.parts}
+    was = [part for part in before.parts if last[part.sheet] is part]
+    if _digest(was, contract) != before.made_of:
+        return []
+    versions = {one.version for one in was}, {one.version for one in shown}
+    differ = versions[0] ^ versions[1]
+    boxes = list({one.bounds for one in (*was, *shown) if one.version in differ})
+    west, south, east, north = before.bounds
+    area = shapely.union_all([shapely.box(*box) for box in boxes]).area
+    return boxes if area < _MOST_CHANGED * (east - west) * (north - south) else []
+
+
+def _patched(old: Path, folder: Path, boxes: list[Bounds], contract: RasterContract) -> Cog | None:
+    """The old file with what has changed, None where all of it must be written."""
+    target = folder / _COG
+    with disk.writing(target):
+        good = old.is_file() and patch.patched(old, folder / _VRT, boxes, contract, target)
+    return cog.proven(target) if good else None
 
 
 def _told(shelf: Shelf, city: City, made: Cog, digest: str, run: int, sheets: int) -> ServedRaster:

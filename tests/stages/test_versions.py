@@ -12,8 +12,9 @@ import pytest
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger
+from pipeline.db import migrate as migration
 from pipeline.db.engine import Database
-from pipeline.errors import GuardError
+from pipeline.errors import DatabaseError, GuardError
 from pipeline.stages import history
 from pipeline.stages import load as loading
 
@@ -297,3 +298,57 @@ def test_what_an_auditor_has_seen_does_not_just_vanish(
     assert loading.load(
         database, path, context, batch_rows=9, progress=silent
     ).account.removed == 1  # fmt: skip
+
+
+def test_what_has_ended_leaves_the_collection_and_stays_in_the_past(
+    bench: Bench, database: Database, query: Query
+) -> None:
+    """Only where a feed says that rows end is it asked whether they have."""
+    feed = bench.feed(columns=DATED, ignore=["deed", "changed"])
+    own = replace(bench.schemas, feeds={**bench.schemas.feeds, feed.id: feed})
+    migration.migrate(database, own)
+    rows = [
+        bench.parcel(1, since="1399/01/01", until="1400/01/01"),
+        bench.parcel(2, since="1399/01/01", until="1499/01/01"),
+        bench.parcel(3, since=None, until=None),
+    ]
+    bench.load(database, bench.geopackage(rows), feed, schemas=own)
+    with database.connect("reader") as connection:
+        shown = connection.execute("SELECT nosazi FROM api.parcel ORDER BY 1").fetchall()
+        past = connection.execute(
+            "SELECT count(*) FROM api.makan_versions_parcel WHERE version_stands "
+            "AND valid_since <= '2020-06-01' AND valid_until > '2020-06-01'"
+        ).fetchone()
+    assert [code for (code,) in shown] == ["1-1-1-2-0-0-0", "1-1-1-3-0-0-0"]
+    assert past == (2,)
+    assert query(database, "SELECT count(*) FROM data.parcel") == [(3,)]
+
+
+def _publish_at_once(database: Database, run: int) -> None:
+    with database.connect("loader") as connection:
+        connection.execute("SET lock_timeout = '200ms'")
+        ledger.publish(connection, None, run)
+
+
+def test_publications_are_committed_in_their_order(database: Database) -> None:
+    """Who publishes second waits for the first, and takes its number if that one fails."""
+    entered = (
+        "INSERT INTO ops.run (kind, layer, status, file, file_sha256, file_bytes, contract_sha256,"
+        " code_version, who) VALUES ('load', %s, 'running', '', '', 0, '', '', '') RETURNING id"
+    )
+    with database.connect("loader") as connection:
+        runs = [
+            int(str((connection.execute(entered, [layer]).fetchone() or (0,))[0]))
+            for layer in ("region", "street", "block")
+        ]
+    with database.connect("loader") as first:
+        ledger.publish(first, None, runs[1])
+        with pytest.raises(DatabaseError):
+            _publish_at_once(database, runs[0])
+        first.rollback()
+    for run in (runs[0], runs[2]):
+        with database.connect("loader") as connection:
+            ledger.publish(connection, None, run)
+    with database.connect("loader") as connection:
+        found = connection.execute("SELECT seq, run_id FROM ops.publication ORDER BY recorded")
+        assert found.fetchall() == [(1, runs[0]), (2, runs[2])]

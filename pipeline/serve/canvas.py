@@ -123,15 +123,16 @@ class Canvas:
         self._over(cover, np.array(rgb(colour), np.uint8), part)
 
     def _over(self, cover: Pixels, colours: Pixels, part: tuple[slice, slice]) -> None:
-        """Porter and Duff's over, with 255 for whole."""
-        share = cover.astype(np.float32) / 255
-        below = self.cover[part].astype(np.float32) / 255 * (1 - share)
-        whole = share + below
-        mixed = (colours * share[..., None] + self.colours[part] * below[..., None]) / np.maximum(
-            whole, 1e-6
-        )[..., None]
-        self.colours[part] = np.where(whole[..., None] > 0, np.rint(mixed), _PAPER)
-        self.cover[part] = np.rint(whole * 255)
+        """Porter and Duff's over, with 255 for whole, where there is any cover at all."""
+        here = cover > 0
+        ground, below = self.colours[part], self.cover[part]
+        share = cover[here].astype(np.float32) / 255
+        left = below[here].astype(np.float32) / 255 * (1 - share)
+        whole = share + left
+        new = colours[here] if colours.ndim > 1 else colours
+        mixed = new * (share / whole)[:, None] + ground[here] * (left / whole)[:, None]
+        ground[here] = np.rint(mixed)
+        below[here] = np.rint(whole * 255)
 
     def encoded(self, form: str, *, transparent: bool, paper: str = "#ffffff") -> bytes:
         """The picture as PNG or JPEG; what is not ``transparent`` lies on ``paper``."""

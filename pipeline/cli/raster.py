@@ -15,7 +15,7 @@ from pyproj import CRS
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from pipeline.cli import options, progress
+from pipeline.cli import appearance, options, progress
 from pipeline.cli.options import as_json
 from pipeline.contracts.registry import Schemas
 from pipeline.db import migrate, queries
@@ -36,6 +36,9 @@ from pipeline.terrain import parcels
 @click.group()
 def raster() -> None:
     """Check and load orthophotos and elevation models."""
+
+
+raster.add_command(appearance.quality)
 
 
 def _declarations(command: Any) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyogrio
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -15,8 +17,11 @@ from pipeline import testing
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.fabric import check as fabric
+from pipeline.joins import derive as joins
 from pipeline.joins.edges import Drawing, Edges, edges
 from pipeline.settings import Settings
+from tests.joins.conftest import load
+from tests.joins.test_facts import rows_of
 
 RULE = Drawing(straight=0.05, reach=0.1, least=0.05, metres=1.0)
 
@@ -307,3 +312,35 @@ def test_edges_are_the_boundary_of_every_parcel(loaded: Database, query: Any) ->
     assert differing == []
     kinds = dict(query(loaded, "SELECT beside, count(*) FROM facts.parcel_edge GROUP BY 1"))
     assert kinds["neighbour"] > kinds["way"] > 300
+
+
+def test_roads_and_streets_that_change_move_edges(
+    city: Database, city_files: Path, schemas: Schemas, query: Any, tmp_path: Path
+) -> None:
+    """Yas is not widened any more, a street is gone and another wide: fresh as if made anew."""
+    roads = pyogrio.read_dataframe(city_files / "gozarbandi.gpkg")
+    ((yas,),) = query(
+        city,
+        "SELECT s.street_id FROM facts.parcel_edge e JOIN data.street s ON s.id = e.way_id "
+        f"WHERE e.subject_id = {P7}",
+    )
+    pyogrio.write_dataframe(
+        roads[roads["KOD_MABAR"] != yas], tmp_path / "gozarbandi.gpkg", layer="gozarbandi"
+    )
+    load(city, tmp_path / "gozarbandi.gpkg", "plan_road_lines", schemas)
+    done = {one.fact: one.touched for one in joins.derive(city, schemas)}
+    assert 0 < (done["parcel_edge_widening"] or 0) < 150
+    after = "SELECT length_after_widening_m, widening_depth_m FROM derived.parcel_edge WHERE "
+    assert query(city, after + "parcel_code = '1-12-45-7-0-0-0' AND edge_seq = 2") == [(20.0, 0.0)]
+    streets = pyogrio.read_dataframe(city_files / "maaber.shp", encoding="cp1256")
+    shapes = streets.geometry.to_numpy()
+    shapes[3] = shapely.transform(shapes[3], lambda xy: xy + 4.0)
+    pyogrio.write_dataframe(
+        streets.set_geometry(shapes, crs=streets.crs).drop(index=[9]), tmp_path / "maaber.shp",
+        encoding="cp1256",
+    )  # fmt: skip
+    load(city, tmp_path / "maaber.shp", "streets", schemas)
+    joins.derive(city, schemas)
+    kept = rows_of(city, schemas, query)
+    joins.derive(city, schemas, anew=True)
+    assert kept == rows_of(city, schemas, query)

@@ -215,6 +215,22 @@ def test_zones_of_cambridge(
     load(cambridge, folder / "derived/parcels_fy2014_epsg2249_feet.shp.zip", "parcels_shapefile",
          cambridge_schemas)  # fmt: skip
     joins.derive(cambridge, cambridge_schemas)
+    edges = query(
+        cambridge,
+        "SELECT count(*), min(edges), max(abs(total - ST_Perimeter(p.geom) * 1200 / 3937)) FROM "
+        "data.parcel p LEFT JOIN (SELECT subject_id, count(*) edges, sum(length_m) total "
+        "FROM facts.parcel_edge GROUP BY 1) e ON e.subject_id = p.id",
+    )
+    assert edges[0][:2] == (13012, 3)
+    assert edges[0][2] < 1e-6
+    apart = query(
+        cambridge,
+        "SELECT count(*) FILTER (WHERE abs(coalesce(border_m, 0) - coalesce(m, 0)) > 0.5), count(*)"
+        " FROM facts.parcel_neighbour FULL JOIN (SELECT subject_id, object_id, sum(length_m) m "
+        "FROM facts.parcel_edge WHERE beside = 'neighbour' GROUP BY 1, 2) e "
+        "USING (subject_id, object_id)",
+    )
+    assert apart[0][0] < 0.002 * apart[0][1]  # overlaps, and gaps narrower than a sliver
     (edition,) = plan.editions(cambridge, cambridge_schemas)
     assert len(edition.codes_without_rule) > 0  # the ordinance's numbers are not in the copy
     shares = "SELECT sum(share) s FROM facts.parcel_zone GROUP BY subject_id"

@@ -17,6 +17,7 @@ from pipeline.contracts.fact import FactContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.db.bulk import copy_table
+from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA
 from pipeline.derive.facts import COLUMNS, FACTS, Stored
@@ -151,6 +152,7 @@ class _Job:
             raise DatabaseError(
                 "facts are being derived by another command", todo="Run `makan derive` after it."
             )
+        check_city(self.connection, self.schemas)
         now = {
             str(layer): LayerState(int(str(run)), int(str(undone)))
             for layer, run, undone in self.connection.execute(named["layer_states"]).fetchall()

@@ -13,10 +13,12 @@ SELECT jsonb_build_object(
     'chamfer_m2', (SELECT round(sum(ST_Area(ST_Intersection(h.geom, c.geom)) * {unit} ^ 2)::numeric, 2)
         FROM {chamfer} AS h JOIN edition AS e ON e.plan_id = h.plan_id WHERE ST_Intersects(h.geom, c.geom)),
     'level', coalesce(
-        (SELECT jsonb_build_object('level_m', l.level_m, 'vertical_datum', l.vertical_datum, 'street_id', l.street_id,
-            'distance_m', round((ST_Distance(l.geom, c.geom) * {unit})::numeric, 2), 'run', l.run_id)
-        FROM {road_level} AS l JOIN edition AS e ON e.plan_id = l.plan_id JOIN roads AS r ON r.street_id = l.street_id
-        ORDER BY ST_Distance(l.geom, c.geom), l.road_level_id LIMIT 1),
+        (SELECT jsonb_build_object('level_m', round(l.front_height_m::numeric, 3), 'vertical_datum', o.vertical_datum,
+            'street_id', o.street_id, 'distance_m', round(l.distance_m::numeric, 2), 'between', l.between, 'run', l.run_id)
+        FROM {fact.parcel_level} AS l JOIN edition AS e ON e.plan_id = l.in_group
+        JOIN {road_level} AS o ON o.id = l.object_id
+        JOIN {fact.parcel_edge} AS g ON g.subject_id = l.subject_id AND g.seq = l.seq
+        WHERE l.subject_id = c.id ORDER BY g.length_m DESC, l.seq, o.vertical_datum LIMIT 1),
         jsonb_build_object('level_m', NULL, 'reason', jsonb_build_object(
             'en', 'the plan gives no level for the roads of this parcel', 'fa', 'طرح برای گذرهای این ملک کف ندارد'))),
     'run', a.widening_run

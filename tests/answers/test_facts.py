@@ -173,3 +173,25 @@ def test_what_is_too_much_is_told_with_both_numbers(
     told = refused(public, "project-impact", area=area, crs=GRID)
     assert told["status"] == 413
     assert (told["found"], told["most"]) == (700, 10)
+
+
+def test_the_level_of_the_street_in_front(public: TestClient, ask: Any, query: Any) -> None:
+    """SHR-4: the level (kaf) that the facts know of the longest front."""
+    parcel = "(SELECT id FROM data.parcel WHERE parcel_code = '1-12-45-7-0-0-0')"
+    ((point,),) = query(
+        "INSERT INTO data.road_level (plan_id, road_level_id, level_m, vertical_datum, street_id, "
+        "geom, run_id, source_line) SELECT 'TT-1397', 'K-1', 930, 'irhs1998', 'S-1', "
+        f"ST_PointOnSurface(geom), run_id, 1 FROM data.parcel WHERE id = {parcel} RETURNING id"
+    )
+    query(
+        "INSERT INTO facts.parcel_level (subject_id, seq, in_group, object_id, front_height_m, "
+        f"\"between\", distance_m, run_id) SELECT {parcel}, 3, 'TT-1397', {point}, 930.1234, true, "
+        f"12.345, run_id FROM data.parcel WHERE id = {parcel} RETURNING id"
+    )
+    try:
+        level = ask(public, "bar-o-kaf", nosazi="1-12-45-7")["level"]
+    finally:
+        query("DELETE FROM facts.parcel_level RETURNING id")
+        query("DELETE FROM data.road_level RETURNING id")
+    assert (level["level_m"], level["vertical_datum"]) == (930.123, "irhs1998")
+    assert (level["distance_m"], level["between"]) == (12.35, True)

@@ -7,25 +7,43 @@ from __future__ import annotations
 
 from pipeline.cli import options
 from pipeline.contracts.raster import ServedRaster
+from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.db.engine import Database
 from pipeline.errors import MakanError
 from pipeline.settings import Settings
 
 
-def keep_fresh(settings: Settings, layers: set[str], *, first: bool) -> None:
+def keep_fresh(settings: Settings, schemas: Schemas, layers: set[str], *, first: bool) -> None:
     """After a change of ``layers``: what was loaded stands, whatever becomes of the rest.
 
     What was never worked out waits for ``makan derive``, unless ``first``.
     """
-    _facts(settings, layers, first=first)
-    _generalised(settings, layers, first=first)
-    _terrain(settings, layers)
+    database = Database(settings)
+    derived, refreshed = (True, True) if first else _there(database)
+    if derived:
+        _facts(database, schemas, layers, first=first)
+    if refreshed:
+        _generalised(database, schemas, layers, first=first)
+    _terrain(settings, schemas, layers)
 
 
-def _terrain(settings: Settings, layers: set[str]) -> None:
+def _there(database: Database) -> tuple[bool, bool]:
+    """Whether any fact was ever derived, and any layer made for small scales."""
+    asked = (("facts", "any_derived"), ("generalised", "any_refreshed"))
+    try:
+        with database.connect("loader") as connection:
+            rows = [connection.execute(queries.load(f)[name]).fetchone() for f, name in asked]
+    except MakanError as error:
+        options.console().print(f"facts are stale: {error}", markup=False, soft_wrap=True)
+        return False, False
+    derived, refreshed = (bool(row and row[0]) for row in rows)
+    return derived, refreshed
+
+
+def _terrain(settings: Settings, schemas: Schemas, layers: set[str]) -> None:
     """Heights and slopes of what was loaded, if there is a model of the ground."""
-    schemas, console = options.schemas(settings), options.console()
+    console = options.console()
     models = [contract for contract in schemas.rasters.values() if contract.is_terrain]
     if not any(ServedRaster.pointer(settings.home, model.id).is_file() for model in models):
         return
@@ -44,15 +62,13 @@ def _terrain(settings: Settings, layers: set[str]) -> None:
         console.print(f"terrain of {found:,} parcels", markup=False, soft_wrap=True)
 
 
-def _facts(settings: Settings, layers: set[str], *, first: bool) -> None:
-    console, database = options.console(), Database(settings)
-    try:
-        if not first and not _any(database, "facts", "any_derived"):
-            return
-        from pipeline.cli.derive import told
-        from pipeline.joins import derive as joins
+def _facts(database: Database, schemas: Schemas, layers: set[str], *, first: bool) -> None:
+    from pipeline.cli.derive import told
+    from pipeline.joins import derive as joins
 
-        found = joins.derive(database, options.schemas(settings), layers=layers, first=first)
+    console = options.console()
+    try:
+        found = joins.derive(database, schemas, layers=layers, first=first)
     except MakanError as error:
         console.print(f"facts are stale: {error}", markup=False, soft_wrap=True)
         return
@@ -60,23 +76,15 @@ def _facts(settings: Settings, layers: set[str], *, first: bool) -> None:
         console.print(told(one), markup=False, soft_wrap=True)
 
 
-def _generalised(settings: Settings, layers: set[str], *, first: bool) -> None:
-    console, database = options.console(), Database(settings)
-    try:
-        if not first and not _any(database, "generalised", "any_refreshed"):
-            return
-        from pipeline.cli.tiles import told
-        from pipeline.tiling.refresh import refresh
+def _generalised(database: Database, schemas: Schemas, layers: set[str], *, first: bool) -> None:
+    from pipeline.cli.tiles import told
+    from pipeline.tiling.refresh import refresh
 
-        found = refresh(database, options.schemas(settings), layers=layers, first=first)
+    console = options.console()
+    try:
+        found = refresh(database, schemas, layers=layers, first=first)
     except MakanError as error:
         console.print(f"small scales are stale: {error}", markup=False, soft_wrap=True)
         return
     for one in found:
         console.print(told(one), markup=False, soft_wrap=True)
-
-
-def _any(database: Database, file: str, query: str) -> bool:
-    with database.connect("loader") as connection:
-        row = connection.execute(queries.load(file)[query]).fetchone()
-    return bool(row and row[0])

@@ -40,7 +40,7 @@ def undo(settings: Settings, run: int, with_later: bool, as_json: bool) -> None:
                 f"run {step.run} of {step.layer} is undone: {step.taken_back} rows taken back, "
                 f"{step.brought_back} former versions in force again"
             )
-    keep_fresh(settings, {step.layer for step in steps}, first=False)
+    keep_fresh(settings, schemas, {step.layer for step in steps}, first=False)
 
 
 @click.command()

@@ -98,7 +98,7 @@ def load(
                 bar.print(outcome)
     changed = {one.layer for one in outcomes if one.status == "done"}
     if changed and derived:
-        keep_fresh(settings, changed, first=folder is not None)
+        keep_fresh(settings, schemas, changed, first=folder is not None)
     _end(outcomes, as_json=as_json, refused=refused)
 
 

@@ -50,10 +50,9 @@ def resubmit(settings: Settings, number: int, file: Path, as_json: bool) -> None
     A partial delivery of the same feed: nothing is removed. Rows of a workbook keep the geometry
     that they arrived with. What is still wrong stays open, with its new reasons.
     """
-    done = returned.resubmit(
-        Database(settings), options.schemas(settings), number, file, progress=lambda *_: None
-    )
-    keep_fresh(settings, {done.outcome.layer}, first=False)
+    schemas = options.schemas(settings)
+    done = returned.resubmit(Database(settings), schemas, number, file, progress=lambda *_: None)
+    keep_fresh(settings, schemas, {done.outcome.layer}, first=False)
     if as_json:
         counts = [
             {"code": code, "field": field, "rows": rows}

@@ -254,6 +254,11 @@ def _section(schemas: Schemas, process: Process) -> Iterator[str]:
         yield from ("", f"Exactly one of {choice} must be given.")
     if process.limit:
         yield from ("", f"At most {process.limit.most} {process.limit.unit.en} at once.")
+    if process.document:
+        yield from (
+            "",
+            "Also a page (`f=html`) and a PDF (`f=pdf`), with a receipt: `documents.md`.",
+        )
     audience = next(one for one in schemas.audiences.values() if one.may_ask(process))
     place = f"http://127.0.0.1:{8080 + audience.port_offset}/processes/{process.id}/execution"
     asked = example(city, process, audience)

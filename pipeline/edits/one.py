@@ -129,7 +129,23 @@ class Edit:
         original.keep(self.connection, run, found.raw, found.judged, self.context)
         if draft.personal:
             keep_personal(self.connection, self.context, run, found.raw, found.judged)
+        self._tell(run, found)
         return Done(number, run, changed=True, findings=[*found.told, *added])
+
+    def _tell(self, run: int, found: Tried) -> None:
+        """Keeps what was found of the row; what lies between rows a check of the fabric keeps."""
+        catalog = self.context.catalog
+        rows = [
+            {
+                "run": run, "layer": self.layer.id, "code": one.code, "key": one.key,
+                "severity": catalog.severity(one.code), "line": one.line, "field": one.field,
+                "value": one.value, "detail": one.detail, "place": found.place,
+                "srid": self.schemas.city.srid,
+            }
+            for one in found.told
+        ]  # fmt: skip
+        with self.connection.cursor() as cursor:
+            cursor.executemany(queries.load("edits")["tell"], rows)
 
     def delete(self) -> Done:
         """Takes the row away."""

@@ -52,6 +52,12 @@ class Tried:
         found: BaseGeometry = shapely.from_wkb(self.judged.wkb[0].as_py())
         return found
 
+    @property
+    def place(self) -> bytes | None:
+        """A point on the row's geometry, as WKB."""
+        shape = self.shape
+        return None if shape is None else bytes(shapely.to_wkb(shapely.point_on_surface(shape)))
+
 
 def context_of(schemas: Schemas, layer: LayerContract, catalog: Catalog) -> Context:
     """What the stages need to know: columns are called as the city calls the fields."""

@@ -55,6 +55,14 @@ SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_unt
 SELECT count(*), ceil(extract(epoch FROM min(started) + make_interval(secs => %(seconds)s) - clock_timestamp()))::int
 FROM ops.run WHERE kind = 'edit' AND who = %(who)s AND started > clock_timestamp() - make_interval(secs => %(seconds)s)
 
+-- name: tell
+-- What was found of the row and did not stand in its way, as a load keeps it.
+INSERT INTO ops.finding (run_id, code, severity, layer, key, line, field, value, detail, place)
+VALUES (
+    %(run)s, %(code)s, %(severity)s, %(layer)s, %(key)s, %(line)s, %(field)s, %(value)s, %(detail)s,
+    ST_GeomFromWKB(%(place)s, %(srid)s)
+)
+
 -- name: overtaken
 -- Edits whose version a load has ended: whose they were, and when.
 INSERT INTO ops.finding (run_id, code, severity, layer, key, value, detail, place)

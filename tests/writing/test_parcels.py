@@ -301,7 +301,7 @@ def test_a_parcel_over_its_neighbour_is_refused(staff: TestClient, rows: Any) ->
     wide = shapely.box(x0, y0, x1 + 2.0, y1)
     feature["geometry"] = json.loads(shapely.to_geojson(shapely.MultiPolygon([wide])))
     feature["properties"]["area_deed_m2"] = None
-    before = rows("SELECT count(*) FROM ops.run")
+    before = rows("SELECT count(*) FROM ops.run WHERE kind = 'edit'")
     answer = put(staff, feature, tag, headers={"Content-Crs": f"<{UTM}>"})
     assert answer.status_code == 422, answer.text
     told = {one["code"]: one for one in answer.json()["findings"]}
@@ -310,7 +310,7 @@ def test_a_parcel_over_its_neighbour_is_refused(staff: TestClient, rows: Any) ->
     east, north = told["fabric.overlap"]["place"]["coordinates"]
     assert x1 <= east <= x1 + 2.0
     assert y0 <= north <= y1
-    assert rows("SELECT count(*) FROM ops.run") == before
+    assert rows("SELECT count(*) FROM ops.run WHERE kind = 'edit'") == before
     assert fresh_tag(staff, feature["id"], UTM) == tag
 
 
@@ -508,3 +508,20 @@ def test_a_delivery_that_replaces_an_edit_says_so(
     names = rows("SELECT name_en FROM history.poi WHERE poi_id = %s", before[0])
     assert ("Edited Here",) in names
     assert rows("SELECT count(*) FROM data.poi WHERE poi_id = 'made-here'") == [(1,)]
+
+
+def test_warnings_are_told_and_kept(staff: TestClient, rows: Any) -> None:
+    feature, tag = found(staff)
+    feature["properties"]["area_deed_m2"] = 320.0  # 60 % more than the map says
+    answer = put(staff, feature, tag, headers={"Prefer": "return=representation"})
+    assert answer.status_code == 200, answer.text
+    (told,) = answer.json()["findings"]
+    assert (told["code"], told["field"]) == ("rule.broken", "deed_near_grid")
+    run = answer.headers["etag"].strip('"').split("-")[0]
+    kept = rows(
+        "SELECT code, severity, key, ST_Within(f.place, p.geom) FROM ops.finding f "
+        "JOIN data.parcel p ON p.parcel_code = f.key AND p.run_id = f.run_id WHERE f.run_id = %s",
+        run,
+    )
+    assert kept == [("rule.broken", "warning", P7, True)]
+    undo_last(staff)

@@ -24,8 +24,8 @@ from pipeline.joins.reading import Columns, Reading, empty, named, with_shape
 from pipeline.joins.side import Ints, Reader, Side
 from pipeline.joins.touched import along
 
-_MANY = 20_000
-"""For so many subjects all of another layer are read, rather than those near them."""
+_MANY = 500
+"""From so many subjects on all streets are read: to look near each of them takes longer."""
 _NOBODY = np.zeros(0, dtype=np.int64)
 _NOTHING = Side(_NOBODY, _NOBODY, np.zeros(0, dtype=object), {})
 

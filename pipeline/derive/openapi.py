@@ -193,7 +193,15 @@ def _changes(schemas: Schemas, name: str, layer: LayerContract) -> Paths:
         "text/html": {"schema": {"type": "string"}},
     }
     title = layer.title.of(_language(schemas))
-    return {f"/collections/{name}/items": get(name, f"{name}.items", title, asked, content)}
+    here = f"/collections/{name}/items"
+    of_one = [ref(part) for part in ("featureId", "f-item", "lang", "crs", "skipGeometry")]
+    return {
+        here: get(name, f"{name}.items", title, asked, content),
+        f"{here}/{{featureId}}": get(
+            name, f"{name}.item", f"{title}: one change", of_one,
+            json_of("feature", "application/geo+json"),
+        ),
+    }  # fmt: skip
 
 
 def _geojson() -> dict[str, Any]:

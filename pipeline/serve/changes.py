@@ -24,7 +24,7 @@ from starlette.responses import Response
 from pipeline.db import queries
 from pipeline.derive import views
 from pipeline.serve import answers, links, params, query, wanted
-from pipeline.serve.errors import bad
+from pipeline.serve.errors import bad, missing
 from pipeline.serve.links import GEOJSON, HTML, JSON, Link
 from pipeline.serve.query import Shape, Statement
 from pipeline.serve.served import Served
@@ -40,6 +40,8 @@ FORMATS = {
 _PUBLICATIONS = 100
 _PAGE_FOR_PEOPLE = 50
 _RUN = 19
+#: How much of a change's number is that of its object; the SQL shifts by as many.
+_OBJECT_BITS = 32
 
 
 class Place(NamedTuple):
@@ -120,10 +122,48 @@ async def items(request: Request) -> Response:
     place = await _read(found, await _begin(found, given))
     path = f"{site.base}/collections/{served.id}"
     told = _links(path, given, form, language, place if found.more else None)
+    title = served.layer.title.of(language)
+    told.append({"rel": "collection", "type": JSON, "title": title, "href": path})
     if form == "html":
         return await _page(found, path, told, language)
     headers = {"Content-Crs": f"<{found.shape.crs.uri}>", "Link": links.header(told)}
     return answers.data(_document(found, place, told), GEOJSON, headers)
+
+
+async def item(request: Request) -> Response:
+    """GET /collections/{changes}/items/{change}: one change, by its number."""
+    site = answers.site_of(request)
+    served = site.feature_collection(request.path_params["collection_id"])
+    given = wanted.parameters(request, ("f", "lang", "crs", "skipGeometry"))
+    form = wanted.form(request, given, tuple(FORMATS))
+    language = wanted.language(request, given, site.languages)
+    text = request.path_params["item_id"]
+    number = params.item_number(text) or 0
+    shape, gone = params.shape(served, given), request.is_disconnected
+    found = _Wanted(site, served, shape, 1, None, gone)
+    await _read(found, Place(number >> _OBJECT_BITS, (number & (2**_OBJECT_BITS - 1)) - 1))
+    feature = orjson.loads(found.features[0]) if found.features else {"id": None}
+    if feature["id"] != number:
+        raise missing(f"there is no change {text!r}")
+    path = f"{site.base}/collections/{served.id}"
+    title = served.layer.title.of(language)
+    told = links.documents(f"{path}/items/{number}", given, FORMATS, form, language)
+    told.append({"rel": "collection", "type": JSON, "title": title, "href": path})
+    if form == "json":
+        headers = {"Content-Crs": f"<{shape.crs.uri}>"}
+        return answers.data(orjson.dumps({**feature, "links": told}), GEOJSON, headers)
+    content = {
+        **_plain(feature), "links": told, "title": title, "id_field": "id", "title_field": None,
+        "dataset_path": path, "collections_path": f"{site.base}/collections",
+    }  # fmt: skip
+    return await answers.page(site, "collections/items/item.html", content, language)
+
+
+def _plain(feature: dict[str, Any]) -> dict[str, Any]:
+    """A change as a page shows it: its row as one text."""
+    row = feature["properties"]["row"]
+    written = None if row is None else orjson.dumps(row).decode()
+    return {**feature, "properties": {**feature["properties"], "row": written}}
 
 
 def _limit(served: Served, given: dict[str, str], form: str) -> int:
@@ -227,7 +267,6 @@ def _links(
         rest = {name: value for name, value in given.items() if name != "since"}
         href = links.address(f"{path}/items", {**rest, "cursor": str(place)})
         found.append(links.link("next", FORMATS[form][0], "Next page", href, language))
-    found.append(links.link("collection", JSON, "Collection", path, language))
     return found
 
 
@@ -246,14 +285,11 @@ def _document(found: _Wanted, place: Place, told: list[Link]) -> bytes:
 
 
 async def _page(found: _Wanted, path: str, told: list[Link], language: str) -> Response:
-    features = orjson.loads(b"[%b]" % b",".join(found.features))
-    for feature in features:
-        row = feature["properties"]["row"]
-        feature["properties"]["row"] = None if row is None else orjson.dumps(row).decode()
+    features = [_plain(one) for one in orjson.loads(b"[%b]" % b",".join(found.features))]
     content = {
         "type": "FeatureCollection",
         "features": features,
-        "numberMatched": found.returned,
+        "numberMatched": None,
         "numberReturned": found.returned,
         "links": told,
         "itemtype": "feature",

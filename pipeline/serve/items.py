@@ -273,7 +273,7 @@ def _wkt(geometry: dict[str, Any] | None) -> str:
 async def item(request: Request) -> Response:
     """GET /collections/{id}/items/{feature}."""
     if _is_log(request):
-        raise missing("a change has no address: read them on from a cursor")
+        return await changes.item(request)
     asked = _read(request, params.ITEM, _ITEM_FORMATS)
     text = request.path_params["item_id"]
     number = params.item_number(text)

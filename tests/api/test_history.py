@@ -298,6 +298,11 @@ def test_changes_are_described(town: City) -> None:
     paths = client.get("/openapi?f=json").json()["paths"]
     assert {"$ref": "#/components/parameters/since"} in paths[CHANGES]["get"]["parameters"]
     assert client.get(f"{CHANGES}/1").status_code == 404
+    for change in town.get(CHANGES, limit=20)["features"]:
+        one = client.get(f"{CHANGES}/{change['id']}?f=json").json()
+        assert {**one, "links": 0} == {**change, "links": 0}
+    assert client.get(f"{CHANGES}/{change['id']}?f=html").status_code == 200
+    assert "تغییرات" in page.text
     assert client.post("/collections/changes/search", json={}).status_code == 404
 
 

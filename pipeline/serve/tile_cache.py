@@ -98,7 +98,9 @@ class TileCache:
         if not self._most:
             return
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Tiles of an audience that needs keys are for nobody else's eyes.
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.touch(mode=0o600)
             self._db = self._connected()
         except (OSError, sqlite3.OperationalError) as error:
             log.warning("tiles are not kept: %s", error)

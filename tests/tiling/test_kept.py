@@ -272,6 +272,7 @@ def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
     tiles, size = cache.size()
     assert size < 300_000 + 51 * 6_100
     assert tiles < 110
+    assert (tmp_path / "t.sqlite").stat().st_mode & 0o077 == 0
     # The latest are there.
     assert cache.get(replace(KEY, tile=Tile(9, 0, 199)))
     cache.close()

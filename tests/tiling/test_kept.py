@@ -61,8 +61,9 @@ def client(
 
 
 @pytest.fixture(autouse=True)
-def _our_site(client: TestClient) -> None:
-    site.install(client.app.state.site)
+def _our_site(request: pytest.FixtureRequest) -> None:
+    if "client" in request.fixturenames:
+        site.install(request.getfixturevalue("client").app.state.site)
 
 
 def _tiles(client: TestClient, zooms: range, collection: str = "parcels") -> list[Tile]:

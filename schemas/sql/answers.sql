@@ -354,12 +354,15 @@ SELECT coalesce(jsonb_agg(jsonb_build_object('kind', 'plan', 'plan_id', e.plan_i
 FROM edition AS e WHERE e.documented
 
 -- name: part_findings_json
--- What is known to be wrong with the chosen parcel, or at its place with what stands there.
+-- What is known to be wrong with the chosen parcel, or at its place with what stands there. The OFFSET lets the view be
+-- planned for this one place, by the index: as one of so many tables it would be read as a whole.
 SELECT coalesce(jsonb_agg(jsonb_build_object('finding_code', q.finding_code, 'finding_severity', q.finding_severity,
     'finding_state', q.finding_state, 'layer_id', q.layer_id, 'row_key', q.row_key, 'field_id', q.field_id,
     'explanation', jsonb_build_object('en', q.explanation_en, 'fa', q.explanation_fa), 'run', q.run_number)
     ORDER BY q.finding_severity, q.finding_code, q.id), '[]')
-FROM chosen AS c JOIN {quality_finding} AS q ON q.geom && c.geom AND ST_Intersects(q.geom, c.geom)
+FROM chosen AS c CROSS JOIN LATERAL (
+    SELECT f.* FROM {quality_finding} AS f WHERE f.geom && c.geom AND ST_Intersects(f.geom, c.geom) OFFSET 0
+) AS q
 
 -- name: surroundings
 -- What a map of the parcel shows, in the city's CRS: the frame (millimetres on paper) at the largest of the scales that

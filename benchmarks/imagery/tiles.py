@@ -1,6 +1,6 @@
 """Tiles of one city-wide COG: ours against TiTiler in the same run, and the time at every zoom.
 
-``python -m benchmarks.imagery.tiles [--side 16000 --titiler]``. TiTiler is installed into a virtual
+``python -m benchmarks.imagery.tiles [--side 8000 --titiler]``. TiTiler is installed into a virtual
 environment of its own below the temporary folder (``--titiler``); 2 workers each, 8 clients.
 """
 
@@ -189,7 +189,7 @@ def measure(
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=16_000)
+    parser.add_argument("--side", type=int, default=8_000)
     parser.add_argument("--titiler", action="store_true")
     given = parser.parse_args()
     print(f"load average at the start: {os.getloadavg()[0]:.1f}")

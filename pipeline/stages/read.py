@@ -61,7 +61,7 @@ class Source:
         for table in self.layer.tables(rows):
             yield self._raw(table, first)
             first += table.num_rows
-        if self.layer.seen != self.layer.features:
+        if self.layer.seen not in (self.layer.features, self.layer.recounted()):
             raise ArrivalError(
                 f"says it has {self.layer.features} rows, {self.layer.seen} could be read",
                 where=self.label,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,17 @@ def test_a_geometry_that_may_be_missing_is_not_missed(bench: Any) -> None:
     path = bench.geopackage([bench.parcel(0), bench.parcel(1, geometry=None, deed=None)])
     outcome = bench.check(path, schemas=bench.changed("parcel", geometry=geometry))
     assert (outcome.account.inserted, dict(outcome.counts)) == (2, {})
+
+
+def test_a_number_of_rows_that_another_program_left_behind_is_not_believed(bench: Any) -> None:
+    path = bench.geopackage([bench.parcel(n) for n in range(400)])
+    with closing(sqlite3.connect(path)) as file, file:
+        for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+            file.execute(f'DROP TRIGGER "{name}"')
+        file.execute("DELETE FROM planted WHERE fid % 40 = 7")
+    outcome = bench.check(path)
+    assert (outcome.account.arrived, outcome.account.inserted) == (390, 390)
+    assert dict(outcome.counts) == {}
 
 
 def test_a_feed_that_takes_no_row_is_refused(bench: Any) -> None:

@@ -49,6 +49,10 @@ class Layer(ABC):
         """What the file says of the CRS of one of its geometries."""
         return self.crs
 
+    def recounted(self) -> int:
+        """``features`` counted row by row, where the file only tells a number of them."""
+        return self.features
+
     @abstractmethod
     def tables(self, rows: int) -> Iterator[pa.Table]:
         """All rows, about ``rows`` at a time, in the file's order; geometry as WKB columns.

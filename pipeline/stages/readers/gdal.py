@@ -126,10 +126,13 @@ class GdalLayer(Layer):
     def _open(self, stack: ExitStack, rows: int) -> tuple[Iterator[pa.RecordBatch], str | None]:
         """The stream, and the geometry column that comes as the GeoPackage has it, if one does."""
         told: dict[str, Any] = {"batch_size": rows, "use_pyarrow": True, **self.options}
+        # Without a condition GDAL goes by the number that a GeoPackage keeps of its rows, and gives
+        # some twice where that is too high.
+        where = {"where": "1 = 1"} if self.driver == "GPKG" else {}
         with offline(self.label, self.heard):
             try:
                 stream = pyogrio.open_arrow(
-                    self.place, layer=self.sheet, encoding=self.encoding, **told
+                    self.place, layer=self.sheet, encoding=self.encoding, **where, **told
                 )
                 return stack.enter_context(stream)[1], None
             except NotImplementedError:
@@ -141,6 +144,17 @@ class GdalLayer(Layer):
                     ) from None
             stream = pyogrio.open_arrow(self.place, sql=self._unpacked_by_sql(curved), **told)
             return stack.enter_context(stream)[1], curved
+
+    def recounted(self) -> int:
+        """A GeoPackage keeps its number of rows beside them, where other programs do not keep it
+        up to date; SQLite counts the rows themselves."""
+        if self.driver != "GPKG":
+            return self.features
+        with offline(self.label, self.heard):
+            sql = f"SELECT count(*) AS rows FROM {_quoted(self.sheet)}"  # noqa: S608
+            _, table = pyogrio.read_arrow(self.place, sql=sql)
+        self.features = int(table.column("rows")[0].as_py())
+        return self.features
 
     def _next(self, reader: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
         with offline(self.label, self.heard):

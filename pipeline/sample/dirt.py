@@ -82,6 +82,8 @@ def _of_rules(feed: Feed, contract: LayerContract) -> list[Spoiler]:
     columns = _by_field(feed, contract)
     found = []
     for rule in contract.rules:
+        if rule.kind == "requires" and contract.field(rule.right).required:
+            continue  # without it the row is refused for that alone
         measured = contract.field(rule.right).derive is not None and rule.right not in columns
         if rule.left in columns and (rule.right in columns or measured):
             right = None if measured else columns[rule.right]

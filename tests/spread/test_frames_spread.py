@@ -88,7 +88,7 @@ def _when(found: Callable[[], bool], then: Callable[[], None]) -> threading.Thre
     def look() -> None:
         deadline = time.monotonic() + 60
         while not found() and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(0.002)
         then()
 
     thread = threading.Thread(target=look)
@@ -136,7 +136,7 @@ def test_who_was_interrupted_goes_on_where_he_was(flown: Path, alone: str, tmp_p
     )
 
     def some() -> bool:
-        return len(list(tmp_path.glob(".frames-*/frame-*.tif"))) >= 2
+        return len(list(tmp_path.glob(".frames-*/frame-*.tif"))) >= 1
 
     _when(some, lambda: running.send_signal(signal.SIGINT)).join()
     _, said = running.communicate(timeout=60)
@@ -144,7 +144,7 @@ def test_who_was_interrupted_goes_on_where_he_was(flown: Path, alone: str, tmp_p
     assert "Traceback" not in said
     assert not (tmp_path / "i.tif").exists()
     kept = len(list(tmp_path.glob(".frames-*/frame-*.tif")))
-    assert 2 <= kept <= 6
+    assert 1 <= kept <= 6
     told = _ortho(flown, tmp_path / "i.tif", "--executor", "local:1")
     assert told["rectified_now"] == 6 - kept
     assert _sha(tmp_path / "i.tif") == alone

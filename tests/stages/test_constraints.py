@@ -32,12 +32,12 @@ from pipeline.stages.judge import error_codes
 from pipeline.stages.wkb import written
 
 CITIES = {city: registry.load(city) for city in ("qom", "cambridge")}
-# A view has no constraints: what it shows has been judged before.
+# A view has no constraints: what it shows has been judged before. A log has no table.
 EVERY = [
     (city, layer.id)
     for city, schemas in CITIES.items()
     for layer in schemas.layers.values()
-    if layer.source != "view"
+    if layer.source not in ("view", "log")
 ]
 LETTERS = st.characters(codec="utf-8", exclude_characters="\x00")
 CONSTRAINED = (psycopg.errors.CheckViolation, psycopg.errors.NotNullViolation)
@@ -69,6 +69,8 @@ def values(field: Field, schemas: Schemas) -> st.SearchStrategy[Any]:
         return st.none() | st.booleans()
     if field.type == "date":
         return st.none() | st.dates(dt.date(1622, 1, 1), dt.date(2199, 12, 31))
+    if field.type == "datetime":
+        return st.none() | st.datetimes(timezones=st.just(dt.UTC))
     made = st.none() | st.text(LETTERS, max_size=4)
     codes, pattern = schemas.codes(field), schemas.pattern(field)
     if codes:
@@ -87,6 +89,8 @@ def good(field: Field, schemas: Schemas) -> Any:
         return field.min or 1
     if field.type == "date":
         return dt.date(2020, 1, 1)
+    if field.type == "datetime":
+        return dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     if field.type == "parcel_code":
         return schemas.city.parcel_code.example
     if field.type == "boolean":

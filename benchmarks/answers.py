@@ -104,7 +104,8 @@ def served(home: Path) -> Iterator[httpx.Client]:
     with database.connect("owner") as connection:
         key = access.add(connection, name, schemas.audience("staff"), days=1)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKAN_")}
-    environment |= {"MAKAN_HOME": str(settings.home)}
+    # What is published first asks for the extents of whole layers, on a machine that may be busy.
+    environment |= {"MAKAN_HOME": str(settings.home), "MAKAN_STATEMENT_TIMEOUT_S": "60"}
     words = [sys.executable, "-m", "pipeline", "serve", "--audience", "staff"]
     server = subprocess.Popen(
         [*words, "--port", str(_PORT)], env=environment, stdout=subprocess.PIPE, text=True

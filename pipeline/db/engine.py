@@ -153,5 +153,10 @@ def translated(*, private: bool) -> Iterator[None]:
         raise DatabaseError(
             "another load holds the layer", todo="Wait until it ends, see `makan runs`."
         ) from error
+    except psycopg.errors.QueryCanceled as error:
+        raise DatabaseError(
+            f"the database stopped a question ({error.diag.message_primary})",
+            todo="Ask again when it is less busy, or set MAKAN_STATEMENT_TIMEOUT_S higher.",
+        ) from error
     except (psycopg.OperationalError, PoolTimeout) as error:
         raise unreachable(error, private=private) from error

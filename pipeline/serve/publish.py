@@ -27,6 +27,9 @@ from pipeline.settings import Settings
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
+_LIMIT_S = 300
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """Where the two files are."""
@@ -46,6 +49,8 @@ def publish(settings: Settings, schemas: Schemas, database: Database) -> Publish
     what they describe."""
     audience = schemas.audience(settings.audience)
     with database.connect(audience.role) as connection:
+        # The extents of a large city take longer than what a request may.
+        connection.execute(f"SET statement_timeout = '{_LIMIT_S}s'")
         _check_version(connection, audience)
         extents = {
             layer.id: _extent(connection, schemas, layer, audience)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -64,6 +65,15 @@ def test_a_stopped_database_is_told_in_one_line(own: Cluster) -> None:
             pass
     finally:
         own.destroy()
+
+
+def test_a_question_that_was_stopped_is_no_outage(database: Database) -> None:
+    hasty = Database(replace(database.settings, statement_timeout_s=1))
+    with (
+        pytest.raises(DatabaseError, match=r"stopped a question.*MAKAN_STATEMENT_TIMEOUT_S"),
+        hasty.connect("reader") as connection,
+    ):
+        connection.execute("SELECT pg_sleep(5)")
 
 
 def test_settings_grow_with_the_machine() -> None:

@@ -127,8 +127,9 @@ def test_frames_at_an_address_make_the_same_bytes(flown: Path, alone: str, tmp_p
 def test_who_was_interrupted_goes_on_where_he_was(flown: Path, alone: str, tmp_path: Path) -> None:
     words = _words(flown, tmp_path / "i.tif", "--executor", "local:1")
     env = {**os.environ, "PYTHONPATH": str(ROOT), "MAKAN_CITY": "qom", "MAKAN_HOME": str(tmp_path)}
+    # What runs in the background of a script ignores SIGINT, and so does what it starts.
     running = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *words],
+        ["env", "--default-signal=INT", sys.executable, "-m", "pipeline", *words],
         env=env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

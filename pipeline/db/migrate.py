@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -15,14 +14,12 @@ from sqlalchemy import create_engine
 
 from pipeline import paths
 from pipeline.contracts.audience import Audience
-from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
-from pipeline.db import deferred, queries
+from pipeline.db import deferred, queries, statements
 from pipeline.db.city import check_city as check_city
 from pipeline.db.cluster import SUPERUSER, Cluster, roles
 from pipeline.db.engine import Connection, Database, unreachable
-from pipeline.derive import facts, generalised, quality, tables, views
-from pipeline.derive.ddl import DIALECT
+from pipeline.derive import facts, generalised
 from pipeline.errors import ContractError, DatabaseError
 
 _MINIMUM_POSTGIS = (3, 3)
@@ -231,15 +228,14 @@ def _own_city(connection: Connection, schemas: Schemas) -> None:
 
 def _derive(connection: Connection, schemas: Schemas) -> None:
     """City checks, views and grants; skipped where contracts and profile are as they were."""
-    statements = derived_statements(schemas)
-    all_of_them = [*statements, *_writing(schemas)]
-    digest = hashlib.sha256("\n".join(all_of_them).encode()).hexdigest()
+    made, writing = statements.remade(schemas), statements.writing(schemas)
+    digest = hashlib.sha256("\n".join([*made, *writing]).encode()).hexdigest()
     named = queries.load("bootstrap")
     known = connection.execute(named["read_city"]).fetchone()
     if known and known[2] == digest:
         return
     connection.execute(named["drop_derived"])
-    for statement in statements:
+    for statement in made:
         _make(connection, statement)
     connection.execute(named["grants"])
     for audience in schemas.audiences.values():
@@ -249,7 +245,7 @@ def _derive(connection: Connection, schemas: Schemas) -> None:
         }
         connection.execute(sql.SQL(named["grant_audience"]).format(**parts))
     # Last of all: what is granted on all tables has been granted then.
-    for statement in _writing(schemas):
+    for statement in writing:
         _make(connection, statement)
     connection.execute(named["remember_digest"], [digest])
 
@@ -269,103 +265,3 @@ def _make(connection: Connection, statement: str) -> None:
             where=statement.split(" AS ", 1)[0],
             todo="A new column needs a migration (`makan schema ddl`), or belongs into the view.",
         ) from None
-
-
-def derived_statements(schemas: Schemas) -> list[str]:
-    """All statements that make the city's checks and the views, in order."""
-    layers = [schemas.layers[name] for name in schemas.load_order]
-    statements = list(_city_checks(schemas))
-    statements += [
-        made.as_string(None) for made in quality.statements(schemas, queries.load("quality"))
-    ]
-    statements += [
-        views.own_view(schemas, layer).as_string(None) for layer in layers if layer.source == "view"
-    ]
-    statements += [
-        views.filling(schemas, layer).as_string(None)
-        for layer in layers
-        if any(field.filled for field in layer.fields)
-    ]
-    kept = views.kept_names(queries.load("answers")["keep_names"], schemas)
-    statements += [made.as_string(None) for made in kept]
-    for audience in schemas.audiences.values():
-        statements += [
-            views.view(schemas, layer, audience).as_string(None)
-            for layer in layers
-            if audience.sees(layer) and layer.source != "log"
-        ]
-        statements += [made.as_string(None) for made in _tiling(layers, audience)]
-        statements += [made.as_string(None) for made in _answering(schemas, layers, audience)]
-        statements += [made.as_string(None) for made in _dated(schemas, layers, audience)]
-        made = views.version(queries.load("serve")["version_view"], schemas, layers, audience)
-        statements.append(made.as_string(None))
-        made_of = views.jobs(queries.load("jobs"), audience)
-        statements += [made.as_string(None) for made in made_of]
-        if audience.needs_key:
-            made = views.access(queries.load("access")["view"], audience)
-            statements.append(made.as_string(None))
-    return statements
-
-
-def _writing(schemas: Schemas) -> list[str]:
-    """What the roles that write single rows may do, layer by layer."""
-    named = queries.load("bootstrap")
-    found = []
-    for audience in schemas.audiences.values():
-        if not audience.writer_login:
-            continue
-        role = {"role": sql.Identifier(audience.writer_login)}
-        schema = sql.Identifier(audience.schema_name)
-        found.append(sql.SQL(named["grant_writer"]).format(schema=schema, **role))
-        for layer in schemas.layers.values():
-            if audience.may(layer):
-                found += views.writable(named, layer, audience, role)
-    return [made.as_string(None) for made in found]
-
-
-def _tiling(layers: list[LayerContract], audience: Audience) -> Iterator[sql.Composed]:
-    """What tiles read beside layers: their look from afar, and where loads have changed them."""
-    for layer in layers:
-        if generalised.shown(layer, audience):
-            yield generalised.view(layer, audience)
-        if audience.sees(layer) and generalised.has_moved(layer):
-            yield generalised.moved(layer, audience)
-
-
-def _answering(
-    schemas: Schemas, layers: list[LayerContract], audience: Audience
-) -> Iterator[sql.Composed]:
-    """What processes read beside layers: facts, names, loads."""
-    named = queries.load("answers")
-    for fact in views.facts_of(schemas, audience):
-        yield views.fact(fact, audience)
-    yield views.places(named["place_branch"], schemas, layers, audience)
-    yield views.names(named, schemas, audience)
-    yield from views.told(named, schemas, audience)
-    yield from views.receipts(queries.load("receipts"), schemas, audience)
-
-
-def _dated(
-    schemas: Schemas, layers: list[LayerContract], audience: Audience
-) -> Iterator[sql.Composed]:
-    """What was, and what has changed."""
-    named = queries.load("history")
-    for layer in layers:
-        if audience.sees(layer) and layer.source == "feed":
-            yield views.versions(named["versions_view"], schemas, layer, audience)
-    yield views.publications(named["publication_view"], layers, audience)
-
-
-def _city_checks(schemas: Schemas) -> Iterator[str]:
-    made = tables.metadata(schemas)
-    for name in schemas.load_order:
-        layer = schemas.layers[name]
-        table = made.tables.get(f"{tables.home(layer)}.{name}")
-        if table is None:
-            continue
-        for constraint, condition in tables.city_checks(schemas, layer, table).items():
-            text = condition.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
-            head = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ").format(
-                sql.Identifier(tables.home(layer), name), sql.Identifier(constraint)
-            )
-            yield f"{head.as_string(None)}({str(text).replace('%%', '%')})"

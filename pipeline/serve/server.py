@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 import logging
 import os
 import signal
@@ -29,13 +28,12 @@ from pipeline.answers.jobs import Jobs
 from pipeline.answers.registrar import Registrar
 from pipeline.answers.workforce import Workforce, die_with_parent
 from pipeline.contracts import registry
-from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.documents.pdf import Printer
 from pipeline.edits.write import Editor
-from pipeline.errors import ResourceError, SettingsError
-from pipeline.serve import app, publish, running, served, tile_store
+from pipeline.errors import ResourceError
+from pipeline.serve import app, listening, publish, running, served, tile_store
 from pipeline.serve.door import Entrance, access_log
 from pipeline.serve.files import Files
 from pipeline.serve.jobs import asking, writing
@@ -189,10 +187,10 @@ def serve(settings: Settings, schemas: Schemas) -> None:
     SIGHUP (``running.tell``) publishes again and replaces the workers, while requests go on.
     """
     _log_to_stderr()
-    listening = _listen(settings)
-    _refuse_clear_text(settings, schemas.audience(settings.audience), listening)
-    announce = _announcer(settings)
-    workers = Workforce(settings, listening.close)
+    taken = listening.listen(settings)
+    listening.refuse_clear_text(settings, schemas.audience(settings.audience), taken)
+    announce = listening.announcer(settings)
+    workers = Workforce(settings, taken.close)
     contracts = [schemas]
 
     def make() -> Starlette:
@@ -203,7 +201,7 @@ def serve(settings: Settings, schemas: Schemas) -> None:
         return build(settings, found, place, on_ready=announce)
 
     try:
-        _run(_Gunicorn(make, _options(settings, listening)))
+        _run(_Gunicorn(make, _options(settings, taken)))
     finally:
         workers.end()
 
@@ -230,10 +228,10 @@ def _log_to_stderr() -> None:
     logging.getLogger("pygeoapi").setLevel(logging.CRITICAL)
 
 
-def _options(settings: Settings, listening: socket.socket) -> dict[str, Any]:
+def _options(settings: Settings, taken: socket.socket) -> dict[str, Any]:
     here = _Here(settings.home)
     return {
-        "bind": f"fd://{listening.fileno()}",
+        "bind": f"fd://{taken.fileno()}",
         "workers": settings.workers,
         "worker_class": f"{Worker.__module__}.{Worker.__name__}",
         "preload_app": True,
@@ -265,58 +263,6 @@ class _Here:
         """gunicorn ends."""
         del server
         self._withdraw()
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """The listening socket, taken before anything else, so that a taken port is told at once."""
-    try:
-        family, kind, *_, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (socket.gaierror, UnicodeError):
-        raise SettingsError(
-            f"MAKAN_HOST={settings.host!r} is not an address of this machine",
-            todo="127.0.0.1 serves this machine only, 0.0.0.0 everyone.",
-        ) from None
-    listening = socket.socket(family, kind)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind(address)
-    except OSError as error:
-        listening.close()
-        raise ResourceError(
-            f"port {settings.port} of {settings.host} cannot be used ({error.strerror})",
-            todo="Stop the program that has it, or set MAKAN_PORT.",
-        ) from None
-    listening.listen(2048)
-    os.set_inheritable(listening.fileno(), True)  # noqa: FBT003 - the operating system's call
-    return listening
-
-
-def _refuse_clear_text(settings: Settings, audience: Audience, listening: socket.socket) -> None:
-    """Keys must not cross a network in clear text: beyond this machine a proxy with TLS is due."""
-    here = ipaddress.ip_address(listening.getsockname()[0]).is_loopback
-    if audience.needs_key and not here and not settings.public_url.startswith("https://"):
-        raise SettingsError(
-            f"the server of {audience.id} would take keys in clear text on {settings.host}",
-            todo="Let it listen on 127.0.0.1 behind a proxy with TLS "
-            "(geoserver_config/deploy), or say that there is one: MAKAN_PUBLIC_URL=https://…",
-        )
-
-
-def _announcer(settings: Settings) -> Callable[[], None]:
-    """Counts warm workers over all processes; the last one prints the ready line, once."""
-    warm = Value("i", 0)
-
-    def announce() -> None:
-        with warm.get_lock():
-            warm.value += 1
-            last = warm.value == settings.workers
-        if last:
-            host = f"[{settings.host}]" if ":" in settings.host else settings.host
-            os.write(sys.stdout.fileno(), f"ready http://{host}:{settings.port}/\n".encode())
-
-    return announce
 
 
 def _die_with_parent(server: object, worker: object) -> None:

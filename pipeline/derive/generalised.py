@@ -103,10 +103,12 @@ def moved_name(layer: LayerContract) -> str:
 
 def moved(layer: LayerContract, audience: Audience) -> sql.Composed:
     """``CREATE VIEW api.moved_<layer>``: the place of each row by the load that brought it, and of
-    each former one by the load that ended it. Tiles are thrown away by it."""
+    each former one by the load that ended it. Tiles are thrown away by it: all of them after an
+    undo, so what an undo has withdrawn tells nothing of later loads."""
     geom = sql.Identifier(GEOMETRY)
     return sql.SQL(
-        "CREATE VIEW {} AS SELECT run_id AS run, {} FROM {} UNION ALL SELECT ended_by, {} FROM {};"
+        "CREATE VIEW {} AS SELECT run_id AS run, {} FROM {} "
+        "UNION ALL SELECT ended_by, {} FROM {} WHERE withdrawn_by IS NULL;"
     ).format(
         sql.Identifier(audience.schema_name, moved_name(layer)),
         geom,

@@ -49,7 +49,7 @@ SELECT t.id, {code}, ST_AsBinary(t.{geom}) FROM {layer} t WHERE t.id IN (
 -- Where loads since a run have brought, changed or taken away rows.
 SELECT ST_XMin(g), ST_YMin(g), ST_XMax(g), ST_YMax(g) FROM (
     SELECT {geom} AS g FROM {layer} WHERE run_id > %(run)s
-    UNION ALL SELECT {geom} FROM {history} WHERE ended_by > %(run)s
+    UNION ALL SELECT {geom} FROM {history} WHERE ended_by > %(run)s AND withdrawn_by IS NULL
 ) AS found WHERE g IS NOT NULL
 
 -- name: cells

@@ -28,6 +28,7 @@ from starlette.testclient import TestClient
 
 from pipeline.cli.main import cli
 from pipeline.contracts.registry import Schemas
+from pipeline.db import ledger
 from pipeline.db.engine import Database
 from pipeline.derive import grids
 from pipeline.derive.grids import Tile
@@ -113,6 +114,9 @@ def test_a_load_takes_away_the_tiles_it_touches_and_no_others(
     assert all(before[tile].content == kept[tile].content for tile in tiles)
     deliver(far, second, "parcels")
     refresh(far, schemas)
+    with far.connect("loader") as connection:
+        account = ledger.runs(connection, limit=1)[0].account
+    assert (account.inserted, account.updated, account.removed) == (0, 2, 1)
     time.sleep(BEHIND_S)
     _get(client, tiles[0]), _get(client, tiles[-1])
     left = {tile for _, tile in store.cache.places("parcel")}
@@ -136,6 +140,16 @@ def test_a_load_takes_away_the_tiles_it_touches_and_no_others(
     time.sleep(BEHIND_S)
     for tile in tiles:
         assert _shown(_get(client, tile).content) == _shown(before[tile].content)
+    _settle(client, len(tiles))
+    # What was undone tells nothing of the next load.
+    deliver(far, second, "parcels")
+    time.sleep(BEHIND_S)
+    _get(client, tiles[-1])
+    left = {tile for _, tile in store.cache.places("parcel")}
+    assert 0.8 * len(large) < len(left & set(large)) < len(large)
+    with far.connect("loader") as connection:
+        history.undo(far, schemas, ledger.runs(connection, limit=1)[0].id)
+    refresh(far, schemas)
 
 
 def test_tiles_have_tags_of_their_bytes_and_come_compressed(client: TestClient) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
-
-import shapely
-from shapely.geometry.base import BaseGeometry
+from typing import TYPE_CHECKING, Literal
 
 from pipeline import paths
 from pipeline.errors import ContractError
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 Severity = Literal["error", "warning", "info"]
 
@@ -52,7 +52,7 @@ class Finding:
     @property
     def wkb(self) -> bytes | None:
         """The geometry as WKB, or None."""
-        return None if self.geometry is None else bytes(shapely.to_wkb(self.geometry))
+        return None if self.geometry is None else bytes(self.geometry.wkb)
 
 
 @dataclass(frozen=True)

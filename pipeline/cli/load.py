@@ -28,10 +28,9 @@ from pipeline.errors import ArrivalError, MakanError, SettingsError
 from pipeline.findings import Catalog
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
-from pipeline.stages.batch import Context
-from pipeline.stages.guard import ACCEPTABLE
-from pipeline.stages.load import Outcome
-from pipeline.stages.reference import reachable
+from pipeline.stages.context import ACCEPTABLE, Context
+from pipeline.stages.outcome import Outcome
+from pipeline.stages.outcome import Progress as Watch
 
 _FILES = click.Path(path_type=Path)
 
@@ -109,6 +108,8 @@ def load(
 @click.pass_obj
 def check(settings: Settings, feed: str, paths: tuple[Path, ...], as_json: bool) -> None:
     """Do all that load does except write: needs no database, but compares with one that runs."""
+    from pipeline.stages.reference import reachable
+
     schemas = options.schemas(settings)
     outcomes = []
     with _progress() as bar, reachable(Database(settings), schemas) as known:
@@ -180,7 +181,7 @@ class _Bar:
     def __init__(self, bar: Progress) -> None:
         self.bar = bar
 
-    def watch(self, title: str) -> loading.Progress:
+    def watch(self, title: str) -> Watch:
         """A callback that moves a new line."""
         task = self.bar.add_task(title, total=None)
 

@@ -11,7 +11,6 @@ import click
 import orjson
 from rich.console import Console
 
-from pipeline import dates
 from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
 from pipeline.settings import Settings
@@ -37,6 +36,8 @@ def moment(_: click.Context, parameter: click.Parameter, value: str | None) -> d
     """Reads an option or argument as a moment."""
     if value is None:
         return None
+    from pipeline import dates
+
     found = dates.given(value)
     if found is None:
         raise click.BadParameter(

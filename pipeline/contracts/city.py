@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field as Setting
 from pydantic import StringConstraints, model_validator
-from pyproj import CRS
 
-from pipeline import operations
 from pipeline.contracts.base import Frozen, Identifier, Text
+from pipeline.errors import ContractError
+
+if TYPE_CHECKING:
+    from pyproj import CRS
+
+    from pipeline.operations import Operation
 
 # Names under which EPSG keeps dozens of operations for as many countries.
 _NO_DATUM = {"EPSG:4230": "say which ED50 it is, such as ED50(ED77), EPSG:4154"}
@@ -130,8 +134,14 @@ class City(Frozen):
 
     @cached_property
     def crs(self) -> CRS:
-        """The city's projected CRS."""
-        return CRS.from_epsg(self.srid)
+        """The city's projected CRS; raises ContractError if it is not projected."""
+        from pyproj import CRS
+
+        found = CRS.from_epsg(self.srid)
+        if not found.is_projected:
+            where = f"schemas/cities/{self.id}.toml"
+            raise ContractError(f"srid {self.srid} is not a projected CRS", where=where)
+        return found
 
     @cached_property
     def metres_per_unit(self) -> float:
@@ -143,20 +153,16 @@ class City(Frozen):
         """The OGC URI of the city's CRS."""
         return f"http://www.opengis.net/def/crs/EPSG/0/{self.srid}"
 
-    def operation(self, source: CRS) -> operations.Operation:
+    def operation(self, source: CRS) -> Operation:
         """The way of coordinates from ``source`` to the city's CRS.
 
         Raises NoOperationError where the datum changes and the profile pins no operation for it.
         """
+        from pipeline import operations
+
         pins = tuple((t.source, t.operation, t.accuracy_m) for t in self.transformations)
         return operations.find(source, self.crs, pins)
 
     def published(self, column: str) -> str:
         """The name clients see for a database column."""
         return self.names.get(column, column)
-
-    @model_validator(mode="after")
-    def _crs_is_projected(self) -> Self:
-        if not self.crs.is_projected:
-            raise ValueError(f"srid {self.srid} is not a projected CRS")
-        return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,8 @@ from pipeline.errors import ArrivalError, DatabaseError, SettingsError
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Status = Literal["done", "unchanged", "refused", "failed"]
-_BLOCK = 2**20
+# Few large blocks: between two of them other threads may keep a hashing one waiting.
+_BLOCK = 2**24
 _PATIENCE_S, _PAUSE_S = 1.5, 0.1
 
 
@@ -92,12 +94,9 @@ class Run:
 def arrival(path: Path) -> Arrival:
     """``path`` with its SHA-256; for a Shapefile over all parts, so a changed .dbf counts, for a
     folder over all its files."""
-    parts = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
-    if path.suffix.lower() == ".shp":
-        parts += sorted(p for p in path.parent.glob(f"{path.stem}.*") if p != path)
     digest, size = hashlib.sha256(), 0
     try:
-        for part in parts:
+        for part in _parts(path):
             with part.open("rb") as stream:
                 while block := stream.read(_BLOCK):
                     digest.update(block)
@@ -107,6 +106,14 @@ def arrival(path: Path) -> Arrival:
     except OSError as error:
         raise ArrivalError(f"cannot be read ({error.strerror})", where=str(path)) from None
     return Arrival(path, digest.hexdigest(), size)
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files that are one arrival, ``path`` first."""
+    if path.is_dir():
+        return sorted(one for one in path.rglob("*") if one.is_file())
+    beside = path.parent.glob(f"{path.stem}.*") if path.suffix.lower() == ".shp" else ()
+    return [path, *sorted(one for one in beside if one != path)]
 
 
 def start(
@@ -221,12 +228,20 @@ class Published:
 
     id: int
     file_sha256: str
+    file_bytes: int
     contract_sha256: str
     code_version: str
     meant: int
     overtaken: bool
     day: str
     profile: dict[str, Any] | None
+
+    def may_be(self, path: Path, contract: str) -> bool:
+        """Whether loading ``path`` may change nothing, as far as its size tells."""
+        with suppress(OSError):
+            size = sum(part.stat().st_size for part in _parts(path))
+            return self.file_bytes == size and self.stands(contract)
+        return False
 
     def is_same(self, found: Arrival, contract: str) -> bool:
         """Whether loading ``found`` would change nothing."""

@@ -34,7 +34,7 @@ from pipeline.edits.row import Client, Row, row, vertices
 from pipeline.edits.trial import Tried
 from pipeline.findings import Finding
 from pipeline.stages import original
-from pipeline.stages.batch import Context
+from pipeline.stages.context import Context
 from pipeline.stages.merge import composed
 from pipeline.stages.personal import keep as keep_personal
 from pipeline.stages.stage import good_rows, stored

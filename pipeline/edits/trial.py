@@ -19,7 +19,8 @@ from pipeline.contracts.feed import Column, Feed, Source
 from pipeline.contracts.layer import FieldType, LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.findings import Catalog, Finding
-from pipeline.stages.batch import COLUMNS, Context, Raw
+from pipeline.stages.batch import COLUMNS, Raw
+from pipeline.stages.context import Context
 from pipeline.stages.judge import Judged, judge
 
 #: What a load loads although it had to change it: who draws one shape is asked to draw it right.

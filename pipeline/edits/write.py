@@ -17,7 +17,7 @@ from pipeline.edits.one import Asked as Asked
 from pipeline.edits.one import Edit, Make
 from pipeline.edits.refusals import Busy, Done, Refused, Taken
 from pipeline.findings import Catalog, Finding
-from pipeline.stages.batch import Context
+from pipeline.stages.context import Context
 
 
 class Editor:

@@ -20,7 +20,7 @@ from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.findings import Catalog, Finding
 from pipeline.report.origin import RESERVED, Origin
-from pipeline.stages.batch import Context
+from pipeline.stages.context import Context
 
 _LATIN = re.compile(r"[0-9A-Za-z]")
 # A millionth of a degree is a decimetre; a micrometre is enough of a metre.

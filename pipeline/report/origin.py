@@ -18,7 +18,7 @@ from pipeline.db.ledger import Run
 from pipeline.errors import ArrivalError, MakanError, SettingsError
 from pipeline.stages import container
 from pipeline.stages.agree import meant_crs
-from pipeline.stages.batch import Context
+from pipeline.stages.context import Context
 from pipeline.stages.load import context_for
 from pipeline.stages.passing import passing
 from pipeline.stages.read import Source

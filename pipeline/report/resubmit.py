@@ -27,11 +27,12 @@ from pipeline.report.export import write_gpkg
 from pipeline.report.origin import LINE, Origin, crs_of, returning
 from pipeline.stages import container
 from pipeline.stages import load as loading
-from pipeline.stages.batch import Context, Raw
+from pipeline.stages.batch import Raw
+from pipeline.stages.context import Context
 from pipeline.stages.judge import Judged
-from pipeline.stages.load import Outcome
 from pipeline.stages.map import as_text
-from pipeline.stages.passing import Progress, passing
+from pipeline.stages.outcome import Outcome, Progress
+from pipeline.stages.passing import passing
 from pipeline.stages.readers import open_dataset
 
 _ROWS = 20_000
@@ -147,7 +148,7 @@ def _standing(connection: Connection, found: Origin, file: Path, context: Contex
         "feed": context.feed.id,
         "layer": context.layer.id,
         "sha256": ledger.arrival(file).sha256,
-        "contract": loading.contract_digest(context),
+        "contract": context.contract_digest,
     }
     row = connection.execute(queries.load("report")["standing"], values).fetchone()
     return int(str(row[0])) if row and row[0] is not None else None
@@ -157,7 +158,7 @@ def _refuse_overtaken(connection: Connection, found: Origin, context: Context) -
     """A full delivery that came later is the truth now; partial ones live side by side."""
     if found.context.feed.delivery != "full":
         return
-    values = {"run": found.run.id, "contract": loading.contract_digest(context)}
+    values = {"run": found.run.id, "contract": context.contract_digest}
     row = connection.execute(queries.load("report")["overtaken"], values).fetchone()
     if row and row[0] is not None:
         raise GuardError(
@@ -245,7 +246,7 @@ def _nothing_to_do(database: Database, file: Path, context: Context, standing: i
     with database.connect("loader") as connection:
         run = ledger.start(
             connection, arrival, kind="load", layer=context.layer.id,
-            contract=loading.contract_digest(context), feed=context.feed.id,
+            contract=context.contract_digest, feed=context.feed.id,
         )  # fmt: skip
         ledger.finish(connection, run, "unchanged", message=message)
     return Outcome(

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from pipeline.contracts.city import City
-from pipeline.contracts.feed import SINCE, UNTIL, Column, Feed
-from pipeline.contracts.layer import LayerContract, Limits
-from pipeline.contracts.registry import Schemas
-from pipeline.findings import Catalog
+from pipeline.contracts.layer import LayerContract
 
 Mask = npt.NDArray[np.bool_]
 Lines = npt.NDArray[np.int64]
@@ -28,59 +22,6 @@ Floats = npt.NDArray[np.float64]
 
 # What is known of each finding, one list each.
 COLUMNS = ("code", "line", "field_name", "value", "detail", "shape")
-# Of a code's parts: as the city writes them, the other way round, or nobody can tell which.
-Order = Literal["straight", "turned", "unknown"]
-
-
-@dataclass(frozen=True)
-class Context:
-    """What every stage may need to know of the run it works for.
-
-    ``orders``: how this file writes the parts of its codes, by field; straight if it says nothing.
-    ``valid_from`` is when what the delivery says began to hold, None for when it is published.
-    ``renumber``: what lies where an object lay is that object, whatever its key.
-    ``accept`` names the guards that whoever loads overrides; ``corrects``: the file brings back
-    rows that were set aside, and is no delivery of its own.
-    """
-
-    schemas: Schemas
-    catalog: Catalog
-    feed: Feed
-    layer: LayerContract
-    orders: Mapping[str, Order] = field(default_factory=dict)
-    accept: frozenset[str] = frozenset()
-    corrects: bool = False
-    valid_from: datetime | None = None
-    renumber: bool = False
-
-    @property
-    def limits(self) -> Limits:
-        """The layer's limits, those of the feed before them."""
-        own = self.feed.limits.model_dump(exclude_none=True)
-        return self.layer.limits.model_copy(update=own)
-
-    @cached_property
-    def columns(self) -> tuple[Column, ...]:
-        """The feed's columns that fill fields; those that are personal, or say when a row holds, go
-        ways of their own."""
-        names = {one.name for one in self.layer.personal} | {SINCE, UNTIL}
-        return tuple(column for column in self.feed.columns if column.to not in names)
-
-    @cached_property
-    def dates(self) -> tuple[Column, ...]:
-        """The feed's columns that say when a row holds."""
-        return tuple(column for column in self.feed.columns if column.to in (SINCE, UNTIL))
-
-    @cached_property
-    def personal(self) -> dict[str, str]:
-        """The source columns that hold something personal, by the name it is kept under."""
-        names = {one.name for one in self.layer.personal}
-        return {c.to: c.sources[0] for c in self.feed.columns if c.to in names and c.sources}
-
-    @property
-    def city(self) -> City:
-        """The city's profile."""
-        return self.schemas.city
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from pipeline import text
 from pipeline.contracts.layer import Field, Rule
 from pipeline.stages import outline
-from pipeline.stages.batch import Context, Floats, Found, Mask, Rows
+from pipeline.stages.batch import Floats, Found, Mask, Rows
 from pipeline.stages.clean import ARROW_TYPES
+from pipeline.stages.context import Context
 from pipeline.stages.map import as_text
 
 _OPERATORS = {

@@ -16,7 +16,8 @@ from pipeline import dates, text
 from pipeline.contracts.city import City
 from pipeline.contracts.feed import Column
 from pipeline.contracts.layer import Field
-from pipeline.stages.batch import Context, Found, Lines, Mask, Rows
+from pipeline.stages.batch import Found, Lines, Mask, Rows
+from pipeline.stages.context import Context
 from pipeline.stages.map import as_text
 
 _TRUE = ("true", "t", "yes", "y", "1", "بله", "دارد")

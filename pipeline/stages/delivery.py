@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.geo import Floats
-from pipeline.stages.batch import Context, Found, Lines, Mask, Raw
+from pipeline.stages.batch import Found, Lines, Mask, Raw
+from pipeline.stages.context import Context
 from pipeline.stages.map import as_text
 from pipeline.stages.whole import BETWEEN, Digests, Keys, Shapes, digests
 

@@ -16,7 +16,8 @@ from pipeline.db import ledger, queries
 from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA, LINE, RUN
-from pipeline.stages.batch import Context, Lines
+from pipeline.stages.batch import Lines
+from pipeline.stages.context import Context
 from pipeline.stages.judge import Judged
 from pipeline.stages.stage import good_rows
 from pipeline.stages.target import Merged

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from pipeline.contracts.layer import Limits
 from pipeline.db.ledger import Published
 from pipeline.errors import GuardError
-from pipeline.stages.batch import Context, Found
+from pipeline.stages.batch import Found
+from pipeline.stages.context import ACCEPTABLE, Context
 from pipeline.stages.profile import Bounds, Known, Profile
 
-ACCEPTABLE = (
-    *("rows.drop", "extent.shift", "nulls.rise", "measure.change"),
-    *("valid.backwards", "lineage.missing"),
-)
 _TOLD_FROM = 0.1
 # A twentieth of twenty rows is a twentieth.
 _ROUNDING = 1e-9

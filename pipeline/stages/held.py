@@ -14,8 +14,9 @@ from pipeline.contracts.feed import SINCE, UNTIL, Column
 from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.errors import GuardError
-from pipeline.stages.batch import Context, Found, Raw
+from pipeline.stages.batch import Found, Raw
 from pipeline.stages.clean import lost, read_date
+from pipeline.stages.context import Context
 from pipeline.stages.map import arrived, as_text
 
 BACKWARDS = "valid.backwards"

@@ -14,9 +14,10 @@ from pyproj import CRS
 from pipeline import geo, text
 from pipeline.contracts.feed import Points
 from pipeline.geo import Floats
-from pipeline.stages.batch import COLUMNS, Context, Found, Geometries, Mask, Raw, Rows
+from pipeline.stages.batch import COLUMNS, Found, Geometries, Mask, Raw, Rows
 from pipeline.stages.check import check_rows, derive_fields, slivers
 from pipeline.stages.clean import clean_values
+from pipeline.stages.context import Context
 from pipeline.stages.flatten import Heights
 from pipeline.stages.held import held
 from pipeline.stages.map import as_text, map_rows

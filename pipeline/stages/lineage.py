@@ -14,7 +14,8 @@ from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, GEOMETRY, HISTORY
 from pipeline.derive.facts import FACTS
 from pipeline.errors import GuardError
-from pipeline.stages.batch import Context, Found
+from pipeline.stages.batch import Found
+from pipeline.stages.context import Context
 
 LOST = "lineage.missing"
 _PAIRS = sql.Identifier("renumbered")

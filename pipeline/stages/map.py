@@ -10,7 +10,8 @@ from pipeline import fold
 from pipeline.contracts.feed import Column
 from pipeline.db.ledger import Published
 from pipeline.errors import ArrivalError
-from pipeline.stages.batch import Context, Found, Raw, Rows
+from pipeline.stages.batch import Found, Raw, Rows
+from pipeline.stages.context import Context
 
 
 def survey(names: list[str], context: Context, where: str, last: Published | None = None) -> Found:

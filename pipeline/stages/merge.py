@@ -11,7 +11,8 @@ from pipeline.contracts.layer import LayerContract
 from pipeline.db import ledger, queries
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, HISTORY, SINCE, UNTIL
-from pipeline.stages.batch import Context, Lines
+from pipeline.stages.batch import Lines
+from pipeline.stages.context import Context
 from pipeline.stages.judge import Judged
 from pipeline.stages.lineage import renumber
 from pipeline.stages.stage import Staging, stored

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from pipeline import text
 from pipeline.contracts.city import ParcelCode
-from pipeline.stages.batch import Context, Order, Raw
+from pipeline.stages.batch import Raw
+from pipeline.stages.context import Context, Order
 from pipeline.stages.map import as_text, map_rows
 from pipeline.stages.reference import Reference
 

@@ -22,7 +22,8 @@ from pipeline.db import queries
 from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA
-from pipeline.stages.batch import Context, Mask, Raw
+from pipeline.stages.batch import Mask, Raw
+from pipeline.stages.context import Context
 from pipeline.stages.judge import Judged
 from pipeline.stages.map import arrived, as_text
 

@@ -10,7 +10,7 @@ from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import GEOMETRY, HISTORY
 from pipeline.derive.keys import key_text
-from pipeline.stages.batch import Context
+from pipeline.stages.context import Context
 
 _CODE = "edit.overtaken"
 

@@ -14,20 +14,20 @@ from pipeline.db.engine import Connection
 from pipeline.db.ledger import Published
 from pipeline.stages import container
 from pipeline.stages.agree import open_source
-from pipeline.stages.batch import Context, Found, Lines, Raw
+from pipeline.stages.batch import Found, Lines, Raw
+from pipeline.stages.context import Context
 from pipeline.stages.delivery import Former, row_digests, wanted_columns
 from pipeline.stages.guard import guard
 from pipeline.stages.judge import Judged, judge
 from pipeline.stages.map import survey
 from pipeline.stages.orientation import orders
+from pipeline.stages.outcome import Progress
 from pipeline.stages.personal import Cut
 from pipeline.stages.profile import Known, Profile
 from pipeline.stages.read import Source, joined, taken
 from pipeline.stages.reference import Reference
 from pipeline.stages.signature import Signature
 from pipeline.stages.whole import Keys, Shapes
-
-Progress = Callable[[int, int], None]
 
 
 class News:

@@ -16,7 +16,8 @@ from pipeline.db import queries
 from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import LINE, PRIVATE, RUN
-from pipeline.stages.batch import Context, Raw
+from pipeline.stages.batch import Raw
+from pipeline.stages.context import Context
 from pipeline.stages.judge import Judged
 from pipeline.stages.map import as_text
 

@@ -14,7 +14,8 @@ from pyproj import CRS
 
 from pipeline.geo import Floats
 from pipeline.stages import header
-from pipeline.stages.batch import Context, Found, Raw
+from pipeline.stages.batch import Found, Raw
+from pipeline.stages.context import Context
 from pipeline.stages.flatten import Heights
 from pipeline.stages.judge import Judged, drawn
 

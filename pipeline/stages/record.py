@@ -11,7 +11,8 @@ from pyproj import CRS
 from pipeline import geo
 from pipeline.db import queries
 from pipeline.db.engine import Connection
-from pipeline.stages.batch import Context, Found, Lines, Raw
+from pipeline.stages.batch import Found, Lines, Raw
+from pipeline.stages.context import Context
 from pipeline.stages.judge import Judged, error_codes
 from pipeline.stages.whole import Keys
 from pipeline.stages.wkb import written

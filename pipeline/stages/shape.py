@@ -10,7 +10,8 @@ from pyproj import CRS
 from pipeline import geo
 from pipeline.contracts.layer import Geometry
 from pipeline.stages import outline
-from pipeline.stages.batch import Context, Found, Geometries, Lines, Mask
+from pipeline.stages.batch import Found, Geometries, Lines, Mask
+from pipeline.stages.context import Context
 from pipeline.stages.flatten import Flattener, Heights
 from pipeline.stages.unread import Ruler, explain
 

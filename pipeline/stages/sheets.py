@@ -18,7 +18,8 @@ from pipeline.fabric.cad.assemble import COLUMNS, Assembly, assemble
 from pipeline.fabric.cad.entities import Drawn
 from pipeline.stages import container
 from pipeline.stages.agree import open_source
-from pipeline.stages.batch import Context, Found
+from pipeline.stages.batch import Found
+from pipeline.stages.context import Context
 from pipeline.stages.read import Source
 from pipeline.stages.readers.base import Layer, wkb_field
 

@@ -17,7 +17,8 @@ from pyproj import CRS
 from pipeline.contracts.layer import LayerContract
 from pipeline.errors import ArrivalError
 from pipeline.geo import Floats
-from pipeline.stages.batch import Context, Found, Raw, Rows
+from pipeline.stages.batch import Found, Raw, Rows
+from pipeline.stages.context import Context
 from pipeline.stages.judge import drawn
 from pipeline.stages.reference import Reference
 from pipeline.stages.suspects import as_read, guesses

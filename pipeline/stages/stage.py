@@ -13,7 +13,8 @@ from pipeline.contracts.layer import LayerContract
 from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, GEOMETRY, LINE
-from pipeline.stages.batch import Context, Lines
+from pipeline.stages.batch import Lines
+from pipeline.stages.context import Context
 from pipeline.stages.judge import Judged
 from pipeline.stages.write import Writer
 

@@ -44,7 +44,7 @@ UPDATE ops.run SET profile = %(profile)s, accepted = %(accepted)s WHERE id = %(r
 -- name: latest_done
 -- The feed's latest delivery that was carried through, and whether others have changed the layer since.
 -- Corrections of its own quarantined rows are part of it.
-SELECT id, file_sha256, contract_sha256, code_version, arrived - skipped AS meant,
+SELECT id, file_sha256, file_bytes, contract_sha256, code_version, arrived - skipped AS meant,
     started::date::text AS day, profile, EXISTS (
     SELECT 1 FROM ops.run later WHERE later.layer = run.layer AND later.id > run.id
         AND later.status = 'done' AND later.inserted + later.updated + later.removed > 0

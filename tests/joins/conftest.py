@@ -17,7 +17,7 @@ from pipeline.joins import derive as joins
 from pipeline.sample import city as sample
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
-from pipeline.stages.load import Outcome
+from pipeline.stages.outcome import Outcome
 
 PARCELS = 700
 Query = Callable[..., list[tuple[Any, ...]]]

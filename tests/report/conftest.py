@@ -13,6 +13,7 @@ import shapely
 from pipeline.contracts import registry
 from pipeline.db.engine import Database
 from pipeline.stages import load as loading
+from pipeline.stages.outcome import Outcome
 
 EAST, NORTH = 488_000.0, 3_833_000.0
 EVIL = "<script>alert('x')</script> \"&"
@@ -59,10 +60,10 @@ def regions(path: Path, rows: list[Row]) -> Path:
 
 
 @pytest.fixture
-def load() -> Callable[[Database, Path, str], loading.Outcome]:
+def load() -> Callable[[Database, Path, str], Outcome]:
     """Loads one file of a feed."""
 
-    def run(database: Database, path: Path, feed: str = "regions") -> loading.Outcome:
+    def run(database: Database, path: Path, feed: str = "regions") -> Outcome:
         context = loading.context_for(registry.load(database.settings.city), feed)
         return loading.load(database, path, context, batch_rows=10_000, progress=lambda *_: None)
 
@@ -71,7 +72,7 @@ def load() -> Callable[[Database, Path, str], loading.Outcome]:
 
 @pytest.fixture
 def faulty(
-    database: Database, tmp_path: Path, load: Callable[..., loading.Outcome]
+    database: Database, tmp_path: Path, load: Callable[..., Outcome]
 ) -> tuple[Database, int]:
     """One run: 2 good rows, 1 repaired, 5 set aside."""
     path = regions(

@@ -24,7 +24,7 @@ from pipeline.report.frame import Frame
 from pipeline.report.origin import origin
 from pipeline.report.page import _words, page
 from pipeline.report.picture import picture
-from pipeline.stages import load as loading
+from pipeline.stages.outcome import Outcome
 
 from .conftest import EVIL, nicked, regions, square
 
@@ -155,7 +155,7 @@ def test_repairs_are_shown_while_the_file_is_there(
 
 
 def test_a_refused_delivery_is_told(
-    faulty: tuple[Database, int], tmp_path: Path, load: Callable[..., loading.Outcome]
+    faulty: tuple[Database, int], tmp_path: Path, load: Callable[..., Outcome]
 ) -> None:
     database, number = faulty
     with pytest.raises(Exception, match="rows arrived"):
@@ -185,7 +185,7 @@ def test_the_commands_tell_what_is_open(
 
 @pytest.mark.slow
 def test_a_year_of_real_parcels_makes_a_light_page(
-    cambridge: Database, real_data: Path, load: Callable[..., loading.Outcome]
+    cambridge: Database, real_data: Path, load: Callable[..., Outcome]
 ) -> None:
     path = real_data / "cambridge_ma" / "cadastre" / "ASSESSING_ParcelsFY2014.topojson"
     run = load(cambridge, path, "parcels").run
@@ -213,7 +213,7 @@ def test_details_are_said_in_persian(detail: str, said: str) -> None:
 
 
 def test_the_page_tells_what_it_was_compared_with(
-    faulty: tuple[Database, int], tmp_path: Path, load: Callable[..., loading.Outcome]
+    faulty: tuple[Database, int], tmp_path: Path, load: Callable[..., Outcome]
 ) -> None:
     database, number = faulty
     rows = [(str(place), "نام", square(place)) for place in range(1, 9)]

@@ -24,11 +24,11 @@ from pipeline.report import workbook
 from pipeline.report.export import export
 from pipeline.report.origin import EN, FA, LINE, REASONS, origin
 from pipeline.stages import history
-from pipeline.stages import load as loading
+from pipeline.stages.outcome import Outcome
 
 from .conftest import EAST, EVIL, NORTH, bow_tie, regions, square
 
-Load = Callable[..., loading.Outcome]
+Load = Callable[..., Outcome]
 
 
 def _export(database: Database, run: int, out: Path, *, closed: bool = False) -> int:

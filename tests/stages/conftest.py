@@ -21,8 +21,8 @@ from pipeline.db.engine import Database
 from pipeline.findings import Catalog
 from pipeline.stages import container, curves
 from pipeline.stages import load as loading
-from pipeline.stages.batch import Context
-from pipeline.stages.load import Outcome
+from pipeline.stages.context import Context
+from pipeline.stages.outcome import Outcome
 from pipeline.stages.readers import open_dataset
 from pipeline.stages.readers.base import Layer
 

@@ -33,7 +33,7 @@ from pipeline.findings import Catalog
 from pipeline.rasters.inspect import Job, inspect
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
-from pipeline.stages.batch import Context
+from pipeline.stages.context import Context
 from pipeline.stages.draft import draft
 
 FOLDER = testing.shared_data() / "bad_inputs"

@@ -16,7 +16,7 @@ import shapely
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.stages import load as loading
-from pipeline.stages.load import Outcome
+from pipeline.stages.outcome import Outcome
 
 # What the README of the data says arrives, by feed.
 ARRIVALS = {

@@ -25,9 +25,10 @@ from pipeline.db.engine import Database
 from pipeline.derive.columns import home
 from pipeline.findings import Catalog
 from pipeline.settings import Settings
-from pipeline.stages.batch import Context, Rows
+from pipeline.stages.batch import Rows
 from pipeline.stages.check import check_rows, derive_fields
 from pipeline.stages.clean import ARROW_TYPES
+from pipeline.stages.context import Context
 from pipeline.stages.judge import error_codes
 from pipeline.stages.wkb import written
 

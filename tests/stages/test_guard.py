@@ -15,6 +15,7 @@ from pipeline.db.engine import Database
 from pipeline.errors import ArrivalError, GuardError
 from pipeline.stages import load as loading
 from pipeline.stages.guard import ACCEPTABLE
+from pipeline.stages.outcome import Outcome
 
 TOLD = "SELECT code, field, value, detail FROM ops.finding WHERE run_id = %s ORDER BY code, field"
 
@@ -39,7 +40,7 @@ def moved(bench: Any, count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def accepted(bench: Any, database: Database, path: Any, *names: str) -> loading.Outcome:
+def accepted(bench: Any, database: Database, path: Any, *names: str) -> Outcome:
     """A load that accepts guards by name."""
     context = replace(bench.context(), accept=frozenset(names))
     return loading.load(database, path, context, batch_rows=3, progress=lambda *_: None)

@@ -32,6 +32,7 @@ from pipeline.serve import publish, server
 from pipeline.settings import Settings
 from pipeline.stages import history
 from pipeline.stages import load as loading
+from pipeline.stages.outcome import Outcome
 
 EAST, NORTH = 488_000.0, 3_833_000.0
 
@@ -58,7 +59,7 @@ def _regions(path: Path, rows: dict[str, tuple[str, float]]) -> Path:
 
 def _load(
     database: Database, path: Path, feed: str = "regions", valid: dt.datetime | None = None
-) -> loading.Outcome:
+) -> Outcome:
     context = loading.context_for(registry.load(database.settings.city), feed, valid_from=valid)
     return loading.load(database, path, context, batch_rows=10_000, progress=lambda *_: None)
 

@@ -20,7 +20,7 @@ from pipeline.db.engine import Database
 from pipeline.findings import Catalog
 from pipeline.stages import load as loading
 from pipeline.stages import outline
-from pipeline.stages.batch import Context
+from pipeline.stages.context import Context
 from pipeline.stages.shape import Shaper
 from pipeline.stages.unread import explain
 

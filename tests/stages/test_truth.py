@@ -15,6 +15,7 @@ from pipeline.db.engine import Database
 from pipeline.sample import city
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
+from pipeline.stages.outcome import Outcome
 
 PARCELS, DIRT = 2_000, 0.08
 Fault = tuple[str, int, str, str]
@@ -23,7 +24,7 @@ SELECT r.feed, f.line, f.code, coalesce(f.field, '')
 FROM ops.finding f JOIN ops.run r ON r.id = f.run_id WHERE f.line IS NOT NULL"""
 
 
-def load_all(database: Database, folder: Path, schemas: Schemas) -> dict[str, loading.Outcome]:
+def load_all(database: Database, folder: Path, schemas: Schemas) -> dict[str, Outcome]:
     """Every file that a feed takes, layers that others build on first."""
     outcomes = {}
     order = {layer: place for place, layer in enumerate(schemas.load_order)}

@@ -216,13 +216,19 @@ def test_unknown_key_is_refused_with_file_and_line(copied: Path) -> None:
         ("layers/region.toml", "key = [", 'after = ["parcel"]\nkey = [', "round in a circle"),
         ("layers/region.toml", 'theme = "administrative"\n', "", "missing key theme"),
         ("layers/region.toml", "id =", "id ==", "is not TOML"),
-        ("cities/qom.toml", "srid = 32639", "srid = 4326", "not a projected CRS"),
     ],
 )
 def test_mistakes_are_said(copied: Path, file: str, old: str, new: str, said: str) -> None:
     error = broken(copied, file, old, new)
     assert said in str(error)
     assert "\n" not in str(error)
+
+
+def test_degrees_are_no_crs_of_a_city(copied: Path) -> None:
+    file = copied / "cities" / "qom.toml"
+    file.write_text(file.read_text("utf-8").replace("srid = 32639", "srid = 4326"), "utf-8")
+    with pytest.raises(ContractError, match=r"qom\.toml: srid 4326 is not a projected CRS"):
+        _ = registry.load("qom", copied).city.crs
 
 
 @pytest.mark.parametrize(

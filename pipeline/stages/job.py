@@ -1,0 +1,183 @@
+"""Job: composes the stages for one file, keeps the account, and lets nothing be half-loaded."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from psycopg import sql
+
+from pipeline.db import ledger, quality, queries
+from pipeline.db.engine import Connection, Database
+from pipeline.db.ledger import Account, Published
+from pipeline.derive.columns import DATA
+from pipeline.errors import GuardError
+from pipeline.stages import delivery, original, overtaken
+from pipeline.stages.batch import Lines, Raw
+from pipeline.stages.context import Context
+from pipeline.stages.delivery import Former, Record
+from pipeline.stages.fill import Fill
+from pipeline.stages.guard import overridden
+from pipeline.stages.held import not_backwards
+from pipeline.stages.judge import Judged, judge
+from pipeline.stages.lineage import lost
+from pipeline.stages.merge import Merge
+from pipeline.stages.outcome import Outcome, Progress
+from pipeline.stages.passing import Pass, passing
+from pipeline.stages.personal import keep as keep_personal
+from pipeline.stages.record import Recorder
+from pipeline.stages.target import Merged, Target
+from pipeline.stages.write import Writer
+
+
+@dataclass
+class Job:
+    """The writing half of one load."""
+
+    database: Database
+    connection: Connection
+    context: Context
+    run: int
+    before: Published | None
+
+    def run_file(
+        self, path: Path, batch_rows: int, progress: Progress, former: Future[Former | None]
+    ) -> Outcome:
+        """Judges and hands on every row, then the whole; the account closes or nothing changes.
+
+        ``former`` is fetched while the file is opened.
+        """
+        writer, record = Writer(self.database), Record(self.context)
+        recorder = Recorder(writer, self.connection, self.context, self.run)
+        older = not_backwards(self.connection, self.context, path.name)
+        target = self._target(writer)
+        with (
+            passing(
+                path, self.context, batch_rows, self.connection, self.before, former.result
+            ) as (work, found),
+            writer.open(),
+            target.open() as transaction,
+        ):
+            recorder.crs = work.source.crs
+
+            def write(raw: Raw, judged: Judged) -> None:
+                target.add(judged)
+                recorder.batch(raw, judged)
+                record.add(raw, judged.found, judged.sizes)
+                original.keep(transaction, self.run, raw, judged, self.context)
+                if raw.personal is not None:
+                    keep_personal(transaction, self.context, self.run, raw, judged)
+
+            work.run(lambda *batch: writer.later(partial(write, *batch)), progress)
+            writer.wait()
+            found.extend(older)
+            found.extend(work.afterwards())
+            self._tell_coordinates(work)
+            doubled = self._set_doubled_aside(work, recorder)
+            target.remove(doubled)
+            recorder.findings(found, work.keys)
+            work.counts.update(found.counts())
+            writer.later(partial(self._keep, writer, record, work, np.append(doubled, work.twins)))
+            gone = None if work.former is None else work.former.gone(work.keys)
+            account = self._account(work, target.finish(self._quarantined_keys(), gone), recorder)
+            writer.wait()
+            if account.removed:
+                gone_for_good = lost(transaction, self.context, self.run, path.name)
+                recorder.findings(gone_for_good, work.keys)
+                work.counts.update(gone_for_good.counts())
+                found.extend(gone_for_good)
+            work.counts.update(overtaken.tell(transaction, self.run, self.context))
+            if len(doubled) or account.unchanged > work.as_before:
+                original.forget_unused(transaction, self.run, self.context)
+            delivery.forget_earlier(transaction, self.run)
+            ledger.finish(transaction, self.run, "done", account)
+            quality.measure(transaction, self.run, self.context.layer)
+            profile, accepted = work.profile.known().stored(), overridden(found, self.context)
+            ledger.keep_profile(transaction, self.run, profile, accepted)
+        return Outcome(
+            self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts,
+            crs_evidence=work.evidence,
+        )  # fmt: skip
+
+    def _tell_coordinates(self, work: Pass) -> None:
+        """The ledger keeps how coordinates came here and what shows that they are right."""
+        if work.source.crs is not None:
+            operation = str(self.context.city.operation(work.source.crs))
+            ledger.coordinates(
+                self.connection, self.run, operation=operation, evidence=work.evidence
+            )
+
+    def former(self) -> Former | None:
+        """The delivery before, if what is published is still what it brought.
+
+        Rows that are known by their place in the file have no former self, and of persons we keep
+        nothing that could be compared.
+        """
+        if self.context.personal or any(column.row for column in self.context.columns):
+            return None
+        if self.before is None or not self.before.stands(self.context.contract_digest):
+            return None
+        return delivery.former(self.connection, self.before.id, self.context)
+
+    def _keep(self, writer: Writer, record: Record, work: Pass, unclean: Lines) -> None:
+        """What the next delivery is compared with; it counts only if this run ends well."""
+        rows = record.table(work.keys, work.shapes, unclean)
+        if work.former is not None:
+            rows = pa.concat_tables([work.former.taken_over(), rows])
+        delivery.keep(writer.connection, self.run, rows)
+
+    def _target(self, writer: Writer) -> Target:
+        query = sql.SQL(queries.load("fill")["is_empty"]).format(
+            target=sql.Identifier(DATA, self.context.layer.id)
+        )
+        row = self.connection.execute(query).fetchone()
+        if row and row[0]:
+            return Fill(self.database, self.context, self.run)
+        return Merge(writer, self.connection, self.context, self.run)
+
+    def _set_doubled_aside(self, work: Pass, recorder: Recorder) -> Lines:
+        """Rows that share a key are set aside together: which is right is not ours to say.
+
+        Returns the lines of those that were good until now.
+        """
+        doubled = work.keys.doubled()
+        work.counts.update(doubled.counts())
+        recorder.findings(doubled, work.keys)
+        lines = np.unique(np.array(doubled.line, dtype=np.int64))
+        if not len(lines):
+            return lines
+        known = recorder.in_quarantine(lines)
+        recorder.one_more_reason("key.duplicate", known)
+        fresh = np.setdiff1d(lines, known)
+        keys = work.keys.of(fresh)
+        reasons = {int(line): ["key.duplicate"] for line in fresh}
+        for raw in work.source.rows_of(fresh, work.batch_rows):
+            drawn = judge(raw, self.context, work.source.crs).wkb
+            recorder.quarantine(raw, reasons, keys, drawn)
+        return fresh
+
+    def _account(self, work: Pass, merged: Merged, recorder: Recorder) -> Account:
+        """Counts come from the database, so that the account can fail to close."""
+        account = Account(
+            arrived=work.arrived,
+            skipped=work.skipped,
+            inserted=merged.inserted,
+            updated=merged.updated,
+            unchanged=merged.unchanged + work.as_before,
+            quarantined=recorder.quarantined,
+            removed=merged.removed,
+        )
+        if not account.closes or merged.unchanged < 0:
+            raise GuardError(
+                f"the account does not close: {account}", todo="Nothing was published."
+            )
+        return account
+
+    def _quarantined_keys(self) -> list[str]:
+        query = queries.load("stage")["quarantined_keys"]
+        rows = self.connection.execute(query, {"run": self.run}).fetchall()
+        return [str(row[0]) for row in rows]

@@ -10,6 +10,7 @@ import pyogrio
 import pytest
 import rasterio
 import shapely
+from hypothesis import HealthCheck, settings
 
 from pipeline import testing
 from pipeline.contracts import registry
@@ -18,6 +19,10 @@ from pipeline.db.cluster import Cluster
 from pipeline.db.engine import Database
 from pipeline.errors import MakanError
 from pipeline.settings import Settings
+
+# How long an example takes says how busy the machine is; speed is measured in benchmarks/.
+settings.register_profile("makan", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("makan")
 
 
 def pytest_report_header() -> str:

@@ -21,11 +21,9 @@ from pipeline.joins.edges import edges as drawn
 from pipeline.joins.levels import Heights, between
 from pipeline.joins.pairs import equal
 from pipeline.joins.reading import Columns, Reading, empty, named, with_shape
-from pipeline.joins.side import Ints, Reader, Side
+from pipeline.joins.side import Ints, Reader, Side, listed
 from pipeline.joins.touched import along
 
-_MANY = 500
-"""From so many subjects on all streets are read: to look near each of them takes longer."""
 _NOBODY = np.zeros(0, dtype=np.int64)
 _NOTHING = Side(_NOBODY, _NOBODY, np.zeros(0, dtype=object), {})
 
@@ -37,7 +35,7 @@ def edges(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns:
     rule = Drawing(fact.straight_m, fact.reach_m, fact.min_length_m, metres)
     found = drawn(subjects.shapes, others.shapes, others.place_of(subjects.ids), rule)
     beside = found.neighbour >= 0
-    way, streets = _along(reading, fact, subjects.ids, found.shape, beside)
+    way, streets = _along(reading, fact, found.shape, beside, whole=ids is None)
     run = np.maximum(subjects.runs[found.area], others.runs[found.neighbour] * beside)
     run[way >= 0] = np.maximum(run[way >= 0], streets.runs[way[way >= 0]])
     neighbour, street = _ids(others, found.neighbour), _ids(streets, way)
@@ -51,7 +49,7 @@ def edges(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns:
 
 
 def _along(
-    reading: Reading, fact: FactContract, ids: Ints, shapes: Geometries, taken: Mask
+    reading: Reading, fact: FactContract, shapes: Geometries, taken: Mask, *, whole: bool
 ) -> tuple[Ints, Side]:
     """The street that each edge lies along (its place in the streets, -1 for none)."""
     way = np.full(len(shapes), -1, dtype=np.int64)
@@ -60,12 +58,11 @@ def _along(
     metres = reading.schemas.city.metres_per_unit
     layer = reading.schemas.layer(fact.ways.layer)
     reader = Reader(reading.connection, layer, (fact.ways.width,))
-    subject = reading.schemas.layer(fact.subject)
+    free = np.flatnonzero(~taken)
     far = along(reading.schemas, fact)
-    axes = with_shape(reader.all() if len(ids) > _MANY else reader.near(subject, ids, far))
+    axes = with_shape(reader.all() if whole else reader.near(shapes[free], far))
     half = numbers(axes, fact.ways.width) / 2
     half = np.where(np.isnan(half), fact.ways.unknown_m - fact.ways.margin_m, half) / metres
-    free = np.flatnonzero(~taken)
     way[free] = ways.beside(shapes[free], axes.shapes, half, fact.ways.margin_m / metres)
     return way, axes
 
@@ -114,7 +111,7 @@ def _drawn_edges(
         table=sql.Identifier(FACTS, str(fact.edges))
     )
     cursor = reading.connection.cursor(binary=True)
-    rows = cursor.execute(query, {"ids": subjects.ids.tolist()}).fetchall()
+    rows = cursor.execute(query, {"ids": listed(subjects.ids)}).fetchall()
     columns = list(zip(*rows, strict=True)) or [() for _ in range(6)]
     whole = [np.array(columns[at], dtype=np.int64) for at in range(5)]
     shapes = np.asarray(shapely.from_wkb(np.array(columns[5], dtype=object)), dtype=object)
@@ -190,7 +187,7 @@ def _fronts(
     query = sql.SQL(queries.load("facts")["fronts_of"]).format(
         table=sql.Identifier(FACTS, str(fact.edges))
     )
-    values = {"ways": streets.tolist(), "ids": None if ids is None else ids.tolist()}
+    values = {"ways": listed(streets), "ids": None if ids is None else listed(ids)}
     rows = reading.connection.cursor(binary=True).execute(query, values).fetchall()
     columns = list(zip(*rows, strict=True)) or [() for _ in range(5)]
     subject, seq, way, run = (np.array(columns[at], dtype=np.int64) for at in range(4))

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import psycopg
-import pyarrow as pa
-from psycopg import sql
 
 from pipeline import __version__
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
-from pipeline.db.bulk import copy_table
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
-from pipeline.derive.columns import DATA
-from pipeline.derive.facts import COLUMNS, FACTS, Stored
 from pipeline.errors import DatabaseError, MakanError
-from pipeline.joins.reading import Columns
+from pipeline.joins.keep import Table
 from pipeline.joins.side import Ints
 from pipeline.joins.tell import tell
-from pipeline.joins.touched import LayerState, Touch, inputs
+from pipeline.joins.touched import Changes, LayerState, Touch, inputs
 from pipeline.joins.work import Work
 
 _MANY = 0.25
@@ -41,6 +37,17 @@ class Derived:
     touched: int | None
     rows: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is remembered of one fact: ``rows`` are those it has, or has more, if some subjects
+    were ``touched``."""
+
+    fact: str
+    seconds: float
+    touched: int | None
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -115,25 +122,6 @@ def _mark(database: Database, facts: list[FactContract], error: BaseException, r
         return
 
 
-_ARROW: dict[str, pa.DataType] = {
-    "int8": pa.int64(),
-    "float8": pa.float64(),
-    "text": pa.string(),
-    "bool": pa.bool_(),
-    "LineString": pa.binary(),
-    "MultiPolygon": pa.binary(),
-}
-
-
-def stored(wanted: Sequence[Stored], columns: Columns) -> pa.Table:
-    """Columns of a fact as its table takes them; what is not a number is null."""
-    arrays = [
-        pa.array(values, type=_ARROW[one.type], from_pandas=True)
-        for one, values in zip(wanted, columns, strict=True)
-    ]
-    return pa.table(arrays, names=[one.name for one in wanted])
-
-
 @dataclass
 class _Job:
     connection: Connection
@@ -142,6 +130,7 @@ class _Job:
     progress: Progress
     looked_at: list[tuple[FactContract, Ints | None]] = field(default_factory=list)
     touched: dict[str, Ints | None] = field(default_factory=dict)
+    kept: list[_Kept] = field(default_factory=list)
 
     def run(self, wanted: list[FactContract], *, first: bool) -> list[Derived]:
         """Works out what is touched of ``wanted``; one line of the ledger tells of all."""
@@ -153,15 +142,12 @@ class _Job:
                 "facts are being derived by another command", todo="Run `makan derive` after it."
             )
         check_city(self.connection, self.schemas)
-        now = {
-            str(layer): LayerState(int(str(run)), int(str(undone)))
-            for layer, run, undone in self.connection.execute(named["layer_states"]).fetchall()
-        }
         rows = self.connection.execute(named["never"]).fetchall()
         never = set() if first else {str(row[0]) for row in rows}
         work = Work(self.connection, self.schemas, {})
         chosen = [fact for fact in wanted if fact.id not in never]
-        found = [done for fact in chosen if (done := self._one(fact, now, work))]
+        found = [done for fact in chosen if (done := self._one(fact, work))]
+        self._remember(chosen)
         if found:
             values = {
                 "rows": sum(one.rows for one in found),
@@ -175,30 +161,48 @@ class _Job:
                 tell(self.connection, self.schemas, fact, run, ids)
         return found
 
-    def _one(self, fact: FactContract, now: dict[str, LayerState], work: Work) -> Derived | None:
+    def _one(self, fact: FactContract, work: Work) -> Derived | None:
         begun = time.monotonic()
-        ids = self.touched[fact.id] = self._touched(fact, now)
-        if ids is not None and not len(ids):
-            self._remember(fact, now, begun, 0)
+        ids = self.touched[fact.id] = self._touched(fact)
+        touched = None if ids is None else len(ids)
+        if touched == 0:
+            self.kept.append(_Kept(fact.id, time.monotonic() - begun, touched, 0))
             return None
         self.progress(fact.id)
         columns = work.columns(fact, ids)
-        self._replace(fact, columns, ids)
+        table = Table(self.connection, fact)
+        rows = table.replace(columns) if ids is None else table.change(ids, columns)
         self.looked_at.append((fact, ids))
-        touched = None if ids is None else len(ids)
-        self._remember(fact, now, begun, touched)
-        return Derived(fact.id, touched, len(columns[0]), time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        self.kept.append(_Kept(fact.id, seconds, touched, rows))
+        return Derived(fact.id, touched, len(columns[0]), seconds)
 
-    def _touched(self, fact: FactContract, now: dict[str, LayerState]) -> Ints | None:
+    @cached_property
+    def now(self) -> dict[str, LayerState]:
+        """How far every layer is in this snapshot."""
+        rows = self.connection.execute(queries.load("facts")["layer_states"]).fetchall()
+        return {str(name): LayerState(int(str(run)), int(str(gone))) for name, run, gone in rows}
+
+    @cached_property
+    def since(self) -> dict[str, dict[str, LayerState]]:
+        """How far each fact knows its layers."""
+        found: dict[str, dict[str, LayerState]] = {}
+        rows = self.connection.execute(queries.load("facts")["inputs"]).fetchall()
+        for fact, layer, run, undone in rows:
+            state = LayerState(int(str(run)), int(str(undone)))
+            found.setdefault(str(fact), {})[str(layer)] = state
+        return found
+
+    @cached_property
+    def changes(self) -> Changes:
+        """What loads have done to layers."""
+        return Changes(self.connection)
+
+    def _touched(self, fact: FactContract) -> Ints | None:
         if self.anew:
             return None
-        rows = self.connection.execute(
-            queries.load("facts")["inputs"], {"fact": fact.id}
-        ).fetchall()
-        since = {
-            str(layer): LayerState(int(str(run)), int(str(undone))) for layer, run, undone in rows
-        }
-        ids = Touch(self.connection, self.schemas, fact, since).subjects(now)
+        since = self.since.get(fact.id, {})
+        ids = Touch(self.connection, self.schemas, fact, since, self.changes).subjects(self.now)
         if ids is not None and (fact.of or fact.edges):
             # Facts that it is made of are derived before it, from what has touched them.
             behind = self._behind(fact)
@@ -206,8 +210,7 @@ class _Job:
             ids = None if behind is None else np.union1d(own, behind)
         if ids is None or not len(ids):
             return ids
-        total = self._query("estimate", {"relation": f"{DATA}.{fact.subject}"})
-        return None if len(ids) > _MANY * max(total, 1) else ids
+        return None if len(ids) > _MANY * max(self.changes.estimate(fact.subject), 1) else ids
 
     def _behind(self, fact: FactContract) -> Ints | None:
         """The subjects of which facts that it builds on were worked out anew."""
@@ -219,37 +222,29 @@ class _Job:
             found = np.union1d(found, ids)
         return found
 
-    def _replace(self, fact: FactContract, columns: Columns, ids: Ints | None) -> None:
+    def _remember(self, facts: list[FactContract]) -> None:
         named = queries.load("facts")
-        table = sql.Identifier(FACTS, fact.id)
-        if ids is None:
-            self.connection.execute(sql.SQL(named["empty"]).format(table=table))
-        else:
-            query = sql.SQL(named["remove"]).format(table=table)
-            self.connection.execute(query, {"ids": ids.tolist()})
-        copy_table(self.connection, table, stored(COLUMNS[fact.kind], columns))
-        if ids is None:
-            self.connection.execute(named["analyze"], {"fact": fact.id})
-
-    def _remember(
-        self, fact: FactContract, now: dict[str, LayerState], begun: float, touched: int | None
-    ) -> None:
-        named, values = queries.load("facts"), {"fact": fact.id}
-        table = sql.Identifier(FACTS, fact.id)
-        row = self.connection.execute(sql.SQL(named["count"]).format(table=table)).fetchone()
-        rows = int(str(row[0])) if row else 0
-        self.connection.execute(named["clear_inputs"], values)
-        for layer in inputs(self.schemas, fact):
-            state = now.get(layer, LayerState(0, 0))
-            self.connection.execute(
-                named["enter_input"],
-                {**values, "layer": layer, "run": state.run, "undone": state.undone},
-            )
-        seconds = time.monotonic() - begun
+        known = [
+            (fact.id, layer, self.now.get(layer, LayerState(0, 0)))
+            for fact in facts
+            for layer in inputs(self.schemas, fact)
+        ]
+        self.connection.execute(named["clear_inputs"], {"facts": [fact.id for fact in facts]})
         self.connection.execute(
-            named["derived"], {**values, "seconds": seconds, "touched": touched, "rows": rows}
+            named["enter_inputs"],
+            {
+                "facts": [fact for fact, _, _ in known],
+                "layers": [layer for _, layer, _ in known],
+                "runs": [state.run for _, _, state in known],
+                "undone": [state.undone for _, _, state in known],
+            },
         )
-
-    def _query(self, name: str, values: dict[str, object]) -> int:
-        row = self.connection.execute(queries.load("facts")[name], values).fetchone()
-        return int(str(row[0])) if row else 0
+        self.connection.execute(
+            named["derived"],
+            {
+                "facts": [one.fact for one in self.kept],
+                "seconds": [one.seconds for one in self.kept],
+                "touched": [one.touched for one in self.kept],
+                "rows": [one.rows for one in self.kept],
+            },
+        )

@@ -76,12 +76,10 @@ class Matcher:
         reach = self._units(rung.within_m or 0.0)
         layer = rung.layer or self.fact.object
         drawn = np.flatnonzero(~shapely.is_missing(asking.shapes))
-        asking_ids = asking.ids[drawn]
         if self.whole:
             others = self._all(layer)
         else:
-            subject = self.schemas.layer(self.fact.subject)
-            others = self._reader(layer).near(subject, asking_ids, reach)
+            others = self._reader(layer).near(asking.shapes[drawn], reach)
         one, other, far = pairs.nearest(asking.shapes[drawn], others.shapes, reach)
         return self._pairs(drawn[one], others, other, far)
 

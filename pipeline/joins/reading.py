@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class Reading:
     connection: Connection
     schemas: Schemas
     read: dict[str, Side]
+    some: dict[tuple[str, bytes], Side] = field(default_factory=dict)
 
     def laid(self, fact: FactContract, ids: Ints | None) -> Side:
         """The objects of an overlay as the areas that they stand for."""
@@ -53,21 +54,27 @@ class Reading:
         if ids is None:
             whole = with_shape(self.whole(fact.subject))
             return whole, whole
-        layer, reader = self.schemas.layer(fact.subject), self.reader(fact)
         subjects = with_shape(self.subjects(fact, ids))
-        return subjects, with_shape(reader.near(layer, subjects.ids, reach(self.schemas, fact)))
+        return subjects, with_shape(
+            self.reader(fact).near(subjects.shapes, reach(self.schemas, fact))
+        )
 
     def subjects(self, fact: FactContract, ids: Ints | None) -> Side:
         """The subjects that are asked for."""
         if ids is None:
             return self.whole(fact.subject)
-        return Reader(self.connection, self.schemas.layer(fact.subject)).some(ids)
+        named = (fact.subject, ids.tobytes())
+        if named not in self.some:
+            reader = Reader(self.connection, self.schemas.layer(fact.subject))
+            self.some[named] = reader.some(ids)
+        return self.some[named]
 
     def objects(self, fact: FactContract, ids: Ints | None) -> Side:
         """The objects that may have to do with them."""
         if ids is not None:
-            subject = self.schemas.layer(fact.subject)
-            return self.reader(fact).near(subject, ids, reach(self.schemas, fact))
+            return self.reader(fact).near(
+                self.subjects(fact, ids).shapes, reach(self.schemas, fact)
+            )
         plain = not (fact.group or fact.corridor or fact.strip or fact.where)
         return self.whole(fact.object) if plain else self.reader(fact).all()
 

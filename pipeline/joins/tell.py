@@ -11,7 +11,7 @@ from pipeline.db.engine import Connection
 from pipeline.findings import Catalog
 from pipeline.joins import composed
 from pipeline.joins.match import AMBIGUOUS, UNMATCHED
-from pipeline.joins.side import Ints
+from pipeline.joins.side import Ints, listed
 
 _CODES = {AMBIGUOUS: "match.ambiguous", UNMATCHED: "match.unmatched"}
 _DIFFERS = "match.differs"
@@ -24,7 +24,7 @@ def tell(
     if fact.kind != "match":
         return
     catalog, named = Catalog.load(), queries.load("facts")
-    asked = None if ids is None else ids.tolist()
+    asked = None if ids is None else listed(ids)
     common = {"run": run, "layer": fact.subject, "ids": asked}
     left = sql.SQL(named["tell_left_over"]).format(**composed.parts(schemas, fact))
     for method, code in _CODES.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from psycopg import sql
@@ -15,7 +15,7 @@ from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, GEOMETRY, HISTORY
 from pipeline.derive.facts import FACTS
-from pipeline.joins.side import Ints
+from pipeline.joins.side import Ints, listed
 
 _NONE = np.zeros(0, dtype=np.int64)
 
@@ -42,6 +42,35 @@ class Change:
         return np.union1d(self.now, self.before)
 
 
+@dataclass
+class Changes:
+    """What loads have done to layers, each asked once in a transaction."""
+
+    connection: Connection
+    found: dict[tuple[str, int], Change] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def since(self, layer: str, run: int) -> Change:
+        """What loads after ``run`` have done to ``layer``."""
+        if (layer, run) not in self.found:
+            parts = {
+                "layer": sql.Identifier(DATA, layer), "history": sql.Identifier(HISTORY, layer),
+            }  # fmt: skip
+            now, before = (
+                _ids(self.connection, name, parts, {"run": run}) for name in ("changed", "ended")
+            )
+            self.found[layer, run] = Change(now, before)
+        return self.found[layer, run]
+
+    def estimate(self, layer: str) -> int:
+        """How many rows ``layer`` has, about."""
+        if layer not in self.sizes:
+            query = queries.load("facts")["estimate"]
+            row = self.connection.execute(query, {"relation": f"{DATA}.{layer}"}).fetchone()
+            self.sizes[layer] = int(str(row[0])) if row else 0
+        return self.sizes[layer]
+
+
 def inputs(schemas: Schemas, fact: FactContract) -> tuple[str, ...]:
     """The layers that a fact derives from, with those behind facts that it builds on."""
     found = dict.fromkeys(fact.uses(schemas.facts))
@@ -58,6 +87,7 @@ class Touch:
     schemas: Schemas
     fact: FactContract
     since: dict[str, LayerState]
+    changes: Changes
 
     def subjects(self, now: dict[str, LayerState]) -> Ints | None:
         """Ids of the subjects to look at again, None for all: never derived, a load undone."""
@@ -94,13 +124,11 @@ class Touch:
 
     def change(self, layer: str) -> Change:
         """What loads have done to ``layer`` since."""
-        values = {"run": self.since[layer].run}
-        parts = {"layer": sql.Identifier(DATA, layer), "history": sql.Identifier(HISTORY, layer)}
-        return Change(self._ids("changed", parts, values), self._ids("ended", parts, values))
+        return self.changes.since(layer, self.since[layer].run)
 
     def _by_objects(self, change: Change) -> Ints:
         fact = self.fact
-        found = self._ids("subjects_of", self._table(), {"ids": change.ids.tolist()})
+        found = self._ids("subjects_of", self._table(), {"ids": listed(change.ids)})
         if fact.level:
             return np.union1d(found, self._before(fact.level.street, change))
         if fact.kind != "match":
@@ -113,7 +141,7 @@ class Touch:
 
     def _by_ways(self, layer: str, change: Change) -> Ints:
         """Subjects with an edge along a changed street, or that may now have one."""
-        found = self._ids("subjects_along", self._table(), {"ids": change.ids.tolist()})
+        found = self._ids("subjects_along", self._table(), {"ids": listed(change.ids)})
         far = along(self.schemas, self.fact)
         return np.union1d(found, self._near(self.fact.subject, layer, change.now, far))
 
@@ -134,7 +162,7 @@ class Touch:
             "left": sql.Identifier(first.subject),
             "right": sql.Identifier(first.other),
         }
-        return self._ids("equal_to", parts, {"ids": change.now.tolist()})
+        return self._ids("equal_to", parts, {"ids": listed(change.now)})
 
     def _by_others(self, layer: str) -> Ints:
         """Subjects that no rung before the first that asks this layer has decided."""
@@ -160,7 +188,7 @@ class Touch:
             "history": sql.Identifier(HISTORY, self.fact.object),
             "street": sql.Identifier(street),
         }
-        return self._ids("before_points", parts, {"ids": change.ids.tolist()})
+        return self._ids("before_points", parts, {"ids": listed(change.ids)})
 
     def _table(self) -> dict[str, sql.Identifier]:
         return {"table": sql.Identifier(FACTS, self.fact.id)}
@@ -173,7 +201,7 @@ class Touch:
             "other": sql.Identifier(DATA, other),
             "geom": sql.Identifier(GEOMETRY),
         }
-        return self._ids("near_ids", parts, {"ids": ids.tolist(), "reach": reach})
+        return self._ids("near_ids", parts, {"ids": listed(ids), "reach": reach})
 
     def _drawn(self, layer: str) -> bool:
         found: LayerContract = self.schemas.layer(layer)
@@ -186,9 +214,18 @@ class Touch:
     def _ids(
         self, name: str, parts: dict[str, sql.Identifier], values: Mapping[str, object]
     ) -> Ints:
-        query = sql.SQL(queries.load("facts")[name]).format(**parts)
-        rows = self.connection.cursor(binary=True).execute(query, values).fetchall()
-        return np.array([row[0] for row in rows], dtype=np.int64)
+        return _ids(self.connection, name, parts, values)
+
+
+def _ids(
+    connection: Connection,
+    name: str,
+    parts: dict[str, sql.Identifier],
+    values: Mapping[str, object],
+) -> Ints:
+    query = sql.SQL(queries.load("facts")[name]).format(**parts)
+    rows = connection.cursor(binary=True).execute(query, values).fetchall()
+    return np.array([row[0] for row in rows], dtype=np.int64)
 
 
 def reach(schemas: Schemas, fact: FactContract) -> float:

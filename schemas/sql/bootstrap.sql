@@ -144,7 +144,7 @@ GRANT INSERT ON ops.original TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ops.fact, ops.fact_input, ops.generalised, ops.generalised_cells TO {role};
 GRANT SELECT ON ops.city, ops.layer_state, ops.fact_state TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA facts, makan TO {role};
-GRANT EXECUTE ON FUNCTION ops.analyze_fact(text), ops.analyze_generalised(text), ops.publish(bigint, timestamptz) TO {role};
+GRANT EXECUTE ON FUNCTION ops.before_fact(text), ops.after_fact(text), ops.analyze_generalised(text), ops.publish(bigint, timestamptz) TO {role};
 
 -- name: grant_writable
 -- One layer that it writes; former versions it can only add to.

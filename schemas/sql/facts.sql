@@ -20,7 +20,7 @@ GRANT USAGE ON SCHEMA facts TO makan_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA facts TO makan_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ops.fact, ops.fact_input TO makan_loader;
 GRANT SELECT ON ops.layer_state, ops.fact_state TO makan_loader;
-GRANT EXECUTE ON FUNCTION ops.analyze_fact(text) TO makan_loader;
+GRANT EXECUTE ON FUNCTION ops.before_fact(text), ops.after_fact(text) TO makan_loader;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA facts TO makan_loader
 
 -- name: states
@@ -53,30 +53,28 @@ INSERT INTO ops.run (
 ) RETURNING id
 
 -- name: inputs
--- How far each layer was known when the fact was worked out.
-SELECT layer, run_id, undone FROM ops.fact_input WHERE fact = %(fact)s
+-- How far each layer was known when a fact was worked out.
+SELECT fact, layer, run_id, undone FROM ops.fact_input
 
 -- name: derived
--- The fact is worked out.
-UPDATE ops.fact SET derived = now(), seconds = %(seconds)s, touched = %(touched)s, trouble = NULL,
-    rows = %(rows)s
-WHERE id = %(fact)s
+-- Facts are worked out; how many rows one has is counted where it changed.
+UPDATE ops.fact f SET derived = now(), seconds = d.seconds, touched = d.touched, trouble = NULL,
+    rows = CASE WHEN d.touched IS NULL THEN 0 ELSE coalesce(f.rows, 0) END + d.rows
+FROM unnest(%(facts)s::text[], %(seconds)s::float8[], %(touched)s::bigint[], %(rows)s::bigint[]) AS d (fact, seconds, touched, rows)
+WHERE f.id = d.fact
 
 -- name: clear_inputs
--- What the fact was worked out from before.
-DELETE FROM ops.fact_input WHERE fact = %(fact)s
+-- What facts were worked out from before.
+DELETE FROM ops.fact_input WHERE fact = ANY(%(facts)s)
 
--- name: enter_input
--- How far a layer was known.
-INSERT INTO ops.fact_input (fact, layer, run_id, undone) VALUES (%(fact)s, %(layer)s, %(run)s, %(undone)s)
+-- name: enter_inputs
+-- How far layers were known.
+INSERT INTO ops.fact_input (fact, layer, run_id, undone)
+SELECT * FROM unnest(%(facts)s::text[], %(layers)s::text[], %(runs)s::bigint[], %(undone)s::bigint[])
 
 -- name: trouble
 -- The derivation failed: what stands is of the one before, and says so.
 UPDATE ops.fact SET trouble = %(trouble)s WHERE id = ANY(%(facts)s)
-
--- name: count
--- How many rows the fact has.
-SELECT count(*) FROM {table}
 
 -- name: estimate
 -- How many rows a layer has, as the latest statistics know it.
@@ -92,17 +90,18 @@ SELECT t.id, t.run_id{columns} FROM {layer} t WHERE {where}
 
 -- name: some
 -- The rows of a layer with these ids.
-SELECT t.id, t.run_id{columns} FROM {layer} t WHERE t.id = ANY(%(ids)s) AND {where}
+SELECT t.id, t.run_id{columns} FROM {layer} t WHERE t.id = ANY(%(ids)s::bigint[]) AND {where}
 
 -- name: near
--- The rows of a layer whose box meets that of one of these rows of another.
+-- The rows of a layer whose box meets one of these.
 SELECT t.id, t.run_id{columns} FROM {layer} t WHERE {where} AND t.id IN (
-    SELECT n.id FROM {other} o JOIN {layer} n ON n.{geom} && ST_Expand(o.{geom}, %(reach)s) WHERE o.id = ANY(%(ids)s)
+    SELECT n.id FROM unnest(%(xmin)s::float8[], %(ymin)s::float8[], %(xmax)s::float8[], %(ymax)s::float8[]) AS b (xmin, ymin, xmax, ymax)
+    JOIN {layer} n ON n.{geom} && ST_MakeEnvelope(b.xmin, b.ymin, b.xmax, b.ymax)
 )
 
 -- name: near_ids
 -- Ids of the rows of a layer whose box meets that of one of these rows of another.
-SELECT DISTINCT n.id FROM {other} o JOIN {layer} n ON n.{geom} && ST_Expand(o.{geom}, %(reach)s) WHERE o.id = ANY(%(ids)s)
+SELECT DISTINCT n.id FROM {other} o JOIN {layer} n ON n.{geom} && ST_Expand(o.{geom}, %(reach)s) WHERE o.id = ANY(%(ids)s::bigint[])
 
 -- name: groups
 -- The groups that objects fall into.
@@ -118,26 +117,26 @@ SELECT DISTINCT id FROM {history} WHERE ended_by > %(run)s
 
 -- name: subjects_of
 -- Subjects of a fact that hang on these objects.
-SELECT DISTINCT subject_id FROM {table} WHERE object_id = ANY(%(ids)s)
+SELECT DISTINCT subject_id FROM {table} WHERE object_id = ANY(%(ids)s::bigint[])
 
 -- name: subjects_along
 -- Subjects of a fact with an edge along one of these streets.
-SELECT DISTINCT subject_id FROM {table} WHERE way_id = ANY(%(ids)s)
+SELECT DISTINCT subject_id FROM {table} WHERE way_id = ANY(%(ids)s::bigint[])
 
 -- name: edges_of
 -- The edges of these subjects, in order.
 SELECT subject_id, seq, polygon, ring, run_id, ST_AsBinary(geom) FROM {table}
-WHERE subject_id = ANY(%(ids)s) ORDER BY subject_id, seq
+WHERE subject_id = ANY(%(ids)s::bigint[]) ORDER BY subject_id, seq
 
 -- name: fronts_of
 -- Edges along these streets; of these subjects, if any are named.
 SELECT subject_id, seq, way_id, run_id, ST_AsBinary(geom) FROM {table}
-WHERE way_id = ANY(%(ways)s) AND (%(ids)s::bigint[] IS NULL OR subject_id = ANY(%(ids)s)) ORDER BY subject_id, seq
+WHERE way_id = ANY(%(ways)s::bigint[]) AND (%(ids)s::bigint[] IS NULL OR subject_id = ANY(%(ids)s::bigint[])) ORDER BY subject_id, seq
 
 -- name: before_points
 -- Subjects with an edge along the street that one of these points is or was on.
 SELECT DISTINCT f.subject_id FROM {table} f JOIN {ways} w ON w.id = f.way_id WHERE w.{street} IN (
-    SELECT l.{street} FROM {layer} l WHERE l.id = ANY(%(ids)s) UNION SELECT h.{street} FROM {history} h WHERE h.id = ANY(%(ids)s)
+    SELECT l.{street} FROM {layer} l WHERE l.id = ANY(%(ids)s::bigint[]) UNION SELECT h.{street} FROM {history} h WHERE h.id = ANY(%(ids)s::bigint[])
 )
 
 -- name: every_subject
@@ -150,23 +149,39 @@ SELECT subject_id FROM {table} WHERE NOT method = ANY(%(methods)s)
 
 -- name: equal_to
 -- Subjects whose field says what one of these rows of another layer says.
-SELECT s.id FROM {subjects} s JOIN {layer} t ON s.{left} = t.{right} WHERE t.id = ANY(%(ids)s)
+SELECT s.id FROM {subjects} s JOIN {layer} t ON s.{left} = t.{right} WHERE t.id = ANY(%(ids)s::bigint[])
 
 -- name: said_by
 -- Rows of a layer that say one of these texts.
 SELECT t.id, t.run_id{columns} FROM {layer} t WHERE t.{right} = ANY(%(texts)s)
 
+-- name: stage
+-- A place for what is worked out of some subjects.
+CREATE TEMPORARY TABLE {fresh} ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA
+
 -- name: remove
--- What was known of these subjects.
-DELETE FROM {table} WHERE subject_id = ANY(%(ids)s)
+-- What was known of these subjects and is not so any more.
+DELETE FROM {table} f WHERE f.subject_id = ANY(%(ids)s::bigint[]) AND NOT EXISTS (
+    SELECT FROM {fresh} n WHERE n.subject_id = f.subject_id AND ({theirs}) IS NOT DISTINCT FROM ({ours})
+)
+
+-- name: add
+-- What is so now and was not.
+INSERT INTO {table} ({columns}) SELECT {columns} FROM {fresh} n WHERE NOT EXISTS (
+    SELECT FROM {table} f WHERE f.subject_id = n.subject_id AND f.subject_id = ANY(%(ids)s::bigint[]) AND ({theirs}) IS NOT DISTINCT FROM ({ours})
+)
 
 -- name: empty
 -- All of it is worked out again.
 TRUNCATE {table}
 
--- name: analyze
--- Statistics, without which the planner knows nothing of what was just written.
-SELECT ops.analyze_fact(%(fact)s)
+-- name: before
+-- Takes the fact's indexes away; the function belongs to the owner.
+SELECT ops.before_fact(%(fact)s)
+
+-- name: after
+-- Makes them again, and the statistics.
+SELECT ops.after_fact(%(fact)s)
 
 -- name: leads
 -- Subjects of another fact with what they say, and the object that it leads each to.
@@ -251,11 +266,11 @@ SELECT %(run)s, %(code)s, %(severity)s, %(layer)s, {key}, %(field)s, round(said.
 FROM ({said}) said JOIN ({measured}) measured USING (object_id) JOIN {subjects} s ON s.id = said.subject_id
 WHERE said.value IS NOT NULL AND measured.value > 0
     AND abs(said.value - measured.value) > greatest(%(least)s, %(tolerance)s * measured.value)
-    AND (%(ids)s::bigint[] IS NULL OR said.subject_id = ANY(%(ids)s))
+    AND (%(ids)s::bigint[] IS NULL OR said.subject_id = ANY(%(ids)s::bigint[]))
 
 -- name: tell_left_over
 -- A finding for each subject that no rung has decided.
 INSERT INTO ops.finding (run_id, code, severity, layer, key, field, value, detail, geom)
 SELECT %(run)s, %(code)s, %(severity)s, %(layer)s, {key}, %(field)s, {said}, f.candidates::text, {geom}
 FROM {table} f JOIN {subjects} s ON s.id = f.subject_id
-WHERE f.method = %(method)s AND (%(ids)s::bigint[] IS NULL OR f.subject_id = ANY(%(ids)s))
+WHERE f.method = %(method)s AND (%(ids)s::bigint[] IS NULL OR f.subject_id = ANY(%(ids)s::bigint[]))

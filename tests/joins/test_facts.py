@@ -118,6 +118,7 @@ def test_a_load_refreshes_what_it_touched_and_nothing_else(
         )
         return frame.drop(index=[120])
 
+    named = set(query(city, "SELECT id FROM facts.parcel_edge"))
     load(city, changed_parcels(city_files, tmp_path, change), "parcels", schemas)
     assert {one.state for one in joins.states(city) if one.fact.startswith("parcel_")} == {"stale"}
     done = {one.fact: one for one in joins.derive(city, schemas)}
@@ -125,8 +126,16 @@ def test_a_load_refreshes_what_it_touched_and_nothing_else(
     assert 3 < (done["parcel_neighbour"].touched or 0) < 40 < total
     assert {one.state for one in joins.states(city)} == {"fresh"}
     kept = rows_of(city, schemas, query)
+    # Rows of neighbours that say what they said are the rows that they were.
+    fresh = set(query(city, "SELECT id FROM facts.parcel_edge")) - named
+    assert 0 < len(fresh) < done["parcel_edge"].rows / 2
+    told = query(city, "SELECT rows FROM ops.fact WHERE id = 'parcel_edge'")
+    assert told == query(city, "SELECT count(*) FROM facts.parcel_edge")
+    indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'facts' ORDER BY indexname"
+    before = query(city, indexes)
     joins.derive(city, schemas, anew=True)
     assert kept == rows_of(city, schemas, query)
+    assert query(city, indexes) == before != []
 
 
 def test_undo_brings_the_facts_back_too(

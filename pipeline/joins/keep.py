@@ -1,0 +1,85 @@
+"""Keep: what was worked out, written to a fact's table: as a whole, or where it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from psycopg import sql
+
+from pipeline.contracts.fact import FactContract
+from pipeline.db import queries
+from pipeline.db.bulk import copy_table
+from pipeline.db.engine import Connection
+from pipeline.derive.facts import COLUMNS, FACTS, Stored
+from pipeline.joins.reading import Columns
+from pipeline.joins.side import Ints, listed
+
+_FRESH = "pg_temp"
+_ARROW: dict[str, pa.DataType] = {
+    "int8": pa.int64(),
+    "float8": pa.float64(),
+    "text": pa.string(),
+    "bool": pa.bool_(),
+    "LineString": pa.binary(),
+    "MultiPolygon": pa.binary(),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The table of one fact, in the connection's transaction."""
+
+    connection: Connection
+    fact: FactContract
+
+    def replace(self, columns: Columns) -> int:
+        """All of it; how many rows there are now. Indexes are made when the rows are there."""
+        named, values = queries.load("facts"), {"fact": self.fact.id}
+        self.connection.execute(self._made("empty"))
+        self.connection.execute(named["before"], values)
+        rows = copy_table(self.connection, self._name, self._arrow(columns))
+        self.connection.execute(named["after"], values)
+        return rows
+
+    def change(self, ids: Ints, columns: Columns) -> int:
+        """What it says of the subjects ``ids``; how many rows more there are now. Rows that say
+        what they said stay as they are."""
+        values = {"ids": listed(ids)}
+        self.connection.execute(self._made("stage"))
+        copy_table(self.connection, self._fresh, self._arrow(columns))
+        less = self.connection.execute(self._made("remove"), values).rowcount
+        return self.connection.execute(self._made("add"), values).rowcount - less
+
+    def _arrow(self, columns: Columns) -> pa.Table:
+        return stored(COLUMNS[self.fact.kind], columns)
+
+    @property
+    def _name(self) -> sql.Identifier:
+        return sql.Identifier(FACTS, self.fact.id)
+
+    @property
+    def _fresh(self) -> sql.Identifier:
+        return sql.Identifier(_FRESH, f"fresh_{self.fact.id}")
+
+    def _made(self, query: str) -> sql.Composed:
+        names = [one.name for one in COLUMNS[self.fact.kind]]
+
+        def listed(table: str | None = None) -> sql.Composed:
+            parts = [sql.Identifier(table, one) if table else sql.Identifier(one) for one in names]
+            return sql.SQL(", ").join(parts)
+
+        return sql.SQL(queries.load("facts")[query]).format(
+            table=self._name, fresh=self._fresh, columns=listed(), theirs=listed("n"),
+            ours=listed("f"),
+        )  # fmt: skip
+
+
+def stored(wanted: Sequence[Stored], columns: Columns) -> pa.Table:
+    """Columns of a fact as its table takes them; what is not a number is null."""
+    arrays = [
+        pa.array(values, type=_ARROW[one.type], from_pandas=True)
+        for one, values in zip(wanted, columns, strict=True)
+    ]
+    return pa.table(arrays, names=[one.name for one in wanted])

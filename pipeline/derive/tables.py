@@ -248,7 +248,7 @@ def _watch(layer: LayerContract, guard: str) -> str:
     """The trigger by which the function ``guard`` sees every row that comes or changes."""
     return (
         f"CREATE CONSTRAINT TRIGGER {guard} AFTER INSERT OR UPDATE ON {home(layer)}.{layer.id} "
-        f"FOR EACH ROW EXECUTE FUNCTION ops.{guard}()"
+        f"DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION ops.{guard}()"
     )
 
 

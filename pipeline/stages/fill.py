@@ -16,7 +16,8 @@ from pipeline.db import ledger, queries
 from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA, LINE, RUN
-from pipeline.stages.batch import Lines
+from pipeline.stages.batch import Found, Lines
+from pipeline.stages.clash import clashes
 from pipeline.stages.context import Context
 from pipeline.stages.judge import Judged
 from pipeline.stages.stage import good_rows
@@ -31,7 +32,7 @@ class Fill:
         """Nothing is begun before ``open``."""
         self.database = database
         self.run = run
-        self.valid_from = context.valid_from
+        self.context = context
         self.target = sql.Identifier(DATA, context.layer.id)
         self.values = {"layer": context.layer.id}
         self.filled = 0
@@ -41,6 +42,7 @@ class Fill:
         """The transaction: commits at the end of the block, or leaves everything as it was."""
         with self.database.connect("loader") as self.transaction:
             self._do("before_bulk")
+            self._do("put_off")
             yield self.transaction
 
     def add(self, judged: Judged) -> None:
@@ -55,13 +57,21 @@ class Fill:
         if len(lines):
             self.filled -= self._do("leave_out", {"lines": lines.tolist()})
 
+    def clashing(self, kept: list[str], gone: list[str] | None) -> Found:
+        """What guards of the layer would refuse of the filled rows, beside each other."""
+        del kept, gone
+        nothing = sql.SQL(queries.load("fill")["nothing"]).format(target=self.target)
+        parts = {"arriving": self.target, "before": nothing, "staying": nothing}
+        return clashes(self.transaction, self.context, parts, {})
+
     def finish(self, kept: list[str], gone: list[str] | None) -> Merged:
         """Keys and statistics; every row that is there is new, and none had to be kept."""
         del kept, gone
         with refused():
+            self._do("ask_now")
             self._do("after_bulk")
         if self.filled:
-            ledger.publish(self.transaction, self.valid_from, self.run)
+            ledger.publish(self.transaction, self.context.valid_from, self.run)
         return Merged(self.filled, 0, 0, 0)
 
     def _do(self, name: str, more: dict[str, object] | None = None) -> int:

@@ -17,7 +17,7 @@ from pipeline.db.ledger import Account, Published
 from pipeline.derive.columns import DATA
 from pipeline.errors import GuardError
 from pipeline.stages import delivery, original, overtaken
-from pipeline.stages.batch import Lines, Raw
+from pipeline.stages.batch import Found, Lines, Raw
 from pipeline.stages.context import Context
 from pipeline.stages.delivery import Former, Record
 from pipeline.stages.fill import Fill
@@ -77,12 +77,15 @@ class Job:
             found.extend(older)
             found.extend(work.afterwards())
             self._tell_coordinates(work)
-            doubled = self._set_doubled_aside(work, recorder)
-            target.remove(doubled)
+            aside = self._set_doubled_aside(work, recorder)
+            target.remove(aside)
+            gone = None if work.former is None else work.former.gone(work.keys)
+            clashing, lines = self._set_clashing_aside(work, recorder, target, gone)
+            found.extend(clashing)
+            aside = np.append(aside, lines)
             recorder.findings(found, work.keys)
             work.counts.update(found.counts())
-            writer.later(partial(self._keep, writer, record, work, np.append(doubled, work.twins)))
-            gone = None if work.former is None else work.former.gone(work.keys)
+            writer.later(partial(self._keep, writer, record, work, np.append(aside, work.twins)))
             account = self._account(work, target.finish(self._quarantined_keys(), gone), recorder)
             writer.wait()
             if account.removed:
@@ -91,7 +94,7 @@ class Job:
                 work.counts.update(gone_for_good.counts())
                 found.extend(gone_for_good)
             work.counts.update(overtaken.tell(transaction, self.run, self.context))
-            if len(doubled) or account.unchanged > work.as_before:
+            if len(aside) or account.unchanged > work.as_before:
                 original.forget_unused(transaction, self.run, self.context)
             delivery.forget_earlier(transaction, self.run)
             ledger.finish(transaction, self.run, "done", account)
@@ -150,15 +153,39 @@ class Job:
         lines = np.unique(np.array(doubled.line, dtype=np.int64))
         if not len(lines):
             return lines
+        fresh = np.setdiff1d(lines, recorder.in_quarantine(lines))
+        self._set_aside(work, recorder, lines, "key.duplicate")
+        return fresh
+
+    def _set_clashing_aside(
+        self, work: Pass, recorder: Recorder, target: Target, gone: list[str] | None
+    ) -> tuple[Found, Lines]:
+        """Rows that contradict others, which the database would refuse with all the rest, are set
+        aside; what was published under their keys stays. What is told of them, and their lines."""
+        told, aside = Found(), np.zeros(0, dtype=np.int64)
+        # What stays for one that is set aside may contradict another.
+        while self.context.layer.guards:
+            found = target.clashing(self._quarantined_keys(), gone)
+            lines = np.unique(np.array(found.line, dtype=np.int64))
+            if not len(lines):
+                break
+            for code in dict.fromkeys(found.code):
+                self._set_aside(work, recorder, found.lines_of(frozenset({code})), code)
+            target.remove(lines)
+            told.extend(found)
+            aside = np.append(aside, lines)
+        return told, aside
+
+    def _set_aside(self, work: Pass, recorder: Recorder, lines: Lines, reason: str) -> None:
+        """Good rows go to quarantine after all, as they arrived; once each."""
         known = recorder.in_quarantine(lines)
-        recorder.one_more_reason("key.duplicate", known)
-        fresh = np.setdiff1d(lines, known)
-        keys = work.keys.of(fresh)
-        reasons = {int(line): ["key.duplicate"] for line in fresh}
-        for raw in work.source.rows_of(fresh, work.batch_rows):
+        recorder.one_more_reason(reason, known)
+        lines = np.setdiff1d(lines, known)
+        keys = work.keys.of(lines)
+        reasons = {int(line): [reason] for line in lines}
+        for raw in work.source.rows_of(lines, work.batch_rows):
             drawn = judge(raw, self.context, work.source.crs).wkb
             recorder.quarantine(raw, reasons, keys, drawn)
-        return fresh
 
     def _account(self, work: Pass, merged: Merged, recorder: Recorder) -> Account:
         """Counts come from the database, so that the account can fail to close."""

@@ -11,7 +11,8 @@ from pipeline.contracts.layer import LayerContract
 from pipeline.db import ledger, queries
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, HISTORY, SINCE, UNTIL
-from pipeline.stages.batch import Lines
+from pipeline.stages.batch import Found, Lines
+from pipeline.stages.clash import clashes
 from pipeline.stages.context import Context
 from pipeline.stages.judge import Judged
 from pipeline.stages.lineage import renumber
@@ -103,6 +104,17 @@ class Merge:
         """Takes rows out again that a look at the whole delivery has condemned."""
         if len(lines):
             self.staging.remove(self.connection, lines)
+
+    def clashing(self, kept: list[str], gone: list[str] | None) -> Found:
+        """What guards of the layer would refuse of the staged rows."""
+        parts = {
+            "arriving": self.staging.table,
+            "before": self.parts["target"],
+            "staying": sql.SQL(self.named["staying"]).format(**self.parts),
+        }
+        full = self.context.feed.delivery == "full"
+        values = {"feed": self.context.feed.id, "full": full, "kept": kept, "gone": gone}
+        return clashes(self.connection, self.context, parts, values)
 
     def finish(self, kept: list[str], gone: list[str] | None) -> Merged:
         """Makes the layer what the delivery says; the caller adds the ledger and ends the block.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.db.engine import Connection
-from pipeline.stages.batch import Lines
+from pipeline.stages.batch import Found, Lines
 from pipeline.stages.judge import Judged
 
 
@@ -32,6 +32,10 @@ class Target(Protocol):
 
     def remove(self, lines: Lines) -> None:
         """Takes rows out again that a look at the whole delivery has condemned."""
+
+    def clashing(self, kept: list[str], gone: list[str] | None) -> Found:
+        """What guards of the layer would refuse of the rows that are there, ``kept`` and ``gone``
+        as for ``finish``: their lines, and the row that each contradicts."""
 
     def finish(self, kept: list[str], gone: list[str] | None) -> Merged:
         """Makes the layer what the delivery says; the caller adds the ledger and ends it.

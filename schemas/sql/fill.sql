@@ -6,6 +6,14 @@ SELECT NOT EXISTS (SELECT 1 FROM {target})
 -- Takes the layer's indexes away; the function belongs to the owner.
 SELECT ops.before_bulk(%(layer)s)
 
+-- name: put_off
+-- Guards of the layer are asked when its rows are there.
+SET CONSTRAINTS ALL DEFERRED
+
+-- name: ask_now
+-- Now they are.
+SET CONSTRAINTS ALL IMMEDIATE
+
 -- name: after_bulk
 -- Makes the keys again, and the statistics.
 SELECT ops.after_bulk(%(layer)s)
@@ -22,3 +30,7 @@ SELECT ops.make_deferred(%(place)s)
 -- name: leave_out
 -- Takes filled rows out again that a look at the whole delivery has condemned.
 DELETE FROM {target} WHERE {line} = ANY(%(lines)s)
+
+-- name: nothing
+-- What was published before.
+(SELECT * FROM {target} WHERE false)

@@ -65,6 +65,12 @@ SELECT g.id, {gone_columns}, g.run_id, g.source_line, g.valid_since, g.valid_unt
     greatest(coalesce(g.valid_since, g.from_load), least(g.valid_until, n.valid_from))
 ) FROM gone g JOIN ops.run n ON n.id = %(run)s
 
+-- name: staying
+-- What is published, and stays as it is whatever the delivery brings.
+(SELECT t.* FROM {target} t LEFT JOIN ops.run r ON r.id = t.run_id WHERE NOT EXISTS (SELECT 1 FROM {stage} s WHERE {match})
+    AND NOT coalesce(r.feed = %(feed)s AND %(full)s AND CASE WHEN %(gone)s::text[] IS NULL
+        THEN NOT ({key_text}) = ANY(%(kept)s::text[]) ELSE ({key_exact}) = ANY(%(gone)s::text[]) END, false))
+
 -- name: analyze
 -- Statistics after a merge.
 SELECT ops.analyze_layer(%(layer)s)

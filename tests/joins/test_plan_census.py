@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import psycopg
 import pyogrio
 import pytest
@@ -173,6 +174,60 @@ def test_one_approved_edition_holds_at_a_place(
     )
     in_force = {one.plan_id: one.in_force for one in plan.editions(city, schemas)}
     assert (in_force["TT-1397"], in_force["TT-1405"]) == (False, True)
+
+
+def plans(source: Path, place: Path, statuses: dict[str, str]) -> Path:
+    """The plans' file with these editions of the detailed plan, each drawn as the first one is."""
+    frame = pyogrio.read_dataframe(source / "tarh.gpkg")
+    (first,) = frame.index[frame["KOD_TARH"] == "TT-1397"]
+    made = [frame.drop(index=[first])]
+    for plan_id, status in statuses.items():
+        one = frame.loc[[first]].copy()
+        one["KOD_TARH"], one["وضعیت"] = plan_id, status
+        made.append(one)
+    target = place / "tarh.gpkg"
+    pyogrio.write_dataframe(pd.concat(made, ignore_index=True), target, layer="tarh")
+    return target
+
+
+def test_a_second_approved_edition_is_set_aside_alone(
+    city: Database, city_files: Path, schemas: Schemas, query: Any, tmp_path: Path
+) -> None:
+    """The one that was approved stays, the rest of the delivery is taken; succession is not."""
+    both = plans(city_files, tmp_path, {"TT-1405": "مصوب", "TT-1397": "مصوب", "TT-9": "پیش نویس"})
+    found = load(city, both, "plan_documents", schemas)
+    assert (found.account.inserted, found.account.quarantined) == (1, 1)
+    statuses = "SELECT plan_id, plan_status FROM data.plan_document WHERE plan_kind = 'detailed'"
+    assert dict(query(city, statuses)) == {"TT-1397": "approved", "TT-9": "draft"}
+    aside = "SELECT key, reasons FROM ops.quarantine WHERE run_id = %s"
+    assert query(city, aside, found.run) == [("TT-1405", ["plan.two_approved"])]
+    told = query(city, "SELECT code, key, value, detail FROM ops.finding WHERE run_id = %s "
+                       "AND severity = 'error'", found.run)  # fmt: skip
+    area = query(city, "SELECT round(area_grid_m2) FROM data.plan_document WHERE plan_id='TT-9'")
+    assert told == [("plan.two_approved", "TT-1405", "TT-1397", f"{area[0][0]:.0f} m2")]
+    # The same again with another draft: what was set aside is judged again, what stayed is not.
+    again = {"TT-1405": "مصوب", "TT-1397": "مصوب", "TT-9": "منسوخ"}
+    found = load(city, plans(city_files, tmp_path, again), "plan_documents", schemas)
+    assert (found.account.updated, found.account.quarantined) == (1, 1)
+    after = plans(city_files, tmp_path, {"TT-1405": "مصوب", "TT-1397": "منسوخ"})
+    found = load(city, after, "plan_documents", schemas)
+    assert (found.account.inserted, found.account.quarantined) == (1, 0)
+    assert dict(query(city, statuses)) == {"TT-1397": "superseded", "TT-1405": "approved"}
+
+
+def test_of_two_new_approved_editions_neither_is_taken(
+    database: Database, city_files: Path, schemas: Schemas, query: Any, tmp_path: Path
+) -> None:
+    both = plans(city_files, tmp_path, {"TT-1405": "مصوب", "TT-1397": "مصوب", "TT-9": "پیش نویس"})
+    found = load(database, both, "plan_documents", schemas)
+    assert (found.account.inserted, found.account.quarantined) == (2, 2)
+    values = "SELECT key, value FROM ops.finding WHERE code = 'plan.two_approved'"
+    assert set(query(database, values)) == {("TT-1405", "TT-1397"), ("TT-1397", "TT-1405")}
+    keys = "SELECT count(*) FROM pg_constraint WHERE conrelid = 'data.plan_document'::regclass"
+    assert query(database, keys + " AND contype IN ('p', 'u')") == [(2,)]
+    one = plans(city_files, tmp_path, {"TT-1405": "مصوب"})
+    found = load(database, one, "plan_documents", schemas)
+    assert (found.account.inserted, found.account.removed) == (1, 1)
 
 
 def test_two_approved_editions_are_found(city: Database, schemas: Schemas, query: Any) -> None:

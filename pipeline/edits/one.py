@@ -281,7 +281,10 @@ class Edit:
             query = sql.SQL(merge["update"]).format(**{**parts, "match": own})
             self.connection.execute(query, values)
             return self.asked.number or 0
-        if not self.connection.execute(sql.SQL(merge["insert"]).format(**parts), values).rowcount:
+        if not any(
+            self.connection.execute(sql.SQL(merge[name]).format(**parts), values).rowcount
+            for name in ("put_back", "insert")
+        ):
             key = _key(found, self.layer)
             raise Taken([Finding("edit.key_taken", self.layer.id, key=key, value=key)])
         made = self.connection.execute(sql.SQL(named["made"]).format(**parts)).fetchone()

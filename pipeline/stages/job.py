@@ -14,7 +14,7 @@ from psycopg import sql
 from pipeline.db import ledger, quality, queries
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account, Published
-from pipeline.derive.columns import DATA
+from pipeline.derive.columns import DATA, HISTORY
 from pipeline.errors import GuardError
 from pipeline.stages import delivery, original, overtaken
 from pipeline.stages.batch import Found, Lines, Raw
@@ -134,8 +134,9 @@ class Job:
         delivery.keep(writer.connection, self.run, rows)
 
     def _target(self, writer: Writer) -> Target:
-        query = sql.SQL(queries.load("fill")["is_empty"]).format(
-            target=sql.Identifier(DATA, self.context.layer.id)
+        layer = self.context.layer.id
+        query = sql.SQL(queries.load("fill")["is_new"]).format(
+            target=sql.Identifier(DATA, layer), history=sql.Identifier(HISTORY, layer)
         )
         row = self.connection.execute(query).fetchone()
         if row and row[0]:

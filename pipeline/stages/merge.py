@@ -139,7 +139,9 @@ class Merge:
         updated += self._do("update")
         if self.context.feed.delivery == "full" and (gone is None or gone):
             removed += self._do("remove" if gone is None else "remove_gone")
-        inserted = self._do("insert")
+        # Where keys change owners, a key says nothing of an object that is gone.
+        inserted = 0 if self.context.renumber else self._do("put_back")
+        inserted += self._do("insert")
         if inserted + updated + removed > _MANY:
             self._do("analyze")
         return inserted, updated, removed

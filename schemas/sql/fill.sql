@@ -2,6 +2,10 @@
 -- Whether the layer holds nothing yet, so that it can be filled.
 SELECT NOT EXISTS (SELECT 1 FROM {target})
 
+-- name: is_new
+-- Whether it holds nothing and never did: an object that was here may come back.
+SELECT NOT EXISTS (SELECT 1 FROM {target}) AND NOT EXISTS (SELECT 1 FROM {history} WHERE withdrawn_by IS NULL)
+
 -- name: before_bulk
 -- Takes the layer's indexes away; the function belongs to the owner.
 SELECT ops.before_bulk(%(layer)s)

@@ -30,6 +30,20 @@ WHERE t.id = f.id
 (t.valid_until IS DISTINCT FROM {until} OR t.valid_since IS DISTINCT FROM {since}
     AND t.valid_since IS DISTINCT FROM greatest({since}, {floor}))
 
+-- name: put_back
+-- Rows whose key is new now and was an object's when that was last here: it is there again, under its id, and was not in between.
+INSERT INTO {target} (id, {columns}, run_id, source_line, valid_since, valid_until)
+SELECT t.id, {staged}, n.id, s.source_line,
+    CASE WHEN coalesce({since}, n.valid_from) >= {floor} OR {floor} IS NULL THEN {since} ELSE {floor} END, {until}
+FROM (
+    SELECT DISTINCT ON (s.staged) s.staged, t.id
+    FROM (SELECT s.ctid AS staged, s.* FROM {stage} s WHERE NOT EXISTS (SELECT 1 FROM {target} t WHERE {match})) s
+    JOIN {history} t ON {match} AND t.withdrawn_by IS NULL
+    WHERE NOT EXISTS (SELECT 1 FROM {target} o WHERE o.id = t.id)
+        AND NOT EXISTS (SELECT 1 FROM {history} l WHERE l.id = t.id AND l.withdrawn_by IS NULL AND l.ended_by > t.ended_by)
+    ORDER BY s.staged, t.ended_by DESC
+) t JOIN {stage} s ON s.ctid = t.staged JOIN ops.run n ON n.id = %(run)s
+
 -- name: insert
 -- Rows whose key is new.
 INSERT INTO {target} ({columns}, run_id, source_line, valid_since, valid_until)

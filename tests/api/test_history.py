@@ -395,5 +395,12 @@ def _one_current_version_each(database: Database) -> None:
         (rows, keys, ids) = connection.execute(
             "SELECT count(*), count(DISTINCT parcel_code), count(DISTINCT id) FROM data.parcel"
         ).fetchone() or (0, 1, 1)
+        (several,) = connection.execute(
+            "SELECT max(many) FROM (SELECT count(DISTINCT id) AS many FROM (SELECT id, parcel_code "
+            "FROM data.parcel UNION SELECT id, parcel_code FROM history.parcel WHERE withdrawn_by "
+            "IS NULL) AS known GROUP BY parcel_code) AS codes"
+        ).fetchone() or (2,)
     assert twice == 0
     assert rows == keys == ids
+    # A code that comes again is the object that it was.
+    assert several == 1

@@ -15,8 +15,10 @@ from pipeline.db import ledger
 from pipeline.db import migrate as migration
 from pipeline.db.engine import Database
 from pipeline.errors import DatabaseError, GuardError
+from pipeline.report import past
 from pipeline.stages import history
 from pipeline.stages import load as loading
+from pipeline.stages.context import ACCEPTABLE
 
 from .conftest import Bench, Query, silent
 
@@ -154,6 +156,66 @@ def test_filling_an_emptied_layer_gives_no_id_twice(
     assert [former != now for former, now in ids] == [True]
     names = "SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = 'data.parcel'::regclass"
     assert dict(query(database, names))["apart_after_insert"] in ("O", b"O")
+
+
+def test_an_object_that_comes_again_is_the_one_it_was(
+    bench: Bench, database: Database, query: Query, schemas: Schemas
+) -> None:
+    """Same code, same object: its history shows the gap; also where the whole layer was gone."""
+    ids = "SELECT split_part(parcel_code, '-', 4)::int, id FROM data.parcel"
+    _load(bench, database, [bench.parcel(n) for n in (1, 2, 3)], Y2020)
+    known = dict(query(database, ids))
+    _load(bench, database, [bench.parcel(1), bench.parcel(4)], Y2022)
+    back = _load(bench, database, [bench.parcel(n) for n in (1, 2, 5)], Y2024)
+    now = dict(query(database, ids))
+    assert (now[1], now[2]) == (known[1], known[2])
+    assert now[5] not in {*known.values()}
+    assert ("2", Y2020, Y2022, True) in _periods(query, database)
+    of_two = query(database, "SELECT run_id, valid_since FROM data.parcel WHERE id = %s", known[2])
+    assert of_two == [(back, None)]
+    with database.connect("loader") as connection:
+        layer = schemas.layer("parcel")
+        counts = [
+            past.count(connection, layer, past.Moment(moment)) for moment in (Y2020, Y2022, Y2024)
+        ]
+        kept = [v["ended_by"] is None for v in history.versions(connection, layer, "1-1-1-2-0-0-0")]
+    assert counts == [3, 2, 3]
+    assert kept == [False, True]
+    # Undone, it is gone again, and comes back as the same.
+    history.undo(database, schemas, back)
+    assert set(dict(query(database, ids))) == {1, 4}
+    _load(bench, database, [bench.parcel(n) for n in (1, 2, 3)], Y2024)
+    assert dict(query(database, ids)) == known
+    with database.connect("owner") as connection:
+        # As an office does that takes every row away over the API.
+        connection.execute(
+            "WITH gone AS (DELETE FROM data.parcel RETURNING *) INSERT INTO history.parcel (id, "
+            "parcel_code, geom, run_id, source_line, ended_by, valid) SELECT id, parcel_code, geom,"
+            " run_id, source_line, run_id, tstzrange('2024-01-01', '2024-02-01') FROM gone"
+        )
+    _load(bench, database, [bench.parcel(n, use="commercial") for n in (1, 2, 3)])
+    assert dict(query(database, ids)) == known
+
+
+def test_where_codes_change_owners_a_code_is_no_proof(
+    bench: Bench, database: Database, query: Query
+) -> None:
+    """What was renumbered and is gone does not come back under the code that it had before."""
+    ids = "SELECT split_part(parcel_code, '-', 4)::int, id FROM data.parcel"
+    _load(bench, database, [bench.parcel(n) for n in (1, 2, 3)], Y2020)
+    first = dict(query(database, ids))
+    accept = frozenset(ACCEPTABLE)
+    renumbered = replace(bench.context(), valid_from=Y2022, renumber=True, accept=accept)
+    moved = [bench.parcel(1), bench.parcel(2, code="1-1-1-12-0-0-0"), bench.parcel(3)]
+    for number, rows in enumerate((moved, moved[:1], [moved[0], bench.parcel(13)])):
+        path = bench.geopackage(rows, f"renumbered_{number}.gpkg")
+        loading.load(database, path, renumbered, batch_rows=9, progress=silent)
+    # Under --renumber a plot is known by its place alone, so 13 is new.
+    assert dict(query(database, ids))[13] not in first.values()
+    _load(bench, database, [bench.parcel(n) for n in (1, 2, 3, 12)], Y2024)
+    now = dict(query(database, ids))
+    assert now[2] not in first.values()
+    assert (now[3], now[12]) == (first[3], first[2])
 
 
 def test_nothing_changed_is_no_publication(

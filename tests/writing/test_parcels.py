@@ -341,6 +341,12 @@ def test_deleted_is_gone_and_kept(staff: TestClient, rows: Any, written: Databas
         assert [one["file"] for one in versions] == [f"POST {PLACES}"]
         (change,) = history.difference(connection, site.schemas.layer("poi"), run.id - 1, run.id)
         assert (change.change, change.key) == ("removed", "d1")
+    # Made again it is the same, at the same address.
+    again = post(staff, PLACES, place("d1", 50.8764, 34.6401, name_en="Back Again"))
+    assert again.headers["location"] == made.headers["location"]
+    with written.connect("loader") as connection:
+        (latest,) = ledger.runs(connection, limit=1)
+    history.undo(written, site.schemas, latest.id)
     history.undo(written, site.schemas, run.id)
     assert staff.get(path).json()["properties"]["name_en"] == "Gone Soon"
 

@@ -221,8 +221,12 @@ def forget_earlier(connection: Connection, run: int) -> None:
 def former(connection: Connection, run: int, context: Context) -> Former | None:
     """The record of the delivery that ``run`` brought, if there is one that can be trusted.
 
-    Where a field beside the key must be unique, only a look at every row can tell.
+    Rows that are known by their place in the file have no former self, of persons we keep nothing
+    that could be compared, and where a field beside the key must be unique, only a look at every
+    row can tell.
     """
+    if context.personal or any(column.row for column in context.columns):
+        return None
     key = context.layer.key
     if any(field.unique and key != (field.name,) for field in context.layer.fields):
         return None

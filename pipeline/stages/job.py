@@ -114,18 +114,6 @@ class Job:
                 self.connection, self.run, operation=operation, evidence=work.evidence
             )
 
-    def former(self) -> Former | None:
-        """The delivery before, if what is published is still what it brought.
-
-        Rows that are known by their place in the file have no former self, and of persons we keep
-        nothing that could be compared.
-        """
-        if self.context.personal or any(column.row for column in self.context.columns):
-            return None
-        if self.before is None or not self.before.stands(self.context.contract_digest):
-            return None
-        return delivery.former(self.connection, self.before.id, self.context)
-
     def _keep(self, writer: Writer, record: Record, work: Pass, unclean: Lines) -> None:
         """What the next delivery is compared with; it counts only if this run ends well."""
         rows = record.table(work.keys, work.shapes, unclean)

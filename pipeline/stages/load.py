@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from datetime import time as clock
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import psycopg
 
@@ -23,11 +23,17 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db import deferred, ledger, queries
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
-from pipeline.db.ledger import Account
+from pipeline.db.ledger import Account, Arrival, Published
 from pipeline.errors import GuardError, MakanError, SettingsError
 from pipeline.findings import Catalog
 from pipeline.stages.context import Context
 from pipeline.stages.outcome import Outcome, Progress
+
+if TYPE_CHECKING:
+    from pipeline.stages.delivery import Former
+
+#: The last is all that a load needs, those before it the longest of what it needs.
+_HEAVY = ("numpy", "pyarrow.compute", "shapely", "pyproj", "pipeline.stages.job")
 
 
 def context_for(
@@ -102,8 +108,8 @@ def load(
         check_city(connection, context.schemas)
         ledger.lock(connection, context.layer.id)
         before = ledger.published(connection, layer=context.layer.id, feed=context.feed.id)
-        if not before or not before.may_be(path, digest):
-            import_module("pipeline.stages.job")
+        former = early.submit(_former, connection, context, before, hashed)
+        _import_meanwhile(hashed, surely=not before or not before.may_be(path, digest))
         arrival = hashed.result()
         run = ledger.start(
             connection, arrival, kind="load", layer=context.layer.id, contract=digest,
@@ -127,10 +133,32 @@ def load(
 
             with _told_in_ledger(connection, run):
                 job = Job(database, connection, context, run, before)
-                former = early.submit(job.former)
                 outcome = job.run_file(path, batch_rows, progress, former)
             deferred.make(database, connection, context.layer.id)
     return replace(outcome, run=run, seconds=time.monotonic() - begun)
+
+
+def _import_meanwhile(hashed: Future[Arrival], *, surely: bool) -> None:
+    """While the file is hashed, imports what its rows will need, piece by piece: ``surely``, or
+    until it is known whether they will need anything."""
+    for name in _HEAVY:
+        if hashed.done() and not surely:
+            return
+        import_module(name)
+
+
+def _former(
+    connection: Connection, context: Context, before: Published | None, hashed: Future[Arrival]
+) -> Former | None:
+    """The delivery before, if this one is another, and what is published is still what that one
+    brought. Runs beside the import."""
+    if before is None or not before.stands(context.contract_digest):
+        return None
+    if hashed.result().sha256 == before.file_sha256:
+        return None
+    from pipeline.stages import delivery
+
+    return delivery.former(connection, before.id, context)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ from pipeline.joins.reading import Columns, Reading, empty, named, with_shape
 from pipeline.joins.side import Ints, Reader, Side, listed
 from pipeline.joins.touched import along
 
+_MANY = 500
+"""From so many edges on all streets are read: to look near each of them takes longer."""
 _NOBODY = np.zeros(0, dtype=np.int64)
 _NOTHING = Side(_NOBODY, _NOBODY, np.zeros(0, dtype=object), {})
 
@@ -60,6 +62,7 @@ def _along(
     reader = Reader(reading.connection, layer, (fact.ways.width,))
     free = np.flatnonzero(~taken)
     far = along(reading.schemas, fact)
+    whole = whole or len(free) > _MANY
     axes = with_shape(reader.all() if whole else reader.near(shapes[free], far))
     half = numbers(axes, fact.ways.width) / 2
     half = np.where(np.isnan(half), fact.ways.unknown_m - fact.ways.margin_m, half) / metres

@@ -93,11 +93,12 @@ SELECT t.id, t.run_id{columns} FROM {layer} t WHERE {where}
 SELECT t.id, t.run_id{columns} FROM {layer} t WHERE t.id = ANY(%(ids)s::bigint[]) AND {where}
 
 -- name: near
--- The rows of a layer whose box meets one of these.
-SELECT t.id, t.run_id{columns} FROM {layer} t WHERE {where} AND t.id IN (
-    SELECT n.id FROM unnest(%(xmin)s::float8[], %(ymin)s::float8[], %(xmax)s::float8[], %(ymax)s::float8[]) AS b (xmin, ymin, xmax, ymax)
-    JOIN {layer} n ON n.{geom} && ST_MakeEnvelope(b.xmin, b.ymin, b.xmax, b.ymax)
-)
+-- The rows of a layer whose box meets one of these, each once.
+SELECT t.id, t.run_id{columns} FROM (
+    SELECT DISTINCT ON (t.id) t.*
+    FROM unnest(%(xmin)s::float8[], %(ymin)s::float8[], %(xmax)s::float8[], %(ymax)s::float8[]) AS b (xmin, ymin, xmax, ymax)
+    JOIN {layer} t ON t.{geom} && ST_MakeEnvelope(b.xmin, b.ymin, b.xmax, b.ymax) WHERE {where} ORDER BY t.id
+) t
 
 -- name: near_ids
 -- Ids of the rows of a layer whose box meets that of one of these rows of another.

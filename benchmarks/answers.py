@@ -7,10 +7,7 @@ the SQL of its rows alone, prepared, by psycopg. The levy of the whole city is o
 from __future__ import annotations
 
 import argparse
-import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +18,7 @@ from typing import Any
 import httpx2 as httpx
 import psycopg
 
-from benchmarks.joins import prepared
+from benchmarks import city
 from pipeline.contracts import registry
 from pipeline.db import access
 from pipeline.db.engine import Database
@@ -103,22 +100,10 @@ def served(home: Path) -> Iterator[httpx.Client]:
     name = f"bench-{time.time():.0f}"
     with database.connect("owner") as connection:
         key = access.add(connection, name, schemas.audience("staff"), days=1)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKAN_")}
-    # What is published first asks for the extents of whole layers, on a machine that may be busy.
-    environment |= {"MAKAN_HOME": str(settings.home), "MAKAN_STATEMENT_TIMEOUT_S": "60"}
-    words = [sys.executable, "-m", "pipeline", "serve", "--audience", "staff"]
-    server = subprocess.Popen(
-        [*words, "--port", str(_PORT)], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert server.stdout
-        assert server.stdout.readline().startswith("ready")
+    with city.serving(settings.home, _PORT, "--audience", "staff"):
         base = f"http://127.0.0.1:{_PORT}"
         with httpx.Client(base_url=base, headers={"X-API-Key": key}, timeout=120) as client:
             yield client
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def timed(work: Callable[[dict[str, Any]], object], asked: list[dict[str, Any]]) -> list[float]:
@@ -162,7 +147,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, default=Path(".makan") / "bench-joins")
     given = parser.parse_args()
     home = given.home.resolve()
-    prepared(home, home / "city", given.parcels)
+    city.prepared(home, home / "city", given.parcels)
     database = Database(Settings(home=home))
     with served(home) as client, psycopg.connect(database.uri("owner"), autocommit=True) as bare:
         for kind in kinds(database):

@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.load import Timed, clean_environment, timed
+from benchmarks.city import clean_environment
+from benchmarks.load import Timed, timed
 from pipeline import testing
 from pipeline.db.cluster import Cluster
 

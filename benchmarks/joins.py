@@ -8,10 +8,7 @@ again. Times are by the clock and of processors: this process and all of the dat
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -25,9 +22,9 @@ import pyogrio
 import shapely
 from sqlalchemy import Engine, create_engine, text
 
+from benchmarks.city import prepared
 from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
-from pipeline.db.cluster import Cluster
 from pipeline.db.engine import Database
 from pipeline.joins import derive as joins
 from pipeline.settings import Settings
@@ -241,21 +238,6 @@ def changed(bench: Bench, task: Task, parcels: Parcels, rounds: int, whole: Spen
 def _median(found: list[Spent]) -> Spent:
     sides = [(one.wall, one.client, one.server) for one in found]
     return Spent(*(statistics.median(side) for side in zip(*sides, strict=True)))
-
-
-def prepared(home: Path, folder: Path, parcels: int) -> None:
-    """A city loaded into a database below ``home``, if it is not there yet."""
-    words = [sys.executable, "-m", "pipeline"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKAN_")}
-    environment["MAKAN_HOME"] = str(home)
-    if not (folder / "truth.csv").exists():
-        city = ["sample", str(folder), "--parcels", str(parcels), "--seed", "1387", "--no-imagery"]
-        subprocess.run([*words, *city], check=True, env=environment)
-    fresh = not Cluster(home).exists
-    subprocess.run([*words, "db", "start"], check=True, env=environment)
-    if fresh:
-        load = ["load", "--all", str(folder), "--no-derive"]
-        subprocess.run([*words, *load], check=True, env=environment)
 
 
 def main() -> None:

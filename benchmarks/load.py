@@ -21,6 +21,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from benchmarks.city import clean_environment
 from benchmarks.deliveries import feed, made
 from pipeline import testing
 from pipeline.db.cluster import SUPERUSER, Cluster
@@ -60,17 +61,6 @@ def timed(words: list[str], environment: dict[str, str]) -> Timed:
     if os.waitstatus_to_exitcode(status) not in (0, 1):
         raise SystemExit(f"{words[0]} failed: {said.decode(errors='replace')[-500:]}")
     return Timed(time.monotonic() - before, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-
-
-def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without settings of whoever runs the benchmark; Python keeps what it
-    compiles, as it does for everybody who does not forbid it."""
-    kept = {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith("MAKAN_") and name != "PYTHONDONTWRITEBYTECODE"
-    }
-    return {**kept, **more}
 
 
 @contextmanager

@@ -28,6 +28,7 @@ _WAIT_MS = 2_000
 _USED_S = 600.0
 _LOOK_EVERY = 50
 _KEEP_SHARE = 0.9
+_FIRST = encodings.OFFERED[0]
 _TABLES = """
 CREATE TABLE IF NOT EXISTS source (
     name TEXT PRIMARY KEY, state TEXT NOT NULL, made_by TEXT NOT NULL
@@ -57,17 +58,25 @@ class Key:
         return (self.source, self.grid, self.tile.zoom, self.tile.row, self.tile.column, self.most)
 
 
+_ADD = {
+    name: f"UPDATE tile SET {name} = ?, size = size + ? WHERE id = ? AND tag = ? AND {name} IS NULL"  # noqa: S608
+    for name in encodings.OFFERED
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A kept tile: its tag and the encoded bodies; an empty tile has none."""
+    """A kept tile: its tag, the length of its body, and what it is encoded as; an empty tile is
+    nothing. ``number`` is its place in the file."""
 
     tag: str
     plain: int
     packed: dict[str, bytes]
+    number: int = 0
 
     def body(self) -> bytes:
         """The bytes themselves."""
-        return encodings.decode(self.packed["zstd"], self.plain) if self.plain else b""
+        return encodings.decode(self.packed[_FIRST], self.plain) if self.plain else b""
 
 
 def tag(body: bytes) -> str:
@@ -76,9 +85,9 @@ def tag(body: bytes) -> str:
 
 
 def packed(body: bytes) -> Kept:
-    """``body`` as it is kept."""
-    encoded = {name: encodings.encode(body, name, small=True) for name in encodings.OFFERED}
-    return Kept(tag(body), len(body), encoded if body else {})
+    """``body`` as it is kept: in the encoding that costs least. Most are never asked for again, and
+    those that are mostly in this one."""
+    return Kept(tag(body), len(body), {_FIRST: encodings.encode(body, _FIRST)} if body else {})
 
 
 class TileCache:
@@ -142,7 +151,12 @@ class TileCache:
         number, used, mark, plain, *bodies = found[0]
         if time.time() - used > _USED_S:
             self._ask("UPDATE tile SET used = ? WHERE id = ?", (time.time(), number))
-        return Kept(mark, plain, dict(zip(encodings.OFFERED, bodies, strict=True)))
+        held = {name: body for name, body in zip(encodings.OFFERED, bodies, strict=True) if body}
+        return Kept(mark, plain, held, number)
+
+    def add(self, kept: Kept, name: str, body: bytes) -> None:
+        """Keeps the tile, if it is still there, in one more encoding."""
+        self._ask(_ADD[name], (body, len(body), kept.number, kept.tag))
 
     def put(self, key: Key, kept: Kept, state: str) -> None:
         """Keeps the tile if its source is still at ``state``."""

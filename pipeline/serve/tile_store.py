@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from pipeline.contracts.registry import Schemas
 from pipeline.derive import generalised, grids
 from pipeline.derive.columns import GEOMETRY
 from pipeline.derive.grids import Boxes, Grid, Tile
-from pipeline.serve import mvt, reach, tile_cache
+from pipeline.serve import encodings, mvt, reach, tile_cache
 from pipeline.serve.clause import template
 from pipeline.serve.query import Statement
 from pipeline.serve.reader import Reader
@@ -70,11 +70,22 @@ class TileStore:
         made = await self.maker.make(served, grid, tile, from_afar=from_afar, size=most)
         # Shapes of small scale that a tile of larger scale fell back to may be behind the layer.
         if at_level or not made.far or _run(far) == _run(now):
-            loop = asyncio.get_running_loop()
-            keeping = loop.run_in_executor(None, self._keep, key, made.body, state)
-            self._keeping.add(keeping)
-            keeping.add_done_callback(self._keeping.discard)
+            self._later(self._keep, key, made.body, state)
         return made
+
+    async def encoded(self, kept: Kept, name: str) -> bytes:
+        """A kept tile in the encoding ``name``, which is kept too once it was asked for."""
+        if name in kept.packed:
+            return kept.packed[name]
+        body = await asyncio.to_thread(_encoded, kept, name)
+        self._later(self.cache.add, kept, name, body)
+        return body
+
+    def _later(self, work: Callable[..., None], *given: object) -> None:
+        """What no answer waits for."""
+        keeping = asyncio.get_running_loop().run_in_executor(None, work, *given)
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
 
     async def together(self, layers: Sequence[Served], grid: Grid, tile: Tile) -> bytes:
         """Several layers in one tile, which is the tiles of each one after the other; the largest
@@ -166,6 +177,10 @@ class TileStore:
             touched = _tiles(grid.spans(wide + np.array([-edge, -edge, edge, edge]), zoom))
             found += [(name, one) for one in tiles if (one.row, one.column) in touched]
         return found
+
+
+def _encoded(kept: Kept, name: str) -> bytes:
+    return encodings.encode(kept.body(), name, small=True)
 
 
 def _body(found: Kept | Made) -> bytes:

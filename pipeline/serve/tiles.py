@@ -80,11 +80,11 @@ async def _vector(request: Request, drawn: Drawn) -> Response:
     layers = [one for one in drawn.layers if one.is_at(place.zoom)]
     if len(drawn.layers) == 1:
         found = await site.tile_store.get(layers[0], grid, place)
-        return _one(request, found, site)
-    return _one(request, Made(await site.tile_store.together(layers, grid, place)), site)
+        return await _one(request, found, site)
+    return await _one(request, Made(await site.tile_store.together(layers, grid, place)), site)
 
 
-def _one(request: Request, found: Kept | Made, site: Site) -> Response:
+async def _one(request: Request, found: Kept | Made, site: Site) -> Response:
     """The answer, with a tag of its bytes; 304 where the client has them, 204 where none are."""
     cache = {"Cache-Control": f"public, max-age={site.options['tile_seconds']}"}
     empty = not (found.body if isinstance(found, Made) else found.plain)
@@ -101,7 +101,8 @@ def _one(request: Request, found: Kept | Made, site: Site) -> Response:
     if encoding is None:
         return Response(found.body(), headers=headers, media_type=tilesets.MVT)
     headers["Content-Encoding"] = encoding
-    return Response(found.packed[encoding], headers=headers, media_type=tilesets.MVT)
+    body = await site.tile_store.encoded(found, encoding)
+    return Response(body, headers=headers, media_type=tilesets.MVT)
 
 
 async def _state(request: Request) -> str | None:

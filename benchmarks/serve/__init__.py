@@ -1,0 +1,1 @@
+"""Makan's server beside others over the same table: ``python -m benchmarks.serve``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import sql
 
@@ -24,6 +24,7 @@ from pipeline.serve.served import Served
 EXTENT = 4096
 BUFFER = 64 / EXTENT
 _PIXELS = 256
+_AFFINE = ("a", "b", "d", "e", "dx", "dy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +69,35 @@ def statement(
         "grid": size / EXTENT * unit,
         "pixel": size / _PIXELS * unit,
     }
+    bent = grid.srid != served.city.srid
+    affine = reach.straight(grid, tile, served.city, BUFFER) if bent else None
+    values |= zip(_AFFINE, affine, strict=True) if affine else ()
+    move = _Move(grid.srid, bent=bent, straight=affine is not None)
     if way.level is not None:
-        return Statement(_far(served, grid.srid, way.level), values)
+        return Statement(_far(served, move, way.level), values)
     whole = tile.zoom >= served.layer.publish.max_zoom
     values["codes"] = list(_told(served, tile.zoom)[1])
-    return Statement(_near(served, grid.srid, tile.zoom, way, whole), values)
+    return Statement(_near(served, move, tile.zoom, way, whole), values)
 
 
-def _moved(shape: sql.Composable, served: Served, srid: int) -> sql.Composable:
-    if srid == served.city.srid:
-        return shape
-    return sql.SQL("ST_Transform({}, {})").format(shape, sql.Literal(srid))
+class _Move(NamedTuple):
+    """How shapes get into the CRS of a grid: as they are, by PROJ, or by the six numbers of the
+    tile."""
+
+    srid: int
+    bent: bool
+    straight: bool
+
+    def __call__(self, shape: sql.Composable) -> sql.Composable:
+        """SQL for ``shape``, moved."""
+        if not self.bent:
+            return shape
+        name = "tile_straight" if self.straight else "tile_bent"
+        return template(name).format(shape=shape, srid=sql.Literal(self.srid))
 
 
 @lru_cache(maxsize=1024)
-def _near(served: Served, srid: int, zoom: int, way: Way, whole: bool) -> bytes:
+def _near(served: Served, move: _Move, zoom: int, way: Way, whole: bool) -> bytes:
     """The features themselves."""
     geom = sql.Identifier(GEOMETRY)
     flat = served.layer.geometry is not None and "Point" in served.layer.geometry.type
@@ -95,7 +110,7 @@ def _near(served: Served, srid: int, zoom: int, way: Way, whole: bool) -> bytes:
     columns = [sql.SQL("v.") + sql.Identifier(name) for name in (ID, *names)]
     made = template("tile").format(
         columns=sql.SQL(", ").join(columns),
-        shape=_moved(shape, served, srid),
+        shape=move(shape),
         view=served.view,
         geom=geom,
         visible=sql.SQL(" AND ").join(conditions),
@@ -120,7 +135,7 @@ def _told(served: Served, zoom: int) -> tuple[sql.Composable, tuple[str, ...]]:
 
 
 @lru_cache(maxsize=1024)
-def _far(served: Served, srid: int, level: int) -> bytes:
+def _far(served: Served, move: _Move, level: int) -> bytes:
     """What the layer looks like from afar."""
     # What it shows is no feature that could be asked for by its id.
     columns: list[sql.Composable] = [sql.SQL("NULL::bigint AS {}").format(sql.Identifier(ID))]
@@ -132,7 +147,7 @@ def _far(served: Served, srid: int, level: int) -> bytes:
     geom = sql.Identifier(GEOMETRY)
     made = template("tile").format(
         columns=sql.SQL(", ").join(columns),
-        shape=_moved(sql.SQL("v.") + geom, served, srid),
+        shape=move(sql.SQL("v.") + geom),
         view=served.far_view,
         geom=geom,
         visible=at_level,

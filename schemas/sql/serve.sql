@@ -137,6 +137,15 @@ SELECT EXISTS (SELECT FROM {view} AS v WHERE v.{geom} && %(box)s::geometry)
 -- The geometry without what is smaller than a tile's own grid.
 ST_Simplify(v.{geom}, %(grid)s::float8, true)
 
+-- name: tile_bent
+-- The geometry in the CRS of a grid.
+ST_Transform({shape}, {srid})
+
+-- name: tile_straight
+-- The same within one tile, in which that map is a straight one.
+ST_SetSRID(ST_Affine({shape}, %(a)s::float8, %(b)s::float8, %(d)s::float8, %(e)s::float8,
+    %(dx)s::float8, %(dy)s::float8), {srid})
+
 -- name: tile_visible
 -- Shapes of at least one pixel in width or height.
 (ST_XMax(v.{geom}) - ST_XMin(v.{geom}) >= %(pixel)s::float8

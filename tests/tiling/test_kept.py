@@ -282,7 +282,7 @@ def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
     cache.advance("s", None, ("1.1", "m"), None)
     noise = np.random.default_rng(1)
     for column in range(200):
-        body = noise.bytes(2_000)
+        body = noise.bytes(6_000)
         cache.put(replace(KEY, tile=Tile(9, 0, column)), tile_cache.packed(body), "1.1")
     tiles, size = cache.size()
     assert size < 300_000 + 51 * 6_100

@@ -8,6 +8,7 @@ again. Times are by the clock and of processors: this process and all of the dat
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time

@@ -7,8 +7,8 @@ SELECT NOT EXISTS (SELECT 1 FROM {target})
 SELECT NOT EXISTS (SELECT 1 FROM {target}) AND NOT EXISTS (SELECT 1 FROM {history} WHERE withdrawn_by IS NULL)
 
 -- name: before_bulk
--- Takes the layer's indexes away; the function belongs to the owner.
-SELECT ops.before_bulk(%(layer)s)
+-- Takes away what would be kept up row by row or statement by statement; the functions belong to the owner.
+SELECT ops.before_bulk(%(layer)s), ops.names_put_off(%(layer)s, true)
 
 -- name: put_off
 -- Guards of the layer are asked when its rows are there.
@@ -19,8 +19,8 @@ SET CONSTRAINTS ALL DEFERRED
 SET CONSTRAINTS ALL IMMEDIATE
 
 -- name: after_bulk
--- Makes the keys again, and the statistics.
-SELECT ops.after_bulk(%(layer)s)
+-- Makes the keys again, the statistics, and the names by which rows are searched.
+SELECT ops.after_bulk(%(layer)s), ops.names_put_off(%(layer)s, false)
 
 -- name: deferred
 -- What is left to be made of a layer, or of all: what takes longest first.

@@ -433,3 +433,21 @@ def test_whoever_loads_does_not_matter_where(bench: Any, database: Database) -> 
     missing = Database(Settings(home=bench.folder / "nowhere"))
     with pytest.raises(DatabaseError, match="there is no private database yet"):
         bench.load(missing, bench.geopackage(parcels(bench, range(2))))
+
+
+def test_names_are_gathered_once_after_a_fill_and_kept_from_then_on(
+    bench: Any, database: Database, query: Any
+) -> None:
+    named = "SELECT name, parts FROM ops.place_name WHERE layer = 'poi' ORDER BY name"
+    columns = {"poi_id": "code", "name_fa": "plate"}
+    feed = bench.feed("poi", columns=bench.filled("poi", columns))
+
+    def pois(places: range) -> Any:
+        shapes = {place: bench.square(place).centroid for place in places}
+        rows = [bench.parcel(n, geometry=at, plate=f"نام {n % 4}") for n, at in shapes.items()]
+        return bench.geopackage(rows)
+
+    assert bench.load(database, pois(range(10)), feed).account.inserted == 10
+    assert query(database, named) == [("نام 0", 3), ("نام 1", 3), ("نام 2", 2), ("نام 3", 2)]
+    bench.load(database, pois(range(6)), feed)
+    assert query(database, named) == [("نام 0", 2), ("نام 1", 2), ("نام 2", 1), ("نام 3", 1)]

@@ -16,12 +16,14 @@ import shapely
 
 from pipeline import geo
 from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.findings import Catalog, Finding
 from pipeline.report.origin import RESERVED, Origin
 from pipeline.stages.context import Context
 
+_NAMED = re.compile(r"«(\w+)»")
 _LATIN = re.compile(r"[0-9A-Za-z]")
 # A millionth of a degree is a decimetre; a micrometre is enough of a metre.
 _PRECISE = re.compile(r"(\d\.\d{6})\d+")
@@ -107,6 +109,14 @@ def detail_in(detail: str, lang: str) -> str:
         for pattern, words in _details().items():
             shown = pattern.sub(words, shown)
     return shown
+
+
+def evidence_in(said: str, lang: str, schemas: Schemas) -> str:
+    """What shows that coordinates are right; in Persian with the titles of the layers it names."""
+    if lang != "fa":
+        return said
+    titles = {name: layer.title.of(lang) for name, layer in schemas.layers.items()}
+    return _NAMED.sub(lambda found: f"«{titles.get(found[1], found[1])}»", detail_in(said, lang))
 
 
 @cache

@@ -147,6 +147,7 @@ def _environment(lang: Language, schemas: Schemas) -> Environment:
     environment.filters.update(
         number=partial(_number, lang=lang),
         shown=_shown,
+        evidence=partial(aside.evidence_in, lang=lang, schemas=schemas),
         when=partial(_when, lang=lang, zone=schemas.city.timezone),
         basename=lambda text: text.replace("\\", "/").rsplit("/", 1)[-1],
     )

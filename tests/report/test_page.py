@@ -14,12 +14,13 @@ from click.testing import CliRunner
 
 from pipeline.cli.main import cli
 from pipeline.contracts import registry
+from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger
 from pipeline.db.engine import Database
 from pipeline.errors import SettingsError
 from pipeline.findings import Catalog
 from pipeline.report import picture as drawing
-from pipeline.report.aside import detail_in, rows
+from pipeline.report.aside import detail_in, evidence_in, rows
 from pipeline.report.frame import Frame
 from pipeline.report.origin import origin
 from pipeline.report.page import _words, page
@@ -210,6 +211,24 @@ def test_a_year_of_real_parcels_makes_a_light_page(
 def test_details_are_said_in_persian(detail: str, said: str) -> None:
     assert detail_in(detail, "fa") == said
     assert detail_in(detail, "en").startswith(detail[:12])
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        ("2000 of parcel by key lie 0.0 m (E +0.0, N -0.0) off",
+         "2000 عارضه «{parcel}» با همان کلید، در میانه 0.0 متر جابه‌جا (شرق +0.0، شمال -0.0)"),
+        ("398 of 400 lie in the block they name", "398 از 400 درون همان «{block}» که نام می‌برند"),
+        ("12 of 30 lie in a region", "12 از 30 درون «{region}»"),
+        ("nothing to compare with", "چیزی برای مقایسه نبود"),
+    ],
+)  # fmt: skip
+def test_evidence_of_coordinates_is_said_in_persian(
+    evidence: str, said: str, schemas: Schemas
+) -> None:
+    titles = {name: layer.title.fa for name, layer in schemas.layers.items()}
+    assert evidence_in(evidence, "fa", schemas) == said.format(**titles)
+    assert evidence_in(evidence, "en", schemas) == evidence
 
 
 def test_the_page_tells_what_it_was_compared_with(

@@ -41,7 +41,7 @@ COMMANDS = {
     "jobs": Entry(f"{_CLI}.jobs:jobs", "Work at what is asked in the background.", lean=True),
     "load": Entry(f"{_CLI}.load:load", "Load files of a feed; wholly or not at all.", lean=True),
     "match": Entry(f"{_CLI}.match:match", "Report how a match of two layers went.", lean=True),
-    "plan": Entry(f"{_CLI}.match:plan", "Tell whether the plan is whole.", lean=True),
+    "plan": Entry(f"{_CLI}.plan:plan", "Tell whether plans are whole; promote one.", lean=True),
     "population": Entry(f"{_CLI}.match:population", "Estimate who lives in a box.", lean=True),
     "publish": Entry(f"{_CLI}.publish:publish", "Render the server's configuration."),
     "quarantine": Entry(f"{_CLI}.quarantine:quarantine", "Write what a run set aside, to correct."),

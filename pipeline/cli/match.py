@@ -1,4 +1,4 @@
-"""``makan match``, ``makan plan`` and ``makan population``: what the joined layers tell."""
+"""``makan match`` and ``makan population``: what the joined layers tell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pipeline.contracts.fact import FactContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.errors import SettingsError
-from pipeline.joins import plan as plans
 from pipeline.joins.population import By, population_in
 from pipeline.joins.report import MatchReport, report
 from pipeline.settings import Settings
@@ -72,26 +71,6 @@ def _print(found: MatchReport) -> None:
             options.out(f"{count:>9} at {ratio} of what is measured")
     for left in found.left_over:
         options.out(f"  {left['method']}: {left['key']} says {left['said'] or 'nothing'}")
-
-
-@click.command()
-@click.argument("code", required=False)
-@as_json
-@click.pass_obj
-def plan(settings: Settings, code: str | None, as_json: bool) -> None:
-    """Tell whether each edition of the plan is whole; with a parcel's CODE what it says of it."""
-    database, schemas = Database(settings), options.schemas(settings)
-    if code:
-        options.emit(plans.of_parcel(database, code))
-        return
-    found = plans.editions(database, schemas)
-    if as_json:
-        options.emit([asdict(one) for one in found])
-        return
-    for one in found:
-        for place, (name, value) in enumerate(asdict(one).items()):
-            shown = f"{value:,.2f}" if isinstance(value, float) else value
-            options.out(f"{'  ' if place else ''}{name}: {shown}")
 
 
 @click.command()

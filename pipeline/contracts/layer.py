@@ -212,6 +212,22 @@ class Lineage(Frozen):
     protects: tuple[Identifier, ...] = ()
 
 
+class Succession(Frozen):
+    """Rows of which one holds at a place: a ``draft`` becomes ``approved`` and those in force where
+    it lies ``former``, values of the field ``state``, at once.
+
+    ``dated`` is the field that gets the day where it has none. Before, the draft is looked at in
+    the layers ``judged_by``, which nobody may load meanwhile.
+    """
+
+    state: Identifier
+    draft: str
+    approved: str
+    former: str
+    dated: Identifier
+    judged_by: tuple[Identifier, ...] = ()
+
+
 class StyleClass(Frozen):
     """How one code (or, without ``code``, every feature) is drawn; colours are #rrggbb. Tiles hold
     it from ``min_zoom`` on."""
@@ -262,6 +278,7 @@ class LayerContract(Frozen):
     fabric: tuple[FabricRule, ...] = ()
     guards: tuple[Identifier, ...] = ()
     lineage: Lineage | None = None
+    succession: Succession | None = None
     writable: dict[Identifier, tuple[Operation, ...]] = Setting(default_factory=dict)
     style: Style = Style()
 
@@ -284,6 +301,7 @@ class LayerContract(Frozen):
         used += [name for rule in self.fabric for name in rule.own_fields]
         used += [field.numbers_of for field in self.fields if field.numbers_of]
         used += [self.lineage.field] if self.lineage else []
+        used += [self.succession.state, self.succession.dated] if self.succession else []
         used += [n for n in (self.publish.label, self.publish.time, self.style.field) if n]
         unknown = [name for name in used if name not in names]
         if unknown:

@@ -50,9 +50,19 @@ class Edition:
 def editions(database: Database, schemas: Schemas) -> list[Edition]:
     """Every edition that is loaded, with what is known of it; facts as they were last derived."""
     with database.connect("loader") as connection:
-        rows = connection.execute(queries.load("plan")["editions"]).fetchall()
         square = schemas.city.metres_per_unit**2
-        return [_edition(connection, square, row) for row in rows]
+        return [_edition(connection, square, row) for row in _every(connection)]
+
+
+def edition(connection: Connection, schemas: Schemas, plan_id: str) -> Edition | None:
+    """One of them, None where there is no such edition."""
+    square = schemas.city.metres_per_unit**2
+    found = [row for row in _every(connection) if row[0] == plan_id]
+    return _edition(connection, square, found[0]) if found else None
+
+
+def _every(connection: Connection) -> list[tuple[Any, ...]]:
+    return connection.execute(queries.load("plan")["editions"]).fetchall()
 
 
 def _edition(connection: Connection, square: float, row: tuple[Any, ...]) -> Edition:

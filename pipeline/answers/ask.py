@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,16 @@ class Answerer:
 
     async def _found(self, process: Process, values: dict[str, Any]) -> dict[str, Any]:
         """The answer of one query by the contract's names, formulas worked out."""
+        return await self._worked_out(process, values, await self._rows(process, values))
+
+    async def _rows(self, process: Process, values: dict[str, Any]) -> dict[str, Any] | None:
         found: dict[str, Any] | None = await self._json(process.id, "answer", values)
+        return found
+
+    async def _worked_out(
+        self, process: Process, values: dict[str, Any], found: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """What the query ``found``, with its formulas and heights."""
         if found is None:
             near = "near" in self._queries[process.id]
             close = await self._json(process.id, "near", values) if near else []
@@ -154,21 +164,42 @@ class Answerer:
         whole = await self._found(process, {**values, PART: parts[0] if parts else []})
         runs, lists = set(_runs(whole)), {name: [whole.pop(name)] for name in batch.lists}
         made = {name: [self._list(one) for one in lists[name]] for name in batch.lists}
-        for number, part in enumerate(parts[1:], start=1):
-            if tell:
-                tell(100 * number // len(parts))
-            found = await self._found(process, {**values, PART: part})
-            runs.update(_runs(found))
-            for name in batch.sums:
-                whole[name] += found[name]
-            for name in batch.lists:
-                made[name].append(await asyncio.to_thread(self._list, found[name]))
+        asked = [{**values, PART: part} for part in parts[1:]]
+        async with aclosing(self._ahead(process, asked)) as rest:
+            async for number, part, rows in rest:
+                if tell:
+                    tell(100 * number // len(parts))
+                found = await self._worked_out(process, part, rows)
+                runs.update(_runs(found))
+                for name in batch.sums:
+                    whole[name] += found[name]
+                for name in batch.lists:
+                    made[name].append(await asyncio.to_thread(self._list, found[name]))
         strung = {
             name: b"[" + b",".join(filter(None, pieces)) + b"]" for name, pieces in made.items()
         }
         read = orjson.Fragment if tell else orjson.loads
         joined = {name: read(text) for name, text in strung.items()}
         return self._published(whole) | joined, runs
+
+    async def _ahead(
+        self, process: Process, asked: list[dict[str, Any]]
+    ) -> AsyncGenerator[tuple[int, dict[str, Any], dict[str, Any] | None]]:
+        """The rows of each question; the database is at the next while one is worked out."""
+        waiting = [asyncio.create_task(self._rows(process, one)) for one in asked[:1]]
+        try:
+            for number, values in enumerate(asked, start=1):
+                rows = await waiting.pop()
+                waiting += [
+                    asyncio.create_task(self._rows(process, one))
+                    for one in asked[number : number + 1]
+                ]
+                yield number, values, rows
+        finally:
+            for task in waiting:
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
 
     def _list(self, items: list[Any]) -> bytes:
         """What stands between the brackets of ``items``, by published names."""

@@ -17,10 +17,12 @@ class Refusal(Exception):  # noqa: N818 - it is the client's matter, not an erro
 
 
 class WrongInputError(Refusal):
-    """An input cannot be: its ``field``, the ``rule`` it breaks, an ``example`` of a right one."""
+    """An input cannot be: its ``field``, the ``rule`` it breaks, an ``example`` of a right one, if
+    there is such an input at all."""
 
     def __init__(self, field: str, rule: str, example: Any, detail: str) -> None:
-        super().__init__(f"{field}: {detail}", field=field, rule=rule, example=example)
+        told = {"field": field, "rule": rule} | ({} if example is None else {"example": example})
+        super().__init__(f"{field}: {detail}", **told)
 
 
 class NothingFoundError(Refusal):

@@ -7,6 +7,7 @@ the JSON Schema of the answer, which is published.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -28,7 +29,8 @@ class Input(Frozen):
     as it is, ``code`` as the parcel codes it may mean, ``plate`` as the plates, ``folded`` as for
     searching, ``geometry`` (GeoJSON, WKT) as a shape with its CRS, ``list`` as JSON text,
     ``shapes`` the same with each one's ``geometry`` as a shape, ``receipt`` as the number of one.
-    ``privacy``: who is offered it.
+    ``privacy``: who is offered it. ``labels`` are the words for the values of an enumeration; with
+    ``codelist`` both are those of the city's list.
     """
 
     name: Identifier
@@ -38,6 +40,8 @@ class Input(Frozen):
     meaning: Meaning = "plain"
     required: bool = False
     privacy: Privacy = "P0"
+    labels: dict[str, Text] = Setting(default_factory=dict)
+    codelist: Identifier | None = None
     example: Any
 
     @model_validator(mode="after")
@@ -48,7 +52,15 @@ class Input(Frozen):
             raise ValueError(f"accepts is no JSON Schema: {error.message}") from None
         if not jsonschema.Draft202012Validator(self.accepts).is_valid(self.example):
             raise ValueError("the example does not fit what is accepted")
+        named = {str(value) for value in self.accepts.get("enum", ())}
+        if self.labels and set(self.labels) != named:
+            raise ValueError("labels must name the values of the enumeration, each")
         return self
+
+    def with_codes(self, codes: Mapping[str, Text]) -> Input:
+        """The same, for the codes of a list with their words."""
+        made = {**self.accepts, "type": "string", "enum": list(codes)}
+        return Input.model_validate(self.model_dump() | {"accepts": made, "labels": dict(codes)})
 
 
 class Limit(Frozen):

@@ -109,7 +109,7 @@ class Schemas:
 
         found = _read_all(self.root / "processes", Process)
         _check_processes(self, found)
-        return found
+        return {name: _with_codes(self, process) for name, process in found.items()}
 
     def process_file(self, process: Process, ending: str) -> Path:
         """A file of the process: its queries (``sql``) or the schema of its answer."""
@@ -235,6 +235,20 @@ def _check_processes(schemas: Schemas, processes: dict[str, Process]) -> None:
             path = schemas.process_file(process, ending)
             if not path.is_file():
                 raise ContractError("the process lacks this file", where=str(path))
+
+
+def _with_codes(schemas: Schemas, process: Process) -> Process:
+    """The process with the city's codes for each input that names a code list."""
+    if not any(one.codelist for one in process.inputs):
+        return process
+    made = []
+    for one in process.inputs:
+        name = schemas.city.codelists.get(one.codelist or "", one.codelist or "")
+        if name and name not in schemas.codelists:
+            where = str(schemas.root / "processes" / f"{process.id}.toml")
+            raise ContractError(f"{one.name}: no code list {name}", where=where)
+        made.append(one.with_codes(schemas.codelists[name].entries) if name else one)
+    return process.model_copy(update={"inputs": tuple(made)})
 
 
 def _check_groups(schemas: Schemas) -> None:

@@ -18,6 +18,9 @@ Connection = psycopg.Connection[tuple[object, ...]]
 #: ``owner`` and ``loader`` write, an audience's writer writes single rows; any other role reads.
 Role = str
 _CONNECT_TIMEOUT_S = 3
+#: A server that has gone without a word is noticed within a minute, not after the two hours that
+#: the system allows; on a socket of this machine it says nothing.
+_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 #: How long an edit waits for its layer, which a load may hold.
 EDIT_WAITS_MS = 3000
 
@@ -62,6 +65,7 @@ class Database:
                 connect_timeout=_CONNECT_TIMEOUT_S,
                 application_name=f"makan-{role}",
                 tcp_user_timeout=10_000,
+                **_KEEPALIVE,
             )
         except psycopg.ProgrammingError:
             raise DatabaseError(

@@ -107,6 +107,12 @@ def _tiles(city: City, layer: LayerContract) -> dict[str, Any]:
     }
 
 
+def has_form(layer: LayerContract, audience: Audience) -> bool:
+    """Whether there is a page with a form for new rows: of points, where the audience may."""
+    shape = layer.geometry
+    return "create" in audience.may(layer) and shape is not None and shape.type == "Point"
+
+
 def resource(
     schemas: Schemas,
     layer: LayerContract,
@@ -123,6 +129,7 @@ def resource(
     names = views.published_fields(schemas, layer, audience)
     return {
         **made,
+        **({"has_form": True} if has_form(layer, audience) else {}),
         "extents": extent.as_config(),
         "limits": {
             "default_items": layer.publish.default_limit,

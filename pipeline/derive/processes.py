@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.contracts.audience import Audience
+from pipeline.contracts.base import Text
 from pipeline.contracts.city import City
 from pipeline.contracts.process import Input, Process
 from pipeline.contracts.registry import Schemas
@@ -100,6 +101,23 @@ def _input(one: Input, language: str) -> dict[str, Any]:
         "maxOccurs": 1,
         "schema": {**one.accepts, "examples": [one.example]},
     }
+
+
+def choices(
+    schemas: Schemas, process: Process, audience: Audience, language: str
+) -> dict[str, list[tuple[str, str]]]:
+    """For a form: of each input with few values, each value and its words; of a truth, both."""
+    yes_no = {"true": Text(en="yes", fa="بله"), "false": Text(en="no", fa="خیر")}
+    found = {}
+    for name, one in offered(schemas.city, audience, process).items():
+        values = one.accepts.get("enum")
+        if values is None and one.accepts.get("type") == "boolean":
+            values = [True, False]
+        if values:
+            texts = [json.dumps(v) if isinstance(v, bool) else str(v) for v in values]
+            words = one.labels or yes_no
+            found[name] = [(t, words[t].of(language) if t in words else t) for t in texts]
+    return found
 
 
 def example(city: City, process: Process, audience: Audience) -> dict[str, Any]:

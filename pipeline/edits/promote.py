@@ -220,7 +220,7 @@ class _Succession:
             is_draft=sql.SQL("{} = {}").format(key, sql.Literal(self.plan_id)),
         )
         day = self.valid_from or datetime.now(ZoneInfo(self.schemas.city.timezone))
-        values = {"approved": rule.approved, "former": rule.former, "day": day.date()}
+        values = {"held": rule.approved, "former": rule.former, "day": day.date()}
         self.connection.execute(succeed, values)
 
     def _begin(self, ids: list[int], parts: dict[str, sql.Composable]) -> int:

@@ -21,6 +21,7 @@ from pipeline import paths
 from pipeline.serve import (
     answers,
     documents,
+    forms,
     fresh,
     glyphs,
     health,
@@ -121,6 +122,7 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
     yield Route("/jobs/{job_id}/results", _answering(jobs.results), methods=["GET"])
     yield Route("/jobs/{job_id}", _answering(jobs.status), methods=["GET"])
     yield Route("/jobs/{job_id}", _answering(jobs.dismiss), methods=["DELETE"])
+    yield Route(f"{here}/new", _answering(forms.new), methods=["GET"])
     yield Route("/stac/search", _answering(stac.search_by_body), methods=["POST"])
     yield Route(f"{here}/search", _answering(items.search), methods=["POST"])
     yield Mount("/static", StaticFiles(directory=paths.server_files() / "static"))

@@ -9,6 +9,7 @@ page with a form needs no script, by GET.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from starlette.requests import Request
@@ -28,6 +29,8 @@ from pipeline.serve.papers import Paper
 from pipeline.serve.site import Site
 
 _MAX_BODY = 1_000_000
+_MAX_FIELDS = 100
+FORM = "application/x-www-form-urlencoded"
 #: The input that chooses the scale of a document's map.
 _SCALE = "scale"
 _EXECUTE_REL = f"{OGC}/execute"
@@ -76,7 +79,8 @@ async def described(request: Request) -> Response:
     def page_only(view: View) -> dict[str, Any]:
         asked = derived.example(view.site.schemas.city, process, view.site.audience)
         address = f"{view.site.base}/processes/{process.id}/execution"
-        return {"curl": derived.curl(address, asked)}
+        named = (view.site.schemas, process, view.site.audience, view.language)
+        return {"curl": derived.curl(address, asked), "choices": derived.choices(*named)}
 
     return await document(request, Kind("processes/process.html", page_only), make)
 
@@ -94,6 +98,8 @@ async def execute(request: Request) -> Response:
     """POST /processes/{id}/execution: the answer, or a job where it is preferred."""
     process = _process(request)
     given = wanted.parameters(request, wanted.COMMON)
+    if _kind(request) == FORM:
+        return await _by_form(request, process)
     asked = await _body(request)
     if jobs.preferred(request):
         return await _begun(request, process, given, _values(asked))
@@ -115,17 +121,37 @@ async def execute_by_address(request: Request) -> Response:
     return await _sent(request, process, given, answer, texts)
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != JSON:
-        raise Problem(415, "InvalidParameterValue", f"the body must be {JSON}")
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+async def _by_form(request: Request, process: Process) -> Response:
+    """The form of the page, sent to be answered in the background: on to the page of the job."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Problem(403, "Forbidden", "the form of another site asks nothing here")
+    text = (await _content(request)).decode("utf-8", "replace")
+    texts = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+    given = {name: texts.pop(name) for name in wanted.COMMON if name in texts}
+    offered = site_of(request).answerer.offered[process.id]
+    begun = await _begun(request, process, given, inputs.of_texts(offered, texts))
+    page = links.address(begun.headers["location"], {"f": "html", **given})
+    return Response(status_code=303, headers={"Location": page, "Cache-Control": "no-store"})
+
+
+async def _content(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MAX_BODY:
             raise Problem(413, "InvalidParameterValue", f"the body exceeds {_MAX_BODY} bytes")
+    return bytes(body)
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    if _kind(request) != JSON:
+        raise Problem(415, "InvalidParameterValue", f"the body must be {JSON}")
     try:
-        asked = orjson.loads(bytes(body))
+        asked = orjson.loads(await _content(request))
     except orjson.JSONDecodeError as error:
         raise bad(f"the body is not JSON: {error}") from None
     if not isinstance(asked, dict) or not isinstance(asked.get("inputs", {}), dict):

@@ -61,6 +61,7 @@ class Job:
             ) as (work, found),
             writer.open(),
             target.open() as transaction,
+            writer.settled(),
         ):
             recorder.crs = work.source.crs
 

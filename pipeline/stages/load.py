@@ -101,8 +101,9 @@ def load(
     """
     begun = time.monotonic()
     with (
-        ThreadPoolExecutor(1, thread_name_prefix="makan-early") as early,
         database.connect("loader", autocommit=True) as connection,
+        # Inside: what it still asks of the connection ends before that is closed.
+        ThreadPoolExecutor(1, thread_name_prefix="makan-early") as early,
     ):
         hashed, digest = early.submit(ledger.arrival, path), context.contract_digest
         check_city(connection, context.schemas)

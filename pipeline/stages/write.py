@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 import pyarrow as pa
@@ -48,6 +48,19 @@ class Writer:
             ThreadPoolExecutor(1, thread_name_prefix="makan-write") as self._thread,
         ):
             yield self
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """At the end of the block no write is under way, however it ends.
+
+        To be entered last: connections that writes use are closed afterwards, never under a COPY
+        of another thread.
+        """
+        try:
+            yield
+        finally:
+            with suppress(Exception):
+                self.wait()
 
     def copy(self, schema: str, name: str, table: pa.Table) -> None:
         """Appends ``table`` to ``schema.name`` and commits."""

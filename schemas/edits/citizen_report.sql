@@ -1,25 +1,9 @@
 -- What the database says of a new report, and of one whose place has changed. ``given`` are its fields, ``place`` is its point.
--- Exactly one unit gets it: of the units for its kind whose area holds the point, to the centimetre, the one with the lowest code
--- (on the line between two areas both hold it); where there is none, of those for other matters; where there is none either, the
--- nearest of all. It may repeat the nearest open report of its kind within 20 m and 24 hours. The public sees it in the middle of
+-- Exactly one unit gets it, by the rule of makan.unit_of_report (migration 0034), to the centimetre. It may repeat the nearest open
+-- report of its kind within 20 m and 24 hours. The public sees it in the middle of
 -- the street segment nearby, within 300 m, and nowhere otherwise.
-WITH holding AS (
-    SELECT u.unit_code, u.report_category FROM data.service_unit u
-    WHERE u.geom && ST_Expand(place, 0.01 / :metres) AND ST_DWithin(u.geom, place, 0.01 / :metres)
-), chosen AS (
-    SELECT unit_code, rule FROM (
-        SELECT 1 AS turn, min(unit_code) AS unit_code,
-            CASE WHEN count(DISTINCT unit_code) > 1 THEN 'lower_code' ELSE 'only_unit' END AS rule
-        FROM holding WHERE report_category = given ->> 'report_category'
-        UNION ALL
-        SELECT 2, min(unit_code), 'other_matters' FROM holding WHERE report_category = 'other'
-        UNION ALL
-        (SELECT 3, u.unit_code, 'nearest' FROM data.service_unit u
-        WHERE u.report_category IN (given ->> 'report_category', 'other')
-        ORDER BY ST_Distance(u.geom, place), u.report_category = 'other', u.unit_code LIMIT 1)
-        UNION ALL
-        SELECT 4, NULL, 'none'
-    ) AS found WHERE unit_code IS NOT NULL OR turn = 4 ORDER BY turn LIMIT 1
+WITH chosen AS (
+    SELECT unit_code, rule FROM makan.unit_of_report(given ->> 'report_category', place, 0.01 / :metres)
 ), nearby AS (
     SELECT s.street_id, ST_LineInterpolatePoint(ST_GeometryN(s.geom, 1), 0.5) AS middle
     FROM data.street s WHERE ST_DWithin(s.geom, place, 300 / :metres) ORDER BY s.geom <-> place, s.street_id LIMIT 1

@@ -7,22 +7,9 @@ SELECT count(*) FROM {census_block} AS b WHERE b.geom && ST_Transform(%(area)s::
 WITH asked AS (
     SELECT ST_Transform(%(area)s::geometry, {srid}) AS geom,
         coalesce(%(year)s::bigint, (SELECT max(f.census_year) FROM {census_figure} AS f
-            WHERE f.census_variable = %(variable)s::text)) AS year
+            WHERE f.census_variable = %(variable)s::text)) AS year, %(variable)s::text AS variable
 ),
-part AS (
-    SELECT b.census_code, b.run_id, f.figure_value AS figure, f.suppressed, f.run_id AS figure_run,
-        ST_Area(ST_Intersection(b.geom, a.geom)) / ST_Area(b.geom) AS share, homes.share AS homes
-    FROM asked AS a JOIN {census_block} AS b ON b.census_year = a.year AND ST_Intersects(b.geom, a.geom)
-    LEFT JOIN {census_figure} AS f ON f.census_year = b.census_year AND f.census_code = b.census_code
-        AND f.census_variable = %(variable)s::text
-    CROSS JOIN LATERAL (
-        SELECT sum(h.floor * ST_Area(ST_Intersection(h.geom, a.geom))) / nullif(sum(h.floor * ST_Area(h.geom)), 0) AS share
-        FROM (
-            SELECT coalesce(g.floors_above, 1) AS floor, ST_Intersection(g.geom, b.geom) AS geom
-            FROM {building} AS g WHERE ST_Intersects(g.geom, b.geom) AND coalesce(g.building_use, 'residential') = 'residential'
-        ) AS h
-    ) AS homes
-)
+part AS (SELECT * FROM {part.people} AS q)
 SELECT jsonb_build_object(
     'year', (SELECT year FROM asked), 'variable', %(variable)s::text,
     'area_weighted', round(sum(p.figure * p.share)::numeric, 2),

@@ -490,3 +490,23 @@ CROSS JOIN LATERAL (
     ORDER BY CASE own.price_choice WHEN 'block' THEN (b.price_no = 1)::int WHEN 'highest' THEN b.land_price_irr
         ELSE coalesce(f.width, 0) END DESC, b.price_no LIMIT 1
 ) AS r
+
+-- name: part_people
+-- Census blocks that the shape of the query "asked" (geom, year, variable) meets: their figure, the part of their area inside, and of the
+-- floor area of their dwellings; small cells as in the census-population layer.
+SELECT b.census_code, b.run_id, f.figure_value AS figure, f.suppressed, f.run_id AS figure_run,
+    ST_Area(ST_Intersection(b.geom, a.geom)) / ST_Area(b.geom) AS share, homes.share AS homes,
+    coalesce(f.suppressed, false) OR CASE WHEN h.figure_value IS NOT NULL THEN h.figure_value > 0 AND h.figure_value < 3
+        ELSE coalesce(f.figure_value > 0 AND f.figure_value < 10, false) END AS small
+FROM asked AS a JOIN {census_block} AS b ON b.census_year = a.year AND ST_Intersects(b.geom, a.geom)
+LEFT JOIN {census_figure} AS f ON f.census_year = b.census_year AND f.census_code = b.census_code AND f.census_variable = a.variable
+LEFT JOIN {census_figure} AS h ON h.census_year = b.census_year AND h.census_code = b.census_code AND h.census_variable = 'households'
+CROSS JOIN LATERAL (
+    SELECT sum(g.floor * CASE WHEN g.geom && a.geom THEN ST_Area(ST_Intersection(g.geom, a.geom)) ELSE 0 END)
+        / nullif(sum(g.floor * ST_Area(g.geom)), 0) AS share
+    FROM (
+        SELECT coalesce(o.floors_above, 1) AS floor,
+            CASE WHEN ST_Covers(b.geom, o.geom) THEN o.geom ELSE ST_Intersection(o.geom, b.geom) END AS geom
+        FROM {building} AS o WHERE ST_Intersects(o.geom, b.geom) AND coalesce(o.building_use, 'residential') = 'residential'
+    ) AS g
+) AS homes

@@ -78,7 +78,7 @@ INSERT INTO {stage} ({columns}, source_line) SELECT {columns}, source_line FROM 
 
 -- name: succeed
 -- The one is in force, with the day of approval where it has none; the others are former.
-UPDATE {stage} SET {state} = CASE WHEN {is_draft} THEN %(approved)s ELSE %(former)s END,
+UPDATE {stage} SET {state} = CASE WHEN {is_draft} THEN %(held)s ELSE %(former)s END,
     {dated} = CASE WHEN {is_draft} THEN coalesce({dated}, %(day)s::date) ELSE {dated} END
 
 -- name: told

@@ -86,6 +86,55 @@ def test_a_drawn_area_takes_whole_parcels_parts_and_slivers(public: TestClient, 
         assert found["total_m2"] == pytest.approx(200 + 20 * reach, abs=0.011)
 
 
+def test_people_floor_area_and_units_in_a_project(
+    staff: TestClient, public: TestClient, ask: Asked, query: Asked
+) -> None:
+    """CB-1 has 88 people; the west half of it has all its dwellings."""
+    ((west, south, east, north),) = query(
+        "SELECT ST_XMin(b.geom), ST_YMin(b.geom), ST_XMax(b.geom), ST_YMax(b.geom) "
+        "FROM data.census_block b JOIN data.parcel p ON ST_Contains(b.geom, ST_Centroid(p.geom)) "
+        "WHERE p.parcel_code = '1-12-45-7-0-0-0'"
+    )
+    middle = (west + east) / 2
+
+    def drawn(left: float, right: float) -> str:
+        return (
+            f"POLYGON(({left} {south},{right} {south},{right} {north},{left} {north},"
+            f"{left} {south}))"
+        )
+
+    found = ask(staff, "project-impact", area=drawn(west, middle), crs=GRID)
+    people = found["people"]
+    assert (people["number"], people["year"], people["masked"]) == (88.0, 1395, False)
+    assert "floor area of its dwellings" in people["method"]["en"]
+    by_area = ask(staff, "population-in-area", area=drawn(west, middle), crs=GRID)
+    assert by_area["dwelling_weighted"] == people["number"]
+    inside = "ST_Area(ST_Intersection(b.geom, m.geom))"
+    ((number, floor, within),) = query(
+        f"SELECT count(*), sum(b.footprint_grid_m2 * b.floors_above), "
+        f"sum({inside} * b.floors_above) FROM data.building b, "
+        f"(SELECT ST_GeomFromText('{drawn(west, middle)}', 32639) AS geom) m WHERE {inside} > 0.01"
+    )
+    built = found["buildings"]
+    assert (built["number"], built["floors_unknown"]) == (number, 0)
+    assert built["floor_area_m2"] == pytest.approx(floor, abs=0.01)
+    assert built["floor_area_inside_m2"] == pytest.approx(within, abs=0.01)
+    ((doors,),) = query(
+        "SELECT count(*) FROM data.postcode WHERE ST_Intersects(geom, "
+        f"ST_GeomFromText('{drawn(west, middle)}', 32639))"
+    )
+    assert found["units"]["number"] == sum(found["units"]["by_kind"].values()) == doors
+    # One house of it: fewer than ten people are not told.
+    few = ask(staff, "project-impact", area=drawn(west, west + 0.12 * (middle - west)), crs=GRID)
+    if few["people"]["number"] is None:
+        assert few["people"]["masked"] is True
+    else:
+        assert few["people"]["number"] >= 10
+    everybody = ask(public, "project-impact", area=drawn(west, middle), crs=GRID)
+    assert (everybody["people"], everybody["units"]) == (None, None)
+    assert everybody["buildings"]["floor_area_m2"] == built["floor_area_m2"]
+
+
 def test_population_by_area_and_by_dwellings(staff: TestClient, ask: Asked, query: Asked) -> None:
     ((west, south, east, north),) = query(
         "SELECT ST_XMin(b.geom), ST_YMin(b.geom), ST_XMax(b.geom), ST_YMax(b.geom) "

@@ -83,6 +83,17 @@ def test_the_page_has_a_form_whose_answer_is_a_page(
     assert f'lang="{language}"' in answer.text
 
 
+@pytest.mark.parametrize(("language", "said"), [("fa", "نظافت معبر"), ("en", "Street cleaning")])
+def test_values_to_choose_from_have_their_words(
+    public: TestClient, language: str, said: str
+) -> None:
+    page = public.get(f"/processes/route-report?f=html&lang={language}").text
+    assert f'<option value="street_cleaning">{said}</option>' in page
+    assert 'formmethod="post"' in page
+    counted = public.get(f"/processes/aggregate?f=html&lang={language}").text
+    assert '<option value="neighbourhood">' in counted
+
+
 def test_a_question_in_the_address_gives_the_same_answer(public: TestClient) -> None:
     asked = public.get("/processes/find-property/execution?nosazi=1-12-45-7&f=json")
     posted = public.post(
@@ -119,6 +130,7 @@ def test_a_wrong_input_is_told_by_field_rule_and_example(
     assert response.status_code == 400
     told = response.json()
     assert (told["field"], told["rule"]) == (field, rule)
+    assert ("example" in told) == (rule != "unknown")
     assert rule == "unknown" or told["example"] is not None
 
 
@@ -136,6 +148,8 @@ NOTHING: dict[str, dict[str, Any]] = {
     "delivery-sequence": {"block_code": "1-12-none"},
     "plan-rehearsal": {"draft": "none"},
     "aggregate": {"of": "buildings", "by": "region", "from_year": 1499},
+    "route-report": {"postcode": "1111111111", "report_category": "waste"},
+    "nearest-office": {"postcode": "1111111111"},
     "elevation-profile": {"line": "LINESTRING(51.2 34.9,51.201 34.901)"},
 }
 
@@ -200,7 +214,7 @@ def test_every_input_is_refused_by_its_own_rule(staff: TestClient, process: Proc
         (b'{"inputs": []}', "application/json", 400),
         (b'{"inputs": {}, "ouputs": {}}', "application/json", 400),
         (b'{"inputs": {}, "outputs": {"pdf": {}}}', "application/json", 400),
-        (b"q=1", "application/x-www-form-urlencoded", 415),
+        (b"q=1", "text/plain", 415),
         (b" " * 1_100_000, "application/json", 413),
     ],
 )

@@ -91,6 +91,28 @@ def test_jobs_have_pages(
         assert "bar-o-kaf" in page.text
 
 
+def test_the_form_of_a_page_asks_in_the_background(
+    staff: TestClient, sampled: Database, schemas: Schemas
+) -> None:
+    """Without a script: the form is sent, the page of the job looks again by itself."""
+    path = "/processes/levy/execution"
+    form = {"block_code": "1-12-45", "year": "1404", "nosazi": "", "f": "html", "lang": "fa"}
+    sent = staff.post(path, data=form, follow_redirects=False)
+    assert sent.status_code == 303, sent.text
+    place = sent.headers["location"].removeprefix("http://makan.test")
+    assert place.endswith("?f=html&lang=fa")
+    waiting = staff.get(place).text
+    assert 'http-equiv="refresh"' in waiting
+    work(sampled, schemas, "staff")
+    done = staff.get(place).text
+    assert 'http-equiv="refresh"' not in done
+    assert "/results?f=html" in done
+    wrong = staff.post(path, data={**form, "year": "x"}, follow_redirects=False)
+    assert wrong.status_code == 400
+    elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    assert staff.post(path, data=form, headers=elsewhere).status_code == 403
+
+
 def test_what_is_wrong_is_refused_at_once_and_what_is_not_there_fails(
     staff: TestClient, sampled: Database, schemas: Schemas
 ) -> None:

@@ -302,20 +302,28 @@ _DRAFTED = (
     plot_area_to_m2, area_basis, coverage_pct, far_pct, max_floors, run_id, source_line)
     SELECT %s, zone_code, rule_no, plot_area_from_m2, plot_area_to_m2, area_basis, coverage_pct,
     far_pct, max_floors, run_id, 99 FROM data.zone_rule WHERE plan_id = 'TT-1397'""",
+    """INSERT INTO data.plan_road_line (plan_id, road_line_id, road_line_kind, street_id, name_fa,
+    offset_left_m, offset_right_m, width_plan_m, geom, run_id, source_line) SELECT %s,
+    l.road_line_id, l.road_line_kind, l.street_id, l.name_fa, l.offset_left_m + m.more / 2,
+    l.offset_right_m + m.more / 2, l.width_plan_m + m.more, l.geom, l.run_id, 99
+    FROM data.plan_road_line l, LATERAL (SELECT CASE WHEN l.street_id IN (SELECT street_id
+    FROM data.street WHERE name_fa = 'کوچه یاس') THEN 4 ELSE 0 END AS more) m
+    WHERE l.plan_id = 'TT-1397' AND l.road_line_kind = 'axis'""",
 )
 
 
 @pytest.fixture(scope="module")
 def drafted(sampled: Database, schemas: Schemas) -> Iterator[None]:
-    """A draft edition in which R2 becomes S1."""
-    plan = replace(schemas, facts={"parcel_zone": schemas.facts["parcel_zone"]})
+    """A draft edition in which R2 becomes S1 and Kuche-ye Yas is 4 m wider."""
+    names = ("parcel_zone", "parcel_widening")
+    plan = replace(schemas, facts={name: schemas.facts[name] for name in names})
     with sampled.connect("owner") as connection:
         for statement in _DRAFTED:
             connection.execute(statement.encode(), [DRAFT])
     joins.derive(sampled, plan, anew=True)
     yield
     with sampled.connect("owner") as connection:
-        for layer in ("plan_document", "plan_zone", "zone_rule"):
+        for layer in ("plan_document", "plan_zone", "zone_rule", "plan_road_line"):
             connection.execute(f"DELETE FROM data.{layer} WHERE plan_id = '{DRAFT}'".encode())
     joins.derive(sampled, plan, anew=True)
 
@@ -338,23 +346,79 @@ def test_a_rehearsal_tells_what_a_draft_does(
     after = {one["zone_code"]: one["after_m2"] for one in found["zones"]}
     assert sum(before.values()) == pytest.approx(sum(after.values()), abs=0.05)
     assert after["R2"] == 0.0
-    more = found["floor_area_after_m2"] - found["floor_area_before_m2"]
-    far = "(SELECT r.far_pct FROM data.zone_rule r WHERE r.plan_id = 'TT-1397' "
-    far += "AND r.zone_code = '{}' AND p.area_grid_m2 >= coalesce(r.plot_area_from_m2, 0) "
-    far += "AND p.area_grid_m2 < coalesce(r.plot_area_to_m2, 1e9) ORDER BY r.rule_no LIMIT 1)"
-    ((expected,),) = query(
-        f"SELECT sum(f.area_m2 * ({far.format('S1')} - {far.format('R2')}) / 100) "
-        "FROM facts.parcel_zone f JOIN data.plan_zone z ON z.id = f.object_id "
-        "JOIN data.parcel p ON p.id = f.subject_id "
-        "WHERE z.plan_id = 'TT-1397' AND z.zone_code = 'R2'"
+    allowed = (
+        "SELECT sum(q.area) FROM (SELECT DISTINCT ON (parcel_code, zone_id) "
+        "allowed_floor_area_m2 AS area FROM derived.parcel_plan WHERE plan_id = %s "
+        "ORDER BY parcel_code, zone_id, rule_no) q"
     )
-    assert more == pytest.approx(expected, rel=1e-6)
+    for name, plan in (("before", "TT-1397"), ("after", DRAFT)):
+        ((expected,),) = query(allowed, plan)
+        assert found[f"floor_area_{name}_m2"] == pytest.approx(expected, abs=5)
     assert found["people_in_changed"] > 0
     assert ask(public, "plan-rehearsal", draft=DRAFT)["people_in_changed"] is None
     parcel = ask(public, "zone-change", nosazi=P7, to_plan=DRAFT)
     assert parcel["changes"] == [{"from": "R2", "to": "S1", "area_m2": 200.0}]
     same = ask(staff, "plan-rehearsal", draft="TT-1397")
     assert (same["parcels_changed"], same["changes"]) == (0, [])
+
+
+def test_a_rehearsal_counts_what_wider_streets_take(
+    drafted: None, staff: TestClient, ask: Asked, query: Asked
+) -> None:
+    found = ask(staff, "plan-rehearsal", draft=DRAFT)
+    widths = {one["street_id"]: (one["before_m"], one["after_m"]) for one in found["streets"]}
+    assert set(widths.values()) == {(12.0, 16.0)}
+    assert found["streets_changed"] == len(widths)
+    # By the ground itself: parcels cut with all streets as wide as before and after. The facts
+    # round the corner where axes of a street meet, which is left out here: hence the 2 %.
+    cut = query(
+        "WITH axis AS (SELECT street_id, max(width_plan_m) AS width, "
+        "ST_LineMerge(ST_Union(geom)) AS geom FROM data.plan_road_line WHERE plan_id = 'TT-1397' "
+        "AND road_line_kind = 'axis' GROUP BY 1), road AS (SELECT "
+        "ST_Union(ST_Buffer(geom, width / 2, 'endcap=flat join=mitre')) AS was, "
+        "ST_Union(ST_Buffer(geom, width / 2 + CASE WHEN street_id = ANY(%s) THEN 2 ELSE 0 END, "
+        "'endcap=flat join=mitre')) AS becomes FROM axis) "
+        "SELECT p.parcel_code, ST_Area(ST_Intersection(p.geom, r.was)), "
+        "ST_Area(ST_Intersection(p.geom, r.becomes)) "
+        "FROM road r JOIN data.parcel p ON ST_Intersects(p.geom, r.becomes)",
+        list(widths),
+    )
+    more = [(was, becomes) for _, was, becomes in cut if was >= 0.01 and becomes >= was + 0.01]
+    new = [becomes for _, was, becomes in cut if was < 0.01 <= becomes]
+    widening = found["widening"]
+    assert widening["touched_more"] == len(more)
+    assert widening["touched_more_m2"] == pytest.approx(sum(b - a for a, b in more), rel=0.02)
+    assert widening["newly_touched"] == len(new)
+    assert widening["newly_touched_m2"] == pytest.approx(sum(new), abs=0.5)
+    assert widening["after_m2"] - widening["before_m2"] == pytest.approx(
+        sum(b - a for _, a, b in cut), rel=0.02
+    )
+    assert [one for one in more if one == (20.0, 40.0)] == [(20.0, 40.0)] * 5
+    silent = ask(staff, "plan-rehearsal", draft="TT-1397", against=DRAFT)
+    assert silent["widening"]["touched_more"] == 0
+    assert found["people_basis"]["year"] == 1395
+    assert (found["buildings_in_changed"], found["built_in_changed_m2"]) == query(
+        "SELECT count(*), round(sum(b.footprint_grid_m2 * coalesce(b.floors_above, 1))::numeric, "
+        "2)::float8 FROM data.building b JOIN data.parcel p USING (parcel_code) WHERE p.id IN ("
+        "SELECT f.subject_id FROM facts.parcel_zone f JOIN data.plan_zone z ON z.id = f.object_id "
+        "WHERE z.plan_id = 'TT-1397' AND z.zone_code = 'R2' AND f.area_m2 > 0.5)"
+    )[0]
+
+
+def test_an_edition_without_road_lines_says_nothing_of_roads(
+    drafted: None, staff: TestClient, ask: Asked, sampled: Database
+) -> None:
+    with sampled.connect("owner") as connection:
+        connection.execute(
+            b"UPDATE data.plan_road_line SET plan_id = 'X' WHERE plan_id = 'TT-1404'"
+        )
+    found = ask(staff, "plan-rehearsal", draft=DRAFT)
+    with sampled.connect("owner") as connection:
+        connection.execute(
+            b"UPDATE data.plan_road_line SET plan_id = 'TT-1404' WHERE plan_id = 'X'"
+        )
+    assert (found["widening"], found["streets"]) == (None, None)
+    assert found["road_lines"]["after"] == 0
 
 
 # ---- statistics

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
 import psycopg
@@ -312,6 +314,59 @@ def test_a_server_that_goes_away_is_one_clear_line(
     assert caught.value.exit_code == 6
     assert query(database, ROWS) == rows
     assert bench.load(database, path).account.updated == 9
+
+
+def test_nothing_is_closed_under_a_write(
+    bench: Any, database: Database, query: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that fails lets the batch that is being written come to its end first."""
+    add, ended, begun = Fill.add, [], threading.Event()
+
+    def slowly(target: Fill, judged: Any) -> None:
+        begun.set()
+        time.sleep(0.3)
+        add(target, judged)
+        ended.append(target.transaction.closed)
+
+    def fail(*_: int) -> None:
+        assert begun.wait(10)
+        raise ArrivalError("the file ends in the middle")
+
+    monkeypatch.setattr(Fill, "add", slowly)
+    with pytest.raises(ArrivalError):
+        bench.load(database, bench.geopackage(parcels(bench, range(9))), progress=fail)
+    assert ended == [False]
+    assert query(database, ROWS) == []
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_connection_that_is_ended_ends_the_load_at_once(
+    bench: Any, database: Database, query: Any, place: int
+) -> None:
+    """The ledger's, the writer's or the one that fills: whichever dies, seconds later all is told
+    in one line, and what another load needs is free."""
+
+    def cut(*_: int) -> None:
+        with psycopg.connect(database.cluster.uri(SUPERUSER, "postgres"), autocommit=True) as admin:
+            rows = admin.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = "
+                "'makan-loader' ORDER BY backend_start, pid",
+                [database.settings.database],
+            ).fetchall()
+            if len(rows) == 3:
+                admin.execute("SELECT pg_terminate_backend(%s)", rows[place])
+
+    path = bench.geopackage(parcels(bench, range(40)))
+    for _ in ("an empty layer", "a full one"):
+        rows, begun = query(database, ROWS), time.monotonic()
+        with pytest.raises(DatabaseError) as caught:
+            bench.load(database, path, progress=cut)
+        assert time.monotonic() - begun < 20
+        assert "\n" not in str(caught.value)
+        assert query(database, ROWS) == rows
+        assert bench.load(database, path).account.arrived == 40
+        assert query(database, STAGED) == [(0,)]
+        path = bench.geopackage(parcels(bench, range(40), plate="new"))
 
 
 def test_a_full_disk_is_the_machines_trouble(database: Database) -> None:

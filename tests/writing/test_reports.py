@@ -298,3 +298,21 @@ def test_offices_and_shops_are_there(public: TestClient) -> None:
     shops = public.get("/collections/businesses/items", params={"limit": 5}).json()["features"]
     assert all(one["properties"]["licence_status"] for one in shops)
     assert not any("owner" in name for one in shops for name in one["properties"])
+
+
+@pytest.mark.parametrize(("language", "said"), [("fa", "پسماند و زباله"), ("en", "Waste")])
+def test_the_form_of_a_report_is_for_those_who_may_send_one(
+    staff: TestClient, public: TestClient, language: str, said: str
+) -> None:
+    """What the database fills is not asked; who reported is, and said to be kept apart."""
+    page = staff.get(f"/collections/reports/new?lang={language}")
+    assert page.status_code == 200, page.text
+    assert f'<option value="waste">{said}</option>' in page.text
+    for name in ("report_category", "description_fa", "reporter_phone"):
+        assert f'name="{name}"' in page.text
+    for name in ("unit_code", "report_no", "street_x", "possible_duplicate_of"):
+        assert f'name="{name}"' not in page.text
+    assert "/collections/reports/new" in staff.get("/collections/reports?f=html").text
+    assert public.get("/collections/public-reports/new").status_code == 404
+    assert public.get("/collections/poi/new").status_code == 404
+    assert staff.get("/collections/parcels/new").status_code == 404

@@ -3,6 +3,7 @@
 //   features  GeoJSON in degrees, each with a `label`; `items` is the address they are found under
 //   tiles     {kind: vector | raster | map, url with {grid} {z} {y} {x}, grid, grids, zoom: {min, max}, label,
 //             titles and codes of the fields}
+//   pick      true: a click chooses a place and tells it as the event "makan:picked"; "makan:place" shows one
 //   backdrop  {url, zoom, extent}: the city's aerial photo, the only base map there is
 //   words     the texts in the reader's language
 // OpenLayers is the global `ol` (static/vendor/ol/ol.js).
@@ -150,6 +151,27 @@ function photoSwitch(layer) {
   box.after(label);
 }
 
+// A place that is chosen, or told from beside the map.
+function picking(map, projection) {
+  const source = new ol.source.Vector();
+  map.addLayer(new ol.layer.Vector({ source, style: (feature) => style(feature, "", true) }));
+  const mark = (point) => {
+    source.clear();
+    source.addFeature(new ol.Feature(new ol.geom.Point(point)));
+  };
+  map.on("singleclick", (event) => {
+    mark(event.coordinate);
+    const detail = ol.proj.transform(event.coordinate, projection, "EPSG:4326");
+    document.dispatchEvent(new CustomEvent("makan:picked", { detail }));
+  });
+  document.addEventListener("makan:place", (event) => {
+    const point = ol.proj.transform(event.detail, "EPSG:4326", projection);
+    mark(point);
+    map.getView().animate({ center: point, zoom: Math.max(map.getView().getZoom(), 18), duration: 200 });
+  });
+  box.style.cursor = "crosshair";
+}
+
 function draw() {
   const chosen = query.get("scheme");
   const grid = spec.tiles?.grids?.includes(chosen) ? chosen : spec.tiles?.grid;
@@ -192,7 +214,8 @@ function draw() {
     map.getView().setZoom(Math.max(map.getView().getZoom(), first));
   }
 
-  if (spec.items || spec.tiles?.kind === "vector") {
+  if (spec.pick) picking(map, projection);
+  if (spec.items || (spec.tiles?.kind === "vector" && !spec.pick)) {
     map.on("singleclick", (event) => {
       const feature = map.forEachFeatureAtPixel(event.pixel, (found) => found, { hitTolerance: 4 });
       activate(top, feature ? identity(feature) : null);

@@ -1,5 +1,5 @@
 -- What the database says of a new report, and of one whose place has changed. ``given`` are its fields, ``place`` is its point.
--- Exactly one unit gets it, by the rule of makan.unit_of_report (migration 0034), to the centimetre. It may repeat the nearest open
+-- Exactly one unit gets it, by the rule of makan.unit_of_report (migration 0035), to the centimetre. It may repeat the nearest open
 -- report of its kind within 20 m and 24 hours. The public sees it in the middle of
 -- the street segment nearby, within 300 m, and nowhere otherwise.
 WITH chosen AS (

@@ -3,10 +3,10 @@ searched."""
 
 from pipeline.db.migrate import run_sql
 
-revision = "0034"
-down_revision = "0033"
+revision = "0035"
+down_revision = "0034"
 
 
 def upgrade() -> None:
     """Forward only: a database goes back by its backup, not by guessing."""
-    run_sql("0034_reports.sql")
+    run_sql("0035_reports.sql")

@@ -132,7 +132,8 @@ def _collection(schemas: Schemas, audience: Audience, name: str, resource: dict[
     if "feature" in kinds:
         paths |= _features(schemas, audience, name, kinds["feature"]["data"])
     if "feature" in kinds or "coverage" in kinds:
-        for part in ("schema", "queryables"):
+        takes_filters = "feature" not in kinds or _takes_filters(schemas, kinds["feature"]["data"])
+        for part in ("schema", "queryables") if takes_filters else ("schema",):
             answer = json_of("anything", "application/schema+json")
             paths[f"{here}/{part}"] = get(name, f"{name}.{part}", f"{title}: {part}", page, answer)
     if "tile" in kinds:
@@ -145,6 +146,11 @@ def _collection(schemas: Schemas, audience: Audience, name: str, resource: dict[
         told = f"{title}: the COG itself, also in parts (Range)"
         paths[f"/files/{name}.tif"] = get(name, f"{name}.file", told, [], content)
     return paths
+
+
+def _takes_filters(schemas: Schemas, layer_id: str) -> bool:
+    """Changes are read on from a place."""
+    return schemas.layer(layer_id).source != "log"
 
 
 def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) -> Paths:

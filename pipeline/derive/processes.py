@@ -11,7 +11,7 @@ from pipeline.contracts.base import Text
 from pipeline.contracts.city import City
 from pipeline.contracts.process import Input, Process
 from pipeline.contracts.registry import Schemas
-from pipeline.derive.openapi_parts import Part, binary, form, get, ref
+from pipeline.derive.openapi_parts import Part, binary, form, get, parameter, ref
 
 #: The only output of every process.
 OUTPUT = "answer"
@@ -151,7 +151,9 @@ def openapi(schemas: Schemas, audience: Audience, language: str) -> tuple[list[P
     if not asked:
         return [], {}
     page, some = [ref("f"), ref("lang")], _json({"type": "object"})
-    paths: Part = {"/processes": get("processes", "processes", "Processes", page, some)}
+    paths: Part = {
+        "/processes": get("processes", "processes", "Processes", [*page, *_part()], some)
+    }
     for process in asked:
         here = f"/processes/{process.id}"
         title = process.title.of(language)
@@ -185,6 +187,14 @@ def _jobs(*, listed: bool) -> Part:
     if listed:
         paths["/jobs"] = get("processes", "jobs.list", "Jobs", [*page, *_narrowing()], some)
     return paths
+
+
+def _part() -> list[Part]:
+    """Which part of a list is asked for."""
+    return [
+        parameter("limit", "At most so many", {"type": "integer", "minimum": 1}),
+        ref("offset"),
+    ]
 
 
 def _narrowing() -> list[Part]:

@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from pipeline import paths
 from pipeline.serve import (
     answers,
+    described,
     documents,
     forms,
     fresh,
@@ -131,7 +132,7 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
 def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
     """What clients ask for again and again, with tags: documents, features, tiles."""
     here = _COLLECTION
-    described = stock.kept(stock.endpoint(pygeoapi, "collections"))
+    collections = stock.kept(stock.endpoint(pygeoapi, "collections"))
     documented: dict[str, Handler] = {
         "/": documents.landing,
         "/conformance": documents.conforms,
@@ -140,8 +141,8 @@ def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
         "/tileMatrixSets": documents.tile_grids,
         "/TileMatrixSets/{grid_id}": documents.tile_grid,
         "/tileMatrixSets/{grid_id}": documents.tile_grid,
-        "/collections": described,
-        here: described,
+        "/collections": collections,
+        here: collections,
         "/processes": processes.listed,
         "/processes/{process_id}": processes.described,
         "/processes/{process_id}/answer-schema": processes.answer_schema,
@@ -177,7 +178,9 @@ def _tree() -> dict[str, Handler]:
 
 def _tilesets(pygeoapi: ModuleType) -> Handler:
     """Tile sets of features are ours; those of rasters are pygeoapi's."""
-    theirs = stock.endpoint(pygeoapi, "get_collection_tiles", "scheme", needs="tile")
+    theirs = described.tile_sets(
+        stock.endpoint(pygeoapi, "get_collection_tiles", "scheme", needs="tile")
+    )
 
     async def choose(request: Request) -> Response:
         served = answers.site_of(request).served

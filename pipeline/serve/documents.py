@@ -52,13 +52,14 @@ class Kind:
     known: tuple[str, ...] = wanted.COMMON
 
 
-async def document(request: Request, kind: Kind, make: Make) -> Response:
-    """The document that ``make`` makes, as JSON or as a page; kept, since it cannot change."""
+async def document(request: Request, kind: Kind, make: Make, part: str = "") -> Response:
+    """The document that ``make`` makes, as JSON or as a page; kept, since it cannot change.
+    ``part`` tells parts of a list apart."""
     site = site_of(request)
     given = wanted.parameters(request, kind.known)
     form = wanted.form(request, given, tuple(FORMS))
     view = View(site, wanted.language(request, given, site.languages), form)
-    key = (request.scope["path"], form, view.language)
+    key = (request.scope["path"], form, view.language, part)
     if key not in site.static:
         site.static[key] = await _made(view, kind, make(view))
     kept: Response = site.static[key]
@@ -159,6 +160,8 @@ async def queryables(request: Request) -> Response:
 async def _schema(request: Request, name: str, derive: Callable[..., dict[str, Any]]) -> Response:
     site = site_of(request)
     served = site.feature_collection(request.path_params["collection_id"])
+    if name == "queryables" and served.layer.source == "log":
+        raise missing("changes take no filter: read them on from a cursor")
     path = f"{site.base}/collections/{served.id}"
 
     def make(view: View) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from pipeline.serve.reader import Reader
 
 RESULTS_REL = f"{OGC}/results"
 STATES = ("accepted", "running", "successful", "failed", "dismissed")
-_EXCEPTIONS = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
+#: What errors are called in OGC API - Processes.
+EXCEPTIONS = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
 _PREFERENCE = re.compile(r"(^|[,;])\s*respond-async\s*($|[,;])", re.IGNORECASE)
 _APPLIED = {"Preference-Applied": "respond-async"}
 _NEVER = {"Cache-Control": "no-store"}
@@ -87,7 +88,7 @@ def _number(request: Request) -> UUID:
 
 
 def _no_such_job(request: Request) -> Problem:
-    told = {"type": f"{_EXCEPTIONS}/no-such-job"}
+    told = {"type": f"{EXCEPTIONS}/no-such-job"}
     said = f"there is no job {request.path_params['job_id']!r}"
     return Problem(404, "NoSuchJob", said, told=told)
 
@@ -144,14 +145,14 @@ def _wanted(given: dict[str, str]) -> Wanted:
         raise bad(f"status: must be of {', '.join(STATES)}")
     since, until = interval(given["datetime"]) if "datetime" in given else (None, None)
     return Wanted(
-        limit=min(_whole(given, "limit", _PAGE, least=1), _MOST_PAGE),
-        offset=_whole(given, "offset", 0, least=0),
+        limit=min(whole(given, "limit", _PAGE, least=1), _MOST_PAGE),
+        offset=whole(given, "offset", 0, least=0),
         processes=_several(given.get("processID")),
         statuses=statuses,
         since=since,
         until=until,
-        shortest=_whole(given, "minDuration", None, least=0),
-        longest=_whole(given, "maxDuration", None, least=0),
+        shortest=whole(given, "minDuration", None, least=0),
+        longest=whole(given, "maxDuration", None, least=0),
     )
 
 
@@ -159,9 +160,10 @@ def _several(text: str | None) -> list[str] | None:
     return text.split(",") if text else None
 
 
-def _whole[Other: (int, None)](
+def whole[Other: (int, None)](
     given: dict[str, str], name: str, other: Other, *, least: int
 ) -> int | Other:
+    """The parameter ``name``, a whole number from ``least``; ``other`` where it is not given."""
     text = given.get(name)
     if text is None:
         return other
@@ -174,8 +176,13 @@ def _turns(view: View, given: dict[str, str], asked: Wanted, *, more: bool) -> l
     steps = {"next": asked.offset + asked.limit} if more else {}
     if asked.offset:
         steps["prev"] = max(asked.offset - asked.limit, 0)
+    return turns(view, given, "/jobs", steps)
+
+
+def turns(view: View, given: dict[str, str], path: str, steps: dict[str, int]) -> list[links.Link]:
+    """Links to other parts of a list: relation (next, prev) and what that part leaves out."""
     kept = {name: value for name, value in given.items() if name not in ("lang", "f")}
-    here = f"{view.site.base}/jobs"
+    here = view.site.base + path
     titles = {"next": "Next page", "prev": "Previous page"}
     return [
         links.link(
@@ -234,7 +241,7 @@ async def results(request: Request) -> Response:
     view = _view(request, given)
     found = await _found(request)
     if found["status"] in ("accepted", "running"):
-        told = {"type": f"{_EXCEPTIONS}/result-not-ready"}
+        told = {"type": f"{EXCEPTIONS}/result-not-ready"}
         raise Problem(404, "ResultNotReady", "the job has not ended yet", told=told)
     if found["status"] == "failed":
         problem = dict(found["problem"])

@@ -37,18 +37,24 @@ _EXECUTE_REL = f"{OGC}/execute"
 
 
 async def listed(request: Request) -> Response:
-    """GET /processes."""
+    """GET /processes, or a part of them."""
+    known = (*wanted.COMMON, "limit", "offset")
+    given = wanted.parameters(request, known)
+    every = list(site_of(request).answerer.processes.values())
+    first = min(jobs.whole(given, "offset", 0, least=0), len(every))
+    last = min(first + jobs.whole(given, "limit", len(every) or 1, least=1), len(every))
 
     def make(view: View) -> dict[str, Any]:
         found = [
             {**derived.summary(one, view.language), "links": _links(view, one)}
-            for one in view.site.answerer.processes.values()
+            for one in every[first:last]
         ]
-        return {"processes": found, "links": view.links("/processes")}
+        steps = {"next": last} if last < len(every) else {}
+        turns = jobs.turns(view, given, "/processes", steps)
+        return {"processes": found, "links": [*view.links("/processes"), *turns]}
 
-    return await document(
-        request, Kind("processes/index.html", known=(*wanted.COMMON, "limit")), make
-    )
+    kind = Kind("processes/index.html", known=known)
+    return await document(request, kind, make, f"{first}-{last}")
 
 
 def _links(view: View, process: Process) -> list[Link]:
@@ -64,7 +70,8 @@ def _process(request: Request) -> Process:
     name = request.path_params["process_id"]
     found = site_of(request).answerer.processes.get(name)
     if found is None:
-        raise Problem(404, "NoSuchProcess", f"there is no process {name!r}")
+        told = {"type": f"{jobs.EXCEPTIONS}/no-such-process"}
+        raise Problem(404, "NoSuchProcess", f"there is no process {name!r}", told=told)
     return found
 
 

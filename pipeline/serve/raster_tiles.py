@@ -193,7 +193,8 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
                 self.options.get("formats", {self.mimetype: self.mimetype}).values()
             ),
             "crs": grid.crs,
-            **({"tileMatrixSetURI": grid.tileMatrixSetURI} if grid.tileMatrixSetURI else {}),
+            "tileMatrixSetURI": grid.tileMatrixSetURI
+            or f"{server_url}/tileMatrixSets/{grid.tileMatrixSet}",
             "boundingBox": {"lowerLeft": [west, south], "upperRight": [east, north]},
             "links": [
                 {"rel": "self", "type": json, "href": f"{here}?f=json"},
@@ -201,6 +202,7 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
                     "rel": "item",
                     "type": self.mimetype,
                     "href": f"{here}/{_TILE}?f={self.format_type}",
+                    "templated": True,
                 },
                 {"rel": _GRID_LINK, "type": json, "href": scheme},
                 {"rel": "describedby", "type": json, "href": f"{here}?f=tilejson"},

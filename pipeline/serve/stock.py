@@ -23,9 +23,9 @@ from pygeoapi import util
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import links, raster_api, site, wanted
+from pipeline.serve import described, raster_api, site, wanted
 from pipeline.serve.errors import Problem, missing
-from pipeline.serve.links import HTML, JSONLD
+from pipeline.serve.links import HTML
 from pipeline.serve.site import Site
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def _replace() -> None:
     )
     core = importlib.import_module("pygeoapi.api")
     describe = importlib.import_module("pygeoapi.api.collection").gen_collection
-    core.gen_collection = _refined(describe)  # type: ignore[attr-defined]
+    core.gen_collection = described.refined(describe)  # type: ignore[attr-defined]
 
 
 def _to_json(value: Any, pretty: bool = False) -> str:
@@ -109,39 +109,6 @@ def _render(config: Any, tpl_config: Any, template: str, data: Any, locale_: Any
     pages = site.current().pages
     language = getattr(locale_, "language", None) or pages.languages[0]
     return pages.render(str(template), data, language)
-
-
-def _refined(describe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Descriptions without links to what is not served, the licence in the reader's language."""
-
-    def refined(api: Any, request: Any, dataset: str, locale_: Any) -> dict[str, Any]:
-        found = describe(api, request, dataset, locale_)
-        found["links"] = [
-            link
-            for link in found["links"]
-            if not (link["type"] == JSONLD and link["rel"] in ("items", "data"))
-        ]
-        found["links"] += _drawn_links(dataset, locale_.language)
-        licence = api.config["metadata"]["license"]["name"]
-        for link in found["links"]:
-            if link["rel"] == "license":
-                link["title"] = licence.get(locale_.language, link["title"])
-        return found
-
-    return refined
-
-
-def _drawn_links(dataset: str, language: str) -> list[links.Link]:
-    """How a collection of features looks: its map and its styles."""
-    here = site.current()
-    served = here.served.get(dataset)
-    if served is None or not (served.has_geometry and served.layer.publish.tiles):
-        return []
-    path = f"{here.base}/collections/{dataset}"
-    return [
-        links.link(f"{links.OGC}/map", "image/png", "Map", f"{path}/map?f=png", language),
-        links.link(f"{links.OGC}/styles", links.JSON, "Styles", f"{path}/styles?f=json", language),
-    ]
 
 
 def endpoint(module: ModuleType, name: str, *known: str, needs: str | None = None) -> Endpoint:

@@ -165,7 +165,8 @@ def _tileset(drawn: Drawn, grid: Grid, language: str) -> dict[str, Any]:
         "title": f"{drawn.title[language]} · {grid.id}",
         "dataType": "vector",
         "crs": grid.crs_uri,
-        **({"tileMatrixSetURI": grid.uri} if grid.uri else {}),
+        # A grid that is in no register is defined here: GDAL reads it at this address.
+        "tileMatrixSetURI": grid.uri or f"{drawn.site.base}/tileMatrixSets/{grid.id}",
         "links": [
             _link("self", JSON, "This document as JSON", drawn.address(grid.id, "json"), language),
             _link("item", MVT, "Vector tiles", drawn.tiles(grid.id), language, templated=True),

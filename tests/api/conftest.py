@@ -42,7 +42,8 @@ def _square(place: int) -> str:
     )
 
 
-def _fill(database: Database) -> None:
+def fill(database: Database) -> None:
+    """Writes the rows of the small city."""
     rows: list[tuple[str, list[tuple[Any, ...]]]] = [
         (
             ("INSERT INTO data.parcel (parcel_code, block_code, national_reference, land_use, "
@@ -94,7 +95,7 @@ def _fill(database: Database) -> None:
 def city(qom_template: Settings) -> Iterator[Database]:
     """The database with the rows above."""
     with testing.clone(qom_template) as cloned:
-        _fill(cloned)
+        fill(cloned)
         yield cloned
 
 

@@ -32,7 +32,7 @@ from pipeline.serve.reader import Reader
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
 
-from .conftest import _fill
+from .conftest import fill
 
 PATHS = [
     "/", "/?f=html", "/openapi", "/conformance", "/collections", "/collections/parcels",
@@ -63,7 +63,7 @@ def filled(qom_template: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
         cloned.settings = replace(cloned.settings, home=folder / "home")
         (folder / "home").mkdir()
         (folder / "home" / "db").symlink_to(qom_template.home / "db")
-        _fill(cloned)
+        fill(cloned)
         with cloned.connect("loader") as connection:
             connection.execute(
                 "INSERT INTO data.postcode (postcode, address_text, geom, run_id, source_line) "

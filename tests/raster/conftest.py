@@ -205,7 +205,7 @@ class Imagery:
         return self.settings.home / served.path
 
 
-def _hilly(rows: int, columns: int) -> Any:
+def hilly(rows: int, columns: int) -> Any:
     """Heights from 905 to 955 m, smooth, (1, rows, columns)."""
     y, x = np.mgrid[:rows, :columns]
     return (930 + 25 * np.sin(x / 17) * np.cos(y / 23))[np.newaxis].astype(np.float32)
@@ -224,7 +224,7 @@ def imagery(
             (write(folder / "tasvir-a.tif", colors), date(2019, 5, 1)),
             (write(folder / "tasvir-b.tif", warm, transform=east), date(2024, 6, 2)),
         ],
-        "dem": [(write(folder / "dem-a.tif", _hilly(120, 160), transform=FIVE_METRES), None)],
+        "dem": [(write(folder / "dem-a.tif", hilly(120, 160), transform=FIVE_METRES), None)],
     }
     with testing.clone(qom_template) as cloned, socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,0 +1,108 @@
+"""What pygeoapi says of a collection, put right: links, the licence, and what EDR asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.serve import answers, links, site, wanted
+from pipeline.serve.links import JSON, JSONLD, OGC
+
+Part = dict[str, Any]
+Handler = Callable[[Request], Awaitable[Response]]
+_COVERAGE_JSON = "CoverageJSON"
+_QUERYABLES = f"{OGC}/queryables"
+
+
+def refined(describe: Callable[..., Part]) -> Callable[..., Part]:
+    """Descriptions without links to what is not served, the licence in the reader's language."""
+
+    def answer(api: Any, request: Any, dataset: str, locale_: Any) -> Part:
+        found = describe(api, request, dataset, locale_)
+        found["links"] = [link for link in found["links"] if _is_served(dataset, link)]
+        found["links"] += _drawn_links(dataset, locale_.language)
+        licence = api.config["metadata"]["license"]["name"]
+        for link in found["links"]:
+            if link["rel"] == "license":
+                link["title"] = licence.get(locale_.language, link["title"])
+        for provider in api.config["resources"][dataset]["providers"]:
+            if provider["type"] == "edr":
+                found |= _edr(found, provider, locale_.language)
+        return found
+
+    return answer
+
+
+def _is_served(dataset: str, link: Part) -> bool:
+    if link["type"] == JSONLD and link["rel"] in ("items", "data"):
+        return False
+    served = site.current().served.get(dataset)
+    # Changes are read on from a place: they take no filter.
+    return not (link["rel"] == _QUERYABLES and served and served.layer.source == "log")
+
+
+def _drawn_links(dataset: str, language: str) -> list[links.Link]:
+    """How a collection of features looks: its map and its styles."""
+    here = site.current()
+    served = here.served.get(dataset)
+    if served is None or not (served.has_geometry and served.layer.publish.tiles):
+        return []
+    path = f"{here.base}/collections/{dataset}"
+    return [
+        links.link(f"{OGC}/map", "image/png", "Map", f"{path}/map?f=png", language),
+        links.link(f"{OGC}/styles", links.JSON, "Styles", f"{path}/styles?f=json", language),
+    ]
+
+
+def _edr(found: Part, provider: Part, language: str) -> Part:
+    """CRSs and formats of position queries, and parameters in words of one language
+    (OGC 19-086r5, requirement rc-collection-info)."""
+    uris, forms = provider["crs"], [_COVERAGE_JSON]
+    queries = found["data_queries"]
+    for query in queries.values():
+        query["link"]["variables"] |= {
+            "output_formats": forms,
+            "default_output_format": _COVERAGE_JSON,
+            "crs_details": [{"crs": uri} for uri in uris],
+        }
+    parameters = found["parameter_names"]
+    for told in parameters.values():
+        told["description"] = told["description"][language]
+        told["observedProperty"]["label"] = told["observedProperty"]["label"][language]
+    return {
+        "data_queries": queries,
+        "parameter_names": parameters,
+        "crs": uris,
+        "output_formats": forms,
+    }
+
+
+def tile_sets(theirs: Handler) -> Handler:
+    """pygeoapi's list of a raster's tile sets, with their titles, grids and templates."""
+
+    async def answer(request: Request) -> Response:
+        response = await theirs(request)
+        if response.headers["content-type"] != JSON:
+            return response
+        here = answers.site_of(request)
+        language = wanted.language(request, dict(request.query_params), here.languages)
+        resource = here.collection(request.path_params["collection_id"])
+        found = orjson.loads(bytes(response.body))
+        found["links"] = [link for link in found["links"] if link["type"] != JSONLD]
+        for link in found["links"]:
+            if link["rel"] == "item":
+                link["templated"] = True
+        for told in found["tilesets"]:
+            own = next(link["href"] for link in told["links"] if link["rel"] == "self")
+            grid = own.split("?")[0].rsplit("/", 1)[1]
+            told["title"] = f"{resource['title'][language]} · {grid}"
+            told["tileMatrixSetURI"] = (
+                told["tileMatrixSetURI"] or f"{here.base}/tileMatrixSets/{grid}"
+            )
+        return answers.json(found, language)
+
+    return answer

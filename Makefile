@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: demo test check setup gen lock bench clean
+.PHONY: demo test check setup gen lock bench conformance clean
 
 setup:
 	@bash .ci/setup
@@ -37,6 +37,10 @@ bench: setup
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.fabric
 	$(BIN)/python -m benchmarks.joins
+
+# A sample city against OGC's abstract tests and executable suites (docs/conformance.md).
+conformance: setup
+	$(BIN)/python -m conformance.run $(CONFORMANCE_ARGS)
 
 clean:
 	-$(BIN)/makan db stop

@@ -1,0 +1,1 @@
+"""OGC's abstract tests and executable test suites against a served sample city."""

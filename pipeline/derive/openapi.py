@@ -174,7 +174,10 @@ def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) ->
         f"{name}.item",
         f"{title}: one feature",
         [ref("featureId"), ref("f-item"), ref("lang"), ref("crs"), ref("skipGeometry")],
-        json_of("feature", "application/geo+json"),
+        {
+            **json_of("feature", "application/geo+json"),
+            **json_of("anything", "application/vnd.ogc.fg+json"),
+        },
     )
     items |= openapi_writing.operations(layer, audience, title, one=False)
     one |= openapi_writing.operations(layer, audience, title, one=True)
@@ -189,7 +192,7 @@ def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) ->
 
 def _changes(schemas: Schemas, name: str, layer: LayerContract) -> Paths:
     publish = layer.publish
-    parts = ("f-item", "lang", "cursor", "since", "collection", "crs", "skipGeometry")
+    parts = ("f-change", "lang", "cursor", "since", "collection", "crs", "skipGeometry")
     asked = [
         *(ref(part) for part in parts),
         openapi_parts.limit(publish.default_limit, publish.max_limit),
@@ -200,7 +203,7 @@ def _changes(schemas: Schemas, name: str, layer: LayerContract) -> Paths:
     }
     title = layer.title.of(_language(schemas))
     here = f"/collections/{name}/items"
-    of_one = [ref(part) for part in ("featureId", "f-item", "lang", "crs", "skipGeometry")]
+    of_one = [ref(part) for part in ("featureId", "f-change", "lang", "crs", "skipGeometry")]
     return {
         here: get(name, f"{name}.items", title, asked, content),
         f"{here}/{{featureId}}": get(
@@ -213,10 +216,12 @@ def _changes(schemas: Schemas, name: str, layer: LayerContract) -> Paths:
 def _geojson() -> dict[str, Any]:
     return {
         **json_of("featureCollection", "application/geo+json"),
+        **json_of("anything", "application/vnd.ogc.fg+json"),
         "text/html": {"schema": {"type": "string"}},
         "text/csv": {"schema": {"type": "string"}},
         **openapi_parts.binary("application/flatgeobuf"),
         **openapi_parts.binary("application/vnd.apache.parquet"),
+        "application/gml+xml": {"schema": {"type": "string"}},
     }
 
 

@@ -249,7 +249,11 @@ def _parameters(schemas: Schemas, config: Part) -> Part:
         "featureId": in_path("featureId", "Feature id", {"type": "string"}),
         "tileMatrixSetId": in_path("tileMatrixSetId", "Tile grid", enum(*grids.of(schemas.city))),
     }
-    formats = {"f-items": ("json", "html", "csv", "fgb", "parquet"), "f-item": ("json", "html")}
+    formats = {
+        "f-items": ("json", "jsonfg", "html", "csv", "fgb", "parquet", "gml"),
+        "f-item": ("json", "jsonfg", "html"),
+        "f-change": ("json", "html"),
+    }
     formats["f-tileset"] = ("json", "tilejson", "html")
     found |= {key: parameter("f", "Format", enum(*names)) for key, names in formats.items()}
     return found

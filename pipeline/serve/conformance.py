@@ -25,6 +25,8 @@ FEATURES = (
     "ogcapi-features-3/1.0/conf/queryables-query-parameters",
     "ogcapi-features-3/1.0/conf/filter",
     "ogcapi-features-3/1.0/conf/features-filter",
+    "json-fg-1/1.0/conf/core",
+    "json-fg-1/1.0/conf/types-schemas",
     "ogcapi-features-5/1.0/conf/schemas",
     "ogcapi-features-5/1.0/conf/core-roles-features",
     "ogcapi-features-5/1.0/conf/queryables",

@@ -32,8 +32,16 @@ def predicate(context: Context, name: str, arguments: list[Any]) -> sql.Composab
     """The spatial function ``name``; the geometry of the collection may stand on either side."""
     if len(arguments) != 2:
         raise bad(f"filter: {name.upper()} takes two geometries")
+    if not any(isinstance(node, dict) and "property" in node for node in arguments):
+        return _of_literals(context, name, arguments)
     a, b = (_operand(context, node, name) for node in arguments)
     return sql.SQL(FUNCTIONS[name] + "({}, {})").format(a, b)
+
+
+def _of_literals(context: Context, name: str, arguments: list[Any]) -> sql.Composable:
+    """Two geometries of the filter, wherever on Earth: the same for every feature."""
+    a, b = (_literal(context, node, name) for node in arguments)
+    return sql.SQL("true" if getattr(shapely, name.removeprefix("s_"))(a, b) else "false")
 
 
 def needs_geometry(context: Context) -> None:
@@ -49,26 +57,24 @@ def _operand(context: Context, node: Any, name: str) -> sql.Composable:
             raise bad(f"filter: {node['property']} is not a geometry, which {name.upper()} takes")
         needs_geometry(context)
         return sql.SQL("v.") + sql.Identifier(GEOMETRY)
-    if not isinstance(node, dict):
-        raise bad(f"filter: {name.upper()} takes a geometry or BBOX(...)")
-    shape = _literal(context, node)
+    shape = _moved(context, _literal(context, node, name))
     return context.binder.add(crs.ewkb(shape, context.served.city.srid), "geometry")
 
 
-def _literal(context: Context, node: dict[str, Any]) -> BaseGeometry:
-    """A geometry of the filter in the stored CRS."""
+def _literal(context: Context, node: Any, name: str) -> BaseGeometry:
+    """A geometry of the filter in its CRS, x before y."""
+    if not isinstance(node, dict):
+        raise bad(f"filter: {name.upper()} takes a geometry or BBOX(...)")
     if "bbox" in node:
         numbers = node["bbox"] if isinstance(node["bbox"], list) else []
         given = [
             crs.ring(box) if min(box[2] - box[0], box[3] - box[1]) > 0 else _thin(box)
             for box in bbox.parse(",".join(map(str, numbers)), context.crs)
         ]
-        shape = given[0] if len(given) == 1 else shapely.union_all(given)
-    elif "type" in node:
-        shape = _geojson(context, node)
-    else:
-        raise bad(f"filter: {next(iter(node), 'an empty object')} is not a geometry")
-    return _moved(context, shape)
+        return given[0] if len(given) == 1 else shapely.union_all(given)
+    if "type" in node:
+        return _geojson(context, node)
+    raise bad(f"filter: {next(iter(node), 'an empty object')} is not a geometry")
 
 
 def _thin(box: crs.Bounds) -> BaseGeometry:

@@ -178,8 +178,9 @@ def _calculate(context: Context, operator: str, arguments: list[Any]) -> Term:
     return Term("number", sql.SQL(_ARITHMETIC[operator]).format(a=a, b=b))
 
 
-def _lower(_: Context, inner: sql.Composable) -> sql.Composable:
-    return sql.SQL("lower({})").format(inner)
+def _folded(_: Context, inner: sql.Composable) -> sql.Composable:
+    """Unicode's case folding, which lower case alone is not: Straße is STRASSE, ς is Σ."""
+    return sql.SQL("replace(translate(lower({}), 'ςſµ', 'σsμ'), 'ß', 'ss')").format(inner)
 
 
 def _unaccented(context: Context, inner: sql.Composable) -> sql.Composable:
@@ -188,6 +189,6 @@ def _unaccented(context: Context, inner: sql.Composable) -> sql.Composable:
 
 
 _TEXT_FUNCTIONS: dict[str, Callable[[Context, sql.Composable], sql.Composable]] = {
-    "casei": _lower,
+    "casei": _folded,
     "accenti": _unaccented,
 }

@@ -1,7 +1,9 @@
-"""Everything that is asked for as one file: FlatGeobuf and GeoParquet, for QGIS, GDAL and analysts.
+"""Everything that is asked for as one file: FlatGeobuf and GeoParquet, for QGIS, GDAL and analysts,
+and GML for programs that read nothing newer.
 
 A cursor of the server's brings the rows in batches, which go as Arrow columns into the file: memory
-stays flat however many they are. Both formats write east before north in any CRS.
+stays flat however many they are. FlatGeobuf and GeoParquet write east before north in any CRS, GML
+as the CRS says.
 """
 
 from __future__ import annotations
@@ -27,10 +29,12 @@ from pipeline.serve.query import PERIOD, Query
 from pipeline.serve.served import Kind
 
 FLATGEOBUF, GEOPARQUET = "application/flatgeobuf", "application/vnd.apache.parquet"
+GML = "application/gml+xml;version=3.2"
 #: Formats of /items that are files: media type, title and the ending of the name.
 FORMATS = {
     "fgb": (FLATGEOBUF, "This document as FlatGeobuf"),
     "parquet": (GEOPARQUET, "This document as GeoParquet"),
+    "gml": (GML, "This document as GML"),
 }
 GEOMETRY = "geometry"
 _TYPES: dict[Kind, pa.DataType] = {
@@ -167,12 +171,21 @@ def _writer(wished: Query, form: str) -> Write:
         srid = wished.shape.crs.srid
         return _Parquet(geometry.type, srid) if geometry and shaped else _Parquet(None, srid)
     if geometry is None or not shaped:
-        raise bad("f: FlatGeobuf needs a geometry; GeoParquet (f=parquet) and CSV do not")
-    return _FlatGeobuf(wished.served.id, geometry.type, wished.shape.crs.srid)
+        raise bad(f"f: {form} needs a geometry; GeoParquet (f=parquet) and CSV do not")
+    return _Gdal(form, wished.served.id, geometry.type, wished.shape.crs.srid)
+
+
+#: GDAL's driver of a format, and how it is to write.
+_DRIVERS = {
+    "fgb": ("FlatGeobuf", {}),
+    # The schema would be a second file; simple features (level 0) are read without it.
+    "gml": ("GML", {"FORMAT": "GML3.2", "XSISCHEMA": "OFF", "SRSNAME_FORMAT": "OGC_URL"}),
+}
 
 
 @dataclass(frozen=True)
-class _FlatGeobuf:
+class _Gdal:
+    form: str
     name: str
     type: str
     srid: int
@@ -180,9 +193,10 @@ class _FlatGeobuf:
     def __call__(self, rows: pa.RecordBatchReader, path: Path) -> None:
         import pyogrio  # only here: it takes time to import, and few ask for files
 
+        driver, options = _DRIVERS[self.form]
         pyogrio.write_arrow(
-            rows, path, driver="FlatGeobuf", layer=self.name, geometry_name=GEOMETRY,
-            geometry_type=self.type, crs=f"EPSG:{self.srid}",
+            rows, path, driver=driver, layer=self.name, geometry_name=GEOMETRY,
+            geometry_type=self.type, crs=f"EPSG:{self.srid}", dataset_options=options,
         )  # fmt: skip
 
 

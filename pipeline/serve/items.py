@@ -19,6 +19,7 @@ from pipeline.serve import (
     changes,
     files,
     fresh,
+    json_fg,
     links,
     paging,
     params,
@@ -26,19 +27,20 @@ from pipeline.serve import (
     wanted,
 )
 from pipeline.serve.errors import Problem, bad, missing
-from pipeline.serve.links import CSV, GEOJSON, HTML, JSON, Link
-from pipeline.serve.query import PERIOD, Query
+from pipeline.serve.links import CSV, GEOJSON, HTML, JSON, JSONFG, Link
+from pipeline.serve.query import PERIOD, Query, Shape
 from pipeline.serve.served import Served
 from pipeline.serve.site import Site
 from pipeline.serve.state import Counted
 
 FORMATS = {
     "json": (GEOJSON, "This document as GeoJSON"),
+    **json_fg.FORMAT,
     "html": (HTML, "This document as HTML"),
     "csv": (CSV, "This document as CSV"),
     **files.FORMATS,
 }
-_ITEM_FORMATS = {name: FORMATS[name] for name in ("json", "html")}
+_ITEM_FORMATS = {name: FORMATS[name] for name in ("json", "jsonfg", "html")}
 _MAX_BODY = 1_000_000
 # The default page is sized for programs; a page of that length is nothing to look at.
 _PAGE_FOR_PEOPLE = "50"
@@ -91,7 +93,8 @@ def _is_log(request: Request) -> bool:
 
 async def _answered(request: Request, asked: _Asked) -> Response:
     if asked.form not in files.FORMATS:
-        return await _answer(request, asked, params.query(asked.served, asked.given))
+        wished = params.query(asked.served, asked.given, placed=asked.form == "jsonfg")
+        return await _answer(request, asked, wished)
     wished = params.query(asked.served, asked.given, whole=True)
     counted = await asked.site.state.counts(wished)
     matched = await _matched(request, asked, wished, counted)
@@ -156,6 +159,10 @@ async def _answer(request: Request, asked: _Asked, wished: Query) -> Response:
         content = await run_in_threadpool(_csv, asked.served, wished, page.features)
         name = f'attachment; filename="{asked.served.id}.csv"'
         answer = answers.data(content, CSV, {"Content-Disposition": name})
+    elif asked.form == "jsonfg":
+        counts = (page.matched, page.returned)
+        content = json_fg.collection(asked.served, wished.shape, counts, found, page.features)
+        answer = answers.data(content, JSONFG)
     else:
         answer = answers.data(_collection(page, found), GEOJSON)
     answer.headers.update(headers)
@@ -277,7 +284,7 @@ async def item(request: Request) -> Response:
     asked = _read(request, params.ITEM, _ITEM_FORMATS)
     text = request.path_params["item_id"]
     number = params.item_number(text)
-    shape = params.shape(asked.served, asked.given)
+    shape = params.shape(asked.served, asked.given, placed=asked.form == "jsonfg")
     row = None
     if number is not None:
         question = query.item(asked.served, shape, number)
@@ -287,15 +294,18 @@ async def item(request: Request) -> Response:
     content, run = bytes(row[0]), row[1]
 
     async def answer(_: Request) -> Response:
-        return await _one(asked, content, f"{asked.path}/items/{number}", shape.crs.uri)
+        return await _one(asked, content, f"{asked.path}/items/{number}", shape)
 
     return await fresh.feature(request, run, fresh.layer, answer)
 
 
-async def _one(asked: _Asked, feature: bytes, path: str, crs_uri: str) -> Response:
+async def _one(asked: _Asked, feature: bytes, path: str, shape: Shape) -> Response:
     found = links.documents(path, asked.given, _ITEM_FORMATS, asked.form, asked.language)
     found.append(asked.collection_link())
-    headers = {"Content-Crs": f"<{crs_uri}>"}
+    headers = {"Content-Crs": f"<{shape.crs.uri}>"}
+    if asked.form == "jsonfg":
+        content = json_fg.feature(asked.served, shape, found, feature)
+        return answers.data(content, JSONFG, headers)
     if asked.form == "json":
         content = feature[:-1] + b',"links":' + orjson.dumps(found) + b"}"
         return answers.data(content, GEOJSON, headers)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 JSON, HTML = "application/json", "text/html"
 PDF = "application/pdf"
 CSV = "text/csv; charset=utf-8"
+JSONFG = "application/vnd.ogc.fg+json"
 JSONLD, GEOJSON, SCHEMA = "application/ld+json", "application/geo+json", "application/schema+json"
 OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
 OGC = "http://www.opengis.net/def/rel/ogc/1.0"
@@ -17,6 +18,8 @@ Link = dict[str, str]
 _FA = {
     "This document as JSON": "این سند به صورت JSON",
     "This document as GeoJSON": "این سند به صورت GeoJSON",
+    "This document as JSON-FG": "این سند به صورت JSON-FG",
+    "This document as GML": "این سند به صورت GML",
     "This document as JSON-LD": "این سند به صورت JSON-LD",
     "This document as HTML": "این سند به صورت HTML",
     "This document as PDF": "این سند به صورت PDF",

@@ -26,8 +26,11 @@ def known(served: Served) -> tuple[str, ...]:
     return (*ITEMS, *(name for name in served.fields if name not in ITEMS))
 
 
-def query(served: Served, given: dict[str, str], *, whole: bool = False) -> Query:
-    """The request that ``given`` makes of ``served``; ``whole``: no page, so no limit of ours."""
+def query(
+    served: Served, given: dict[str, str], *, whole: bool = False, placed: bool = False
+) -> Query:
+    """The request that ``given`` makes of ``served``; ``whole``: no page, so no limit of ours;
+    ``placed``: as JSON-FG has features."""
     publish = served.layer.publish
     limit = _count(given, "limit", publish.default_limit)
     if limit < 1:
@@ -41,7 +44,7 @@ def query(served: Served, given: dict[str, str], *, whole: bool = False) -> Quer
     return Query(
         served=served,
         past=past,
-        shape=shape(served, given),
+        shape=shape(served, given, placed=placed),
         where=tuple(_conditions(served, given)),
         keys=paging.keys(served, given.get("sortby"), versions=past),
         limit=limit,
@@ -51,10 +54,12 @@ def query(served: Served, given: dict[str, str], *, whole: bool = False) -> Quer
     )
 
 
-def shape(served: Served, given: dict[str, str]) -> Shape:
-    """What of each feature is sent."""
-    wanted = crs.named(served.city, given.get("crs", crs.CRS84), "crs")
+def shape(served: Served, given: dict[str, str], *, placed: bool = False) -> Shape:
+    """What of each feature is sent; JSON-FG has the city's coordinates where no CRS is named."""
+    default = served.city.crs_uri if placed else crs.CRS84
+    wanted = crs.named(served.city, given.get("crs", default), "crs")
     return Shape(
+        placed=placed,
         crs=wanted,
         names=_names(served, given.get("properties")),
         skip_geometry=_one_of(given, "skipGeometry", ("false", "true")) == "true",

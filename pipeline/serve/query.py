@@ -13,7 +13,7 @@ from psycopg.types.numeric import Int8
 from pipeline.derive.columns import GEOMETRY, ID, RUN, SINCE, UNTIL
 from pipeline.serve import paging
 from pipeline.serve.clause import Clause, conjunction, ready, template
-from pipeline.serve.crs import Crs
+from pipeline.serve.crs import CRS84, Crs
 from pipeline.serve.paging import Key
 from pipeline.serve.served import Served
 
@@ -30,11 +30,13 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a feature is sent; ``names`` None means every property."""
+    """What of a feature is sent; ``names`` None means every property. ``placed``: as JSON-FG has
+    it, the geometry of a CRS that is not GeoJSON's beside it, and the time."""
 
     crs: Crs
     names: tuple[str, ...] | None = None
     skip_geometry: bool = False
+    placed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,23 @@ def item(served: Served, shape: Shape, number: int) -> Statement:
 def _feature(read: _Read, shape: Shape) -> sql.Composed:
     served = read.served
     names = shape.names if shape.names is not None else tuple(served.fields)
-    return template("version" if read.past else "feature").format(
-        id=sql.Identifier(ID), geometry=geometry(served, shape), properties=properties(names)
-    )
+    parts = {"geometry": geometry(served, shape), "properties": properties(names)}
+    kind = "version" if read.past else "feature"
+    if shape.placed:
+        none, shown = sql.SQL("'null'"), parts["geometry"]
+        apart = shape.crs.uri != CRS84
+        parts |= {"geometry": none, "place": shown} if apart else {"place": none}
+        parts["time"] = template("interval").format() if read.past else _time(served)
+        kind = "placed"
+    return template(kind).format(id=sql.Identifier(ID), **parts)
+
+
+def _time(served: Served) -> sql.Composable:
+    """SQL for the time of the row ``v`` as JSON-FG tells it."""
+    if served.time is None:
+        return sql.SQL("'null'")
+    name = "date" if served.kinds[served.time] == "date" else "timestamp"
+    return template(name).format(time=sql.Identifier(served.time))
 
 
 def _moved(served: Served, shape: Shape) -> sql.Composable:

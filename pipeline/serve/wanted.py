@@ -17,6 +17,8 @@ _TYPES = {
     "text/html": "html",
     "application/xhtml+xml": "html",
     "application/geo+json": "json",
+    "application/vnd.ogc.fg+json": "jsonfg",
+    "application/gml+xml": "gml",
     "application/json": "json",
     "application/schema+json": "json",
     "application/vnd.oai.openapi+json": "json",

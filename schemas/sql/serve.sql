@@ -58,6 +58,24 @@ SELECT {feature} AS feature, {run} AS run FROM {view} AS v WHERE v.{id} = %(id)s
     coalesce(to_json(v.valid_until AT TIME ZONE 'UTC') #>> '{{}}' || 'Z', '..') ||
     '"]}},"geometry":' || {geometry} || ',"properties":' || {properties} || '}}'
 
+-- name: placed
+-- A row as a JSON-FG feature: GeoJSON's geometry and the one in a CRS of its own, one of them null.
+'{{"type":"Feature","id":' || v.{id} || ',"time":' || {time} || ',"geometry":' || {geometry} ||
+    ',"place":' || {place} || ',"properties":' || {properties} || '}}'
+
+-- name: interval
+-- The time a version held.
+'{{"interval":["' || coalesce(to_json(v.valid_since AT TIME ZONE 'UTC') #>> '{{}}' || 'Z', '..') || '","' ||
+    coalesce(to_json(v.valid_until AT TIME ZONE 'UTC') #>> '{{}}' || 'Z', '..') || '"]}}'
+
+-- name: date
+-- The day of a row.
+coalesce('{{"date":"' || to_char(v.{time}, 'YYYY-MM-DD') || '"}}', 'null')
+
+-- name: timestamp
+-- The moment of a row.
+coalesce('{{"timestamp":"' || (to_json(v.{time} AT TIME ZONE 'UTC') #>> '{{}}') || 'Z"}}', 'null')
+
 -- name: geometry
 -- Coordinates in the CRS that was asked for, as many decimals as they deserve.
 coalesce(ST_AsGeoJSON({shape}, {digits}, 0), 'null')

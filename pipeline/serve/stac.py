@@ -24,7 +24,8 @@ from pipeline.serve.stac_items import VERSION, Holding, Item
 from pipeline.serve.stac_search import Search
 
 _API = "https://api.stacspec.org/v1.0.0"
-_CONFORMS = [
+#: What the catalogue declares of itself.
+CONFORMS = [
     f"{_API}/core", f"{_API}/collections", f"{_API}/item-search", f"{_API}/ogcapi-features",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
@@ -101,7 +102,7 @@ async def catalog(request: Request) -> Response:
         "id": f"makan-{site.schemas.city.id}",
         "title": identity["title"][language],
         "description": identity["description"][language],
-        "conformsTo": _CONFORMS,
+        "conformsTo": CONFORMS,
         "links": [
             _link("self", root),
             _link("root", root),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from pipeline.sample import fixture
+from pipeline.sample import corners, fixture
 from pipeline.sample.arrays import Bools, Ints, Objects, pick
 from pipeline.sample.arrivals import Arrival
 from pipeline.sample.blocks import Use
@@ -70,6 +70,8 @@ def plots(town: Town) -> Arrival:
             "MAS_SANAD": deed,
             "MAS_MOJUD": measured,
             "MAS_BAGHI": np.round(measured - town.loss, 2),
+            "MAS_PAKH": corners.after_chamfer(town, measured - town.loss),
+            "MAS_GOZAR": corners.passages(town),
             "PLAK_SABTI": plates(city, town.areas),
             "MANBA": pick(rng, _SOURCES, n),
             "TARIKH": jalali_dates(rng, (1396, 1403), n),

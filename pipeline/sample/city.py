@@ -14,6 +14,7 @@ from pipeline.sample import (
     administration,
     arrivals,
     audit,
+    bar,
     cadastre,
     census,
     past,
@@ -66,6 +67,9 @@ def _tables(built: Town, audited: Audited, posted: Arrival) -> list[Callable[[],
         planning.zones,
         works.road_lines,
         works.projects,
+        bar.chamfers,
+        bar.setback_lines,
+        bar.road_levels,
         prices.price_blocks,
         services.service_units,
         services.offices,
@@ -115,7 +119,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 35 if imagery else 33
+    steps = 38 if imagery else 36
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}

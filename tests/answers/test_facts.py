@@ -26,8 +26,12 @@ def test_bar_o_kaf_of_p7(staff: TestClient, public: TestClient, ask: Asked) -> N
     assert (side["offset_m"], side["front_m"]) == (2.0, 10.0)
     assert (found["widening_m2"], found["remainder_m2"]) == (20.0, 180.0)
     assert found["widening_by_deed_m2"] == 20.0
-    assert found["level"]["level_m"] is None
-    assert found["level"]["reason"]["fa"]
+    # The plane of the fixture, 900 + 0.01 (E - 488600), in the middle of the front.
+    assert (found["level"]["level_m"], found["level"]["vertical_datum"]) == (900.05, "irhs1998")
+    assert found["chamfer_m2"] is None
+    behind = ask(staff, "bar-o-kaf", nosazi="1-12-45-2")
+    assert behind["level"]["level_m"] is None
+    assert behind["level"]["reason"]["fa"]
     hidden = ask(public, "bar-o-kaf", nosazi=CODE)
     assert hidden["widening_by_deed_m2"] is None  # the deed is not public
     assert hidden["widening_m2"] == 20.0
@@ -226,21 +230,22 @@ def test_what_is_too_much_is_told_with_both_numbers(
 
 def test_the_level_of_the_street_in_front(public: TestClient, ask: Any, query: Any) -> None:
     """SHR-4: the level (kaf) that the facts know of the longest front."""
-    parcel = "(SELECT id FROM data.parcel WHERE parcel_code = '1-12-45-7-0-0-0')"
-    ((point,),) = query(
-        "INSERT INTO data.road_level (plan_id, road_level_id, level_m, vertical_datum, street_id, "
-        "geom, run_id, source_line) SELECT 'TT-1397', 'K-1', 930, 'irhs1998', 'S-1', "
-        f"ST_PointOnSurface(geom), run_id, 1 FROM data.parcel WHERE id = {parcel} RETURNING id"
+    level = ask(public, "bar-o-kaf", nosazi="1-12-45-7")["level"]
+    ((far,),) = query(
+        "SELECT min(ST_Distance(l.geom, ST_SetSRID(ST_MakePoint(488605, 3833096), 32639))) "
+        "FROM data.road_level l JOIN data.street s USING (street_id) WHERE s.name_fa = 'کوچه یاس'"
     )
-    query(
-        "INSERT INTO facts.parcel_level (subject_id, seq, in_group, object_id, front_height_m, "
-        f"\"between\", distance_m, run_id) SELECT {parcel}, 3, 'TT-1397', {point}, 930.1234, true, "
-        f"12.345, run_id FROM data.parcel WHERE id = {parcel} RETURNING id"
-    )
-    try:
-        level = ask(public, "bar-o-kaf", nosazi="1-12-45-7")["level"]
-    finally:
-        query("DELETE FROM facts.parcel_level RETURNING id")
-        query("DELETE FROM data.road_level RETURNING id")
-    assert (level["level_m"], level["vertical_datum"]) == (930.123, "irhs1998")
-    assert (level["distance_m"], level["between"]) == (12.35, True)
+    assert (level["level_m"], level["vertical_datum"]) == (900.05, "irhs1998")
+    assert (level["distance_m"], level["between"]) == (pytest.approx(far, abs=0.02), True)
+
+
+def test_the_corner_of_the_fixture_block_is_cut_off(staff: TestClient, ask: Any) -> None:
+    """P5 lies where kuche-ye Yas meets another lane; P4 keeps a way of its own."""
+    found = ask(staff, "bar-o-kaf", nosazi="1-12-45-5")
+    assert 2.0 <= found["chamfer_m2"] <= 12.5
+    areas = ask(staff, "parcel-passport", nosazi="1-12-45-5")["areas"]
+    left = found["remainder_m2"] - found["chamfer_m2"]
+    assert areas["left_m2"] == pytest.approx(left, abs=0.01)
+    assert areas["after_chamfer_m2"] == pytest.approx(180.0 - found["chamfer_m2"], abs=0.01)
+    other = ask(staff, "parcel-passport", nosazi="1-12-45-4")["areas"]
+    assert other["passage_m2"] == 6.0

@@ -17,6 +17,7 @@ from pipeline.joins import derive as joins
 from pipeline.sample import city as sample
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
+from pipeline.stages.context import ACCEPTABLE
 from pipeline.stages.outcome import Outcome
 
 PARCELS = 700
@@ -24,8 +25,8 @@ Query = Callable[..., list[tuple[Any, ...]]]
 
 
 def load(database: Database, path: Path, feed: str, schemas: Schemas) -> Outcome:
-    """One file by one of the city's own feeds; parcels may go without a lineage."""
-    accept = frozenset({"lineage.missing"})
+    """One file by one of the city's own feeds, whatever it drops; parcels go without a lineage."""
+    accept = frozenset({"lineage.missing", *ACCEPTABLE})
     context = loading.context_for(schemas, feed, accept=accept)
     return loading.load(database, path, context, batch_rows=50_000, progress=lambda *_: None)
 

@@ -267,18 +267,31 @@ def test_what_the_widening_does_to_the_fixture_parcel(loaded: Database, query: A
 def test_edges_after_widening_are_the_boundary_of_the_remainder(
     loaded: Database, query: Any
 ) -> None:
-    """For every parcel that the plan's roads touch; there are no chamfers here."""
+    """For every parcel that the plan's roads touch and no chamfer; chamfers leave less."""
     found = query(
         loaded,
         "SELECT count(*), max(abs(m - ST_Perimeter(r.geom))), max(abs(r.taken_m2 - a)) "
         "FROM facts.parcel_remainder r LEFT JOIN (SELECT subject_id, sum(left_m) m "
         "FROM facts.parcel_edge_widening GROUP BY 1) w USING (subject_id) LEFT JOIN (SELECT "
         "subject_id, sum(area_m2) a FROM facts.parcel_widening WHERE part <> 'rest' GROUP BY 1) o "
-        "USING (subject_id)",
+        "USING (subject_id) WHERE subject_id NOT IN (SELECT subject_id FROM facts.parcel_chamfer)",
     )
     assert found[0][0] > 30
     assert found[0][1] < 1e-5
     assert found[0][2] < 1e-3
+    cut = query(
+        loaded,
+        "SELECT count(*), max(abs(r.taken_m2 - ST_Area(p.geom) + ST_Area(r.geom))), "
+        "min(r.taken_m2 - w.a), max(r.taken_m2 - w.a - c.a) FROM facts.parcel_remainder r "
+        "JOIN data.parcel p ON p.id = r.subject_id "
+        "JOIN (SELECT subject_id, sum(area_m2) a FROM facts.parcel_chamfer GROUP BY 1) c USING "
+        "(subject_id) JOIN (SELECT subject_id, sum(area_m2) FILTER (WHERE part <> 'rest') a "
+        "FROM facts.parcel_widening GROUP BY 1) w USING (subject_id)",
+    )
+    assert cut[0][0] > 5
+    assert cut[0][1] < 1e-6
+    assert cut[0][2] > 1.0
+    assert cut[0][3] < 1e-6
 
 
 def test_the_corner_table_begins_in_the_north_west(loaded: Database, query: Any) -> None:

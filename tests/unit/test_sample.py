@@ -31,12 +31,8 @@ from pipeline.sample import arrays, city, faults, fixture, model, planning, terr
 
 SCHEMAS = registry.load("qom")
 EXTENT = SCHEMAS.city.extent
-# Parts of a plan that the sample city has none of; tests/joins loads some through these feeds.
-ABSENT = {"chamfers", "road_levels", "setback_lines"}
 # What a drawing says is judged in tests of drawings.
-FEEDS = {
-    name: feed for name, feed in SCHEMAS.feeds.items() if feed.cad is None and name not in ABSENT
-}
+FEEDS = {name: feed for name, feed in SCHEMAS.feeds.items() if feed.cad is None}
 PARCELS, SEED, DIRT = 300, 7, 0.5
 P7 = shapely.box(488600, 3833100, 488610, 3833120)
 POSTCODE = re.compile(r"^(?!(\d)\1{3})[13-9]{4}[1346-9][013-9]{5}$")

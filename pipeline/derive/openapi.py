@@ -169,11 +169,14 @@ def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) ->
         *_names(shown),
     ]
     items = get(name, f"{name}.items", title, [*asked, *_equal(schemas, shown)], _geojson())
+    # A moment is asked for where features have a past and are of no time themselves.
+    past = layer.source == "feed" and layer.publish.time is None
+    of_one = ("featureId", "f-item", "lang", *(["datetime"] if past else []), "crs", "skipGeometry")
     one = get(
         name,
         f"{name}.item",
         f"{title}: one feature",
-        [ref("featureId"), ref("f-item"), ref("lang"), ref("crs"), ref("skipGeometry")],
+        [ref(part) for part in of_one],
         {
             **json_of("feature", "application/geo+json"),
             **json_of("anything", "application/vnd.ogc.fg+json"),

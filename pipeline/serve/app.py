@@ -26,6 +26,7 @@ from pipeline.serve import (
     fresh,
     glyphs,
     health,
+    item,
     items,
     jobs,
     maps,
@@ -112,7 +113,7 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
     }
     many = writing.dispatched(fresh.validated(items.items, fresh.layer), one=False)
     yield Route(f"{here}/items", _answering(many), methods=writing.METHODS)
-    single = writing.dispatched(items.item, one=True)
+    single = writing.dispatched(item.item, one=True)
     yield Route(f"{here}/items/{{item_id}}", _answering(single), methods=writing.METHODS)
     for path, handler in {**table, **_tree(), **_revalidated(pygeoapi)}.items():
         yield Route(path, _answering(handler), methods=["GET"])

@@ -1,10 +1,10 @@
-"""/items, /items/{id} and /search: features spliced as PostGIS wrote them."""
+"""/items and /search: features spliced as PostGIS wrote them."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +18,15 @@ from pipeline.serve import (
     answers,
     changes,
     files,
-    fresh,
     json_fg,
     links,
     paging,
     params,
-    query,
     wanted,
 )
 from pipeline.serve.errors import Problem, bad, missing
 from pipeline.serve.links import CSV, GEOJSON, HTML, JSON, JSONFG, Link
-from pipeline.serve.query import PERIOD, Query, Shape
+from pipeline.serve.query import PERIOD, Query
 from pipeline.serve.served import Served
 from pipeline.serve.site import Site
 from pipeline.serve.state import Counted
@@ -40,14 +38,14 @@ FORMATS = {
     "csv": (CSV, "This document as CSV"),
     **files.FORMATS,
 }
-_ITEM_FORMATS = {name: FORMATS[name] for name in ("json", "jsonfg", "html")}
+Known = Callable[[Served], tuple[str, ...]]
 _MAX_BODY = 1_000_000
 # The default page is sized for programs; a page of that length is nothing to look at.
 _PAGE_FOR_PEOPLE = "50"
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """A request with what was read from it."""
 
     site: Site
@@ -67,31 +65,32 @@ class _Asked:
         return {"rel": "collection", "type": JSON, "title": title, "href": self.path}
 
 
-def _read(request: Request, known: tuple[str, ...] | None, formats: Mapping[str, Any]) -> _Asked:
+def read(request: Request, known: Known, formats: Mapping[str, Any]) -> Asked:
+    """The request, with the parameters that the collection's are ``known`` to be."""
     site = answers.site_of(request)
     served = site.feature_collection(request.path_params["collection_id"])
-    given = wanted.parameters(request, known or params.known(served))
+    given = wanted.parameters(request, known(served))
     form = wanted.form(request, given, tuple(formats))
-    return _Asked(site, served, given, form, wanted.language(request, given, site.languages))
+    return Asked(site, served, given, form, wanted.language(request, given, site.languages))
 
 
 async def items(request: Request) -> Response:
     """GET /collections/{id}/items."""
-    if _is_log(request):
+    if is_log(request):
         return await changes.items(request)
-    asked = _read(request, None, FORMATS)
+    asked = read(request, params.known, FORMATS)
     if asked.form == "html":
         asked.given.setdefault("limit", _PAGE_FOR_PEOPLE)
     return await _answered(request, asked)
 
 
-def _is_log(request: Request) -> bool:
+def is_log(request: Request) -> bool:
     """Whether the collection tells of changes: those are read on from a place, and not searched."""
     served = answers.site_of(request).served.get(request.path_params["collection_id"])
     return served is not None and served.layer.source == "log"
 
 
-async def _answered(request: Request, asked: _Asked) -> Response:
+async def _answered(request: Request, asked: Asked) -> Response:
     if asked.form not in files.FORMATS:
         wished = params.query(asked.served, asked.given, placed=asked.form == "jsonfg")
         return await _answer(request, asked, wished)
@@ -111,7 +110,7 @@ async def _answered(request: Request, asked: _Asked) -> Response:
     return answer
 
 
-async def _matched(request: Request, asked: _Asked, wished: Query, counted: Counted) -> int:
+async def _matched(request: Request, asked: Asked, wished: Query, counted: Counted) -> int:
     """How many features match, by the count that is kept or by a new one."""
     if counted.number is None:
         row = await asked.site.features.row(wished.count(), request.is_disconnected)
@@ -121,9 +120,9 @@ async def _matched(request: Request, asked: _Asked, wished: Query, counted: Coun
 
 async def search(request: Request) -> Response:
     """POST /collections/{id}/search: the filter is the body (CQL2 JSON), the rest as in /items."""
-    if _is_log(request):
+    if is_log(request):
         raise missing("changes are not searched: read them on from a cursor")
-    asked = _read(request, None, FORMATS)
+    asked = read(request, params.known, FORMATS)
     if "filter" in asked.given or "filter-lang" in asked.given:
         raise bad("filter: in a search it is the body, as CQL2 JSON")
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -142,7 +141,7 @@ async def search(request: Request) -> Response:
     return await _answered(request, asked)
 
 
-async def _answer(request: Request, asked: _Asked, wished: Query) -> Response:
+async def _answer(request: Request, asked: Asked, wished: Query) -> Response:
     headers = {"Content-Crs": f"<{wished.shape.crs.uri}>"}
     gone = request.is_disconnected
     counted = await asked.site.state.counts(wished)
@@ -188,7 +187,7 @@ def _page(wished: Query, row: tuple[Any, ...] | None, counted: Counted) -> _Page
     return _Page(features or b"", int(returned), counted.number or 0, cursor)
 
 
-def _links(asked: _Asked, wished: Query, page: _Page) -> list[Link]:
+def _links(asked: Asked, wished: Query, page: _Page) -> list[Link]:
     path, language = f"{asked.path}/items", asked.language
     found = links.documents(path, asked.given, FORMATS, asked.form, language)
     kind = FORMATS[asked.form][0]
@@ -217,7 +216,7 @@ def _collection(page: _Page, found: list[Link]) -> bytes:
     )
 
 
-async def _html_page(asked: _Asked, wished: Query, page: _Page, found: list[Link]) -> Response:
+async def _html_page(asked: Asked, wished: Query, page: _Page, found: list[Link]) -> Response:
     content = {
         "type": "FeatureCollection",
         "features": orjson.loads(b"[%b]" % page.features),
@@ -275,55 +274,3 @@ def _wkt(geometry: dict[str, Any] | None) -> str:
         return ""
     text: str = shapely.to_wkt(shapely.from_geojson(orjson.dumps(geometry)), rounding_precision=-1)
     return text
-
-
-async def item(request: Request) -> Response:
-    """GET /collections/{id}/items/{feature}."""
-    if _is_log(request):
-        return await changes.item(request)
-    asked = _read(request, params.ITEM, _ITEM_FORMATS)
-    text = request.path_params["item_id"]
-    number = params.item_number(text)
-    shape = params.shape(asked.served, asked.given, placed=asked.form == "jsonfg")
-    row = None
-    if number is not None:
-        question = query.item(asked.served, shape, number)
-        row = await asked.site.features.row(question, request.is_disconnected)
-    if row is None:
-        raise missing(f"there is no feature {text!r} in {asked.served.id}")
-    content, run = bytes(row[0]), row[1]
-
-    async def answer(_: Request) -> Response:
-        return await _one(asked, content, f"{asked.path}/items/{number}", shape)
-
-    return await fresh.feature(request, run, fresh.layer, answer)
-
-
-async def _one(asked: _Asked, feature: bytes, path: str, shape: Shape) -> Response:
-    found = links.documents(path, asked.given, _ITEM_FORMATS, asked.form, asked.language)
-    found.append(asked.collection_link())
-    headers = {"Content-Crs": f"<{shape.crs.uri}>"}
-    if asked.form == "jsonfg":
-        content = json_fg.feature(asked.served, shape, found, feature)
-        return answers.data(content, JSONFG, headers)
-    if asked.form == "json":
-        content = feature[:-1] + b',"links":' + orjson.dumps(found) + b"}"
-        return answers.data(content, GEOJSON, headers)
-    answer = await _item_page(asked, orjson.loads(feature), found)
-    answer.headers.update(headers)
-    return answer
-
-
-async def _item_page(asked: _Asked, feature: dict[str, Any], found: list[Link]) -> Response:
-    names = params.shape(asked.served, asked.given).names
-    label = asked.served.label
-    content = {
-        **feature,
-        "links": found,
-        "title": asked.served.layer.title.of(asked.language),
-        "id_field": "id",
-        "title_field": label if names is None or label in names else None,
-        "dataset_path": asked.path,
-        "collections_path": f"{asked.site.base}/collections",
-    }
-    return await answers.page(asked.site, "collections/items/item.html", content, asked.language)

@@ -26,6 +26,11 @@ def known(served: Served) -> tuple[str, ...]:
     return (*ITEMS, *(name for name in served.fields if name not in ITEMS))
 
 
+def item(served: Served) -> tuple[str, ...]:
+    """All parameters of one feature: a moment only where features have a past."""
+    return (*ITEM, "datetime") if served.is_dated else ITEM
+
+
 def query(
     served: Served, given: dict[str, str], *, whole: bool = False, placed: bool = False
 ) -> Query:

@@ -40,6 +40,14 @@ def interval(text: str) -> tuple[datetime | None, datetime | None]:
     return begin, end
 
 
+def instant(text: str) -> datetime:
+    """The one moment that ``text`` is; 400 for an interval, or for what is no time."""
+    begin, end = interval(text)
+    if begin is None or begin != end:
+        raise bad("datetime: of one feature ask for one moment; /items takes intervals")
+    return begin
+
+
 @lru_cache(maxsize=512)
 def clause(served: Served, text: str) -> Clause:
     """Features of that time, or as they were then; what has neither time nor past is not narrowed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -122,6 +123,17 @@ def item(served: Served, shape: Shape, number: int) -> Statement:
     return Statement(_item(served, shape), {"id": Int8(number)})
 
 
+def version(served: Served, shape: Shape, number: int, moment: datetime) -> Statement:
+    """Asks for the version that the feature with this id had at a moment."""
+    return Statement(_version(served, shape), {"id": Int8(number), "moment": moment})
+
+
+def held(served: Served, number: int, most: int) -> Statement:
+    """Asks when there were versions of the feature with this id, as one text."""
+    made = template("held").format(view=served.versions, id=sql.Identifier(ID))
+    return Statement(made.as_bytes(None), {"id": Int8(number), "most": most})
+
+
 @lru_cache(maxsize=1024)
 def _feature(read: _Read, shape: Shape) -> sql.Composed:
     served = read.served
@@ -198,5 +210,14 @@ def _item(served: Served, shape: Shape) -> bytes:
     run = sql.SQL("NULL::bigint") if served.layer.source == "view" else sql.Identifier("v", RUN)
     made = template("item").format(
         feature=_feature(_Read(served), shape), view=served.view, id=sql.Identifier(ID), run=run
+    )
+    return made.as_bytes(None)
+
+
+@lru_cache(maxsize=1024)
+def _version(served: Served, shape: Shape) -> bytes:
+    feature = _feature(_Read(served, past=True), shape)
+    made = template("version_at").format(
+        feature=feature, view=served.versions, id=sql.Identifier(ID)
     )
     return made.as_bytes(None)

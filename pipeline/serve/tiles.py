@@ -13,7 +13,7 @@ from starlette.responses import Response
 from pipeline.derive.grids import Tile
 from pipeline.serve import answers, encodings, fresh, links, period, tile_cache, tilesets, wanted
 from pipeline.serve.answers import site_of
-from pipeline.serve.errors import missing
+from pipeline.serve.errors import bad, missing
 from pipeline.serve.raster_look import Interval
 from pipeline.serve.site import Site
 from pipeline.serve.tile_cache import Kept
@@ -58,14 +58,22 @@ async def tile(request: Request) -> Response:
     if not _is_vector(request):
         return await _image_fresh(request)
     drawn = tilesets.of_collection(site, request.path_params["collection_id"])
-    given = wanted.parameters(request, wanted.COMMON)
+    given = _of_now(wanted.parameters(request, (*wanted.COMMON, "datetime")))
     wanted.form(request, given, (provider["format"]["name"],))
     return await _vector(request, drawn)
 
 
+def _of_now(given: dict[str, str]) -> dict[str, str]:
+    """Vector tiles are kept, and at small scales made of cells, of what is in force: of the past
+    every moment would be another city to make. 400 says where the past is to be had."""
+    if "datetime" in given:
+        raise bad("datetime: vector tiles show what is in force; ask /items?datetime=... with bbox")
+    return given
+
+
 async def together(request: Request) -> Response:
     """GET /tiles/{grid}/{zoom}/{row}/{column}: several layers in one tile."""
-    given = wanted.parameters(request, _SEVERAL)
+    given = _of_now(wanted.parameters(request, (*_SEVERAL, "datetime")))
     wanted.form(request, given, ("mvt",))
     return await _vector(request, tilesets.chosen(site_of(request), given))
 

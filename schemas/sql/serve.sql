@@ -47,6 +47,29 @@ NULL::bigint
 -- One feature as JSON text, and its version.
 SELECT {feature} AS feature, {run} AS run FROM {view} AS v WHERE v.{id} = %(id)s
 
+-- name: version_at
+-- The version that a feature had at a moment, as JSON text.
+SELECT {feature} AS feature FROM {view} AS v WHERE v.{id} = %(id)s AND v.version_stands
+    AND (v.valid_since IS NULL OR v.valid_since <= %(moment)s) AND (v.valid_until IS NULL OR v.valid_until > %(moment)s)
+ORDER BY v.valid_since DESC NULLS LAST LIMIT 1
+
+-- name: held
+-- When there were versions of a feature, what follows without a gap as one interval; the latest ones, if there are many.
+SELECT string_agg(coalesce(to_json(since AT TIME ZONE 'UTC') #>> '{{}}' || 'Z', '..') || '/' ||
+    coalesce(to_json(until AT TIME ZONE 'UTC') #>> '{{}}' || 'Z', '..'), ', ' ORDER BY place)
+FROM (
+    SELECT place, CASE WHEN bool_and(valid_since IS NOT NULL) THEN min(valid_since) END AS since,
+        CASE WHEN bool_and(valid_until IS NOT NULL) THEN max(valid_until) END AS until
+    FROM (
+        SELECT valid_since, valid_until, count(*) FILTER (WHERE begins) OVER (ORDER BY valid_since NULLS FIRST) AS place
+        FROM (
+            SELECT v.valid_since, v.valid_until,
+                v.valid_since IS DISTINCT FROM lag(v.valid_until) OVER (ORDER BY v.valid_since NULLS FIRST) AS begins
+            FROM {view} AS v WHERE v.{id} = %(id)s AND v.version_stands
+        ) AS versions
+    ) AS spans GROUP BY place ORDER BY place DESC LIMIT %(most)s
+) AS latest
+
 -- name: feature
 -- A row as a GeoJSON feature.
 '{{"type":"Feature","id":' || v.{id} || ',"geometry":' || {geometry} || ',"properties":' || {properties} || '}}'

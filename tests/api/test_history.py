@@ -160,6 +160,57 @@ def test_datetime_gives_the_city_as_it_was(town: City) -> None:
     assert town.now() == town.states[1] == town.states[3]
 
 
+def one_of(town: City, path: str, **asked: Any) -> Any:
+    """One feature as JSON."""
+    answer = town.client.get(path, params={"f": "json", **asked})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_one_feature_as_it_was(town: City) -> None:
+    every = town.states[0] | town.states[1]
+    ids = {one["properties"]["nosazi"].split("-")[3]: key[1] for key, one in every.items()}
+    two, four = (f"{PARCELS}/{ids[code]}" for code in "24")
+    was = one_of(town, two, datetime="2019-01-01", crs=STORED)
+    (known,) = [one for key, one in town.states[0].items() if key[1] == ids["2"]]
+    assert (was["properties"], was["geometry"]) == (known["properties"], known["geometry"])
+    first, second = "2018-03-21T00:00:00Z", "2020-03-21T00:00:00Z"
+    assert was["time"] == {"interval": [first, second]}
+    (own,) = [one["href"] for one in was["links"] if one["rel"] == "self"]
+    assert "datetime=2019-01-01" in own
+    assert one_of(town, two, datetime="2021-01-01")["properties"]["land_use"] == "commercial"
+    assert "time" not in one_of(town, two)
+    # Parcel 4 is gone since 2020; 2 was not there before 2018.
+    for path, moment, told in (
+        (four, "2021-01-01", f"{first}/{second}"),
+        (two, "2017-01-01", f"{first}/.."),
+    ):
+        answer = town.client.get(path, params={"datetime": moment, "f": "json"})
+        assert answer.status_code == 404
+        assert answer.json()["description"].endswith(f"it was there: {told}")
+    page = town.client.get(two, params={"datetime": "2019-01-01", "f": "html", "lang": "fa"})
+    assert page.status_code == 200
+    again = town.client.get(two, params={"datetime": "2019-01-01", "f": "json"})
+    tag = {"If-None-Match": again.headers["etag"]}
+    asked = {"datetime": "2019-01-01", "f": "json"}
+    assert town.client.get(two, params=asked, headers=tag).status_code == 304
+    for refused in ("2019-01-01/2020-01-01", "..", "soon"):
+        assert town.client.get(two, params={"datetime": refused}).status_code == 400
+    never = town.client.get(f"{PARCELS}/987654321", params={"datetime": "2019-01-01"})
+    assert never.status_code == 404
+    dated = "/collections/plan-documents/items/1"
+    assert town.client.get(dated, params={"datetime": "2019-01-01"}).status_code == 400
+
+
+def test_vector_tiles_are_of_now_and_say_so(town: City) -> None:
+    tile = "/collections/parcels/tiles/WebMercatorQuad/16/26038/42029"
+    answer = town.client.get(tile, params={"datetime": "2019-01-01"})
+    assert answer.status_code == 400
+    assert "/items?datetime" in answer.json()["description"]
+    together = town.client.get("/tiles/WebMercatorQuad/16/26038/42029?datetime=2019-01-01")
+    assert together.status_code == 400
+
+
 def test_an_interval_gives_every_version_that_meets_it(town: City) -> None:
     whole = town.get(PARCELS, datetime="2019-01-01/2021-01-01")
     told = [

@@ -35,6 +35,7 @@ from pipeline.edits.trial import Tried
 from pipeline.findings import Finding
 from pipeline.stages import original
 from pipeline.stages.context import Context
+from pipeline.stages.lineage import LOST, vanishing
 from pipeline.stages.merge import composed
 from pipeline.stages.personal import keep as keep_personal
 from pipeline.stages.stage import good_rows, stored
@@ -157,6 +158,12 @@ class Edit:
         run = self._begin("removed", current)
         query = sql.SQL(queries.load("edits")["remove"]).format(**self.parts)
         self.connection.execute(query, {"id": self.asked.number, "run": run})
+        lost = vanishing(self.connection, self.layer, run)
+        if lost:
+            detail = ", ".join(lost)
+            raise Refused(
+                [Finding(LOST, self.layer.id, key=current.key, value=str(len(lost)), detail=detail)]
+            )
         told = self._checked(around, None, current)
         return Done(self.asked.number or 0, None, changed=True, findings=told)
 

@@ -43,9 +43,12 @@ def chamfers(town: Town) -> Arrival:
 def setback_lines(town: Town) -> Arrival:
     """Along both sides of some main streets, as far behind the planned edge as houses stand."""
     plan = town.names.width_plan
-    main = (plan >= _MAIN_M) & (shapely.length(town.streets.shapes) > _SHORT_M)
-    drawn = town.city.rng("setbacks").random(len(plan)) < _SET_BACK
-    street = np.repeat(np.flatnonzero(main & drawn), 2)
+    length = shapely.length(town.streets.shapes)
+    main = (plan >= _MAIN_M) & (length > _SHORT_M)
+    main &= town.city.rng("setbacks").random(len(plan)) < _SET_BACK
+    # The smallest city has one too.
+    chosen = np.flatnonzero(main) if main.any() else np.array([np.argmax(length)])
+    street = np.repeat(chosen, 2)
     side = np.tile([1.0, -1.0], len(street) // 2)
     deep = np.where(plan[street] < _WIDE_M, _SETBACK_M, _SETBACK_WIDE_M)
     away = side * (plan[street] / 2 + deep)

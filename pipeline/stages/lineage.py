@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from pipeline.contracts.layer import Lineage
+from pipeline.contracts.layer import LayerContract
 from pipeline.db import ledger, queries
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, GEOMETRY, HISTORY
@@ -81,10 +81,7 @@ def lost(connection: Connection, context: Context, run: int, where: str) -> Foun
 
     GuardError, unless that is accepted by name; the caller's transaction then ends.
     """
-    found, codes = Found(), []
-    lineage = context.layer.lineage
-    for fact in lineage.protects if lineage else ():
-        codes += _lost(connection, context, lineage, fact, run) if lineage else []
+    found, codes = Found(), vanishing(connection, context.layer, run)
     if not codes:
         return found
     shown = ", ".join(codes[:_SHOWN]) + (" …" if len(codes) > _SHOWN else "")
@@ -101,15 +98,22 @@ def lost(connection: Connection, context: Context, run: int, where: str) -> Foun
     return found
 
 
-def _lost(
-    connection: Connection, context: Context, lineage: Lineage, fact: str, run: int
-) -> list[str]:
-    query = sql.SQL(queries.load("merge")["lost_objects"]).format(
-        field=sql.Identifier(lineage.field),
-        history=sql.Identifier(HISTORY, context.layer.id),
-        target=sql.Identifier(DATA, context.layer.id),
-        fact=sql.Identifier(FACTS, fact),
-        parents=sql.Identifier(DATA, lineage.parents.layer),
-        parent=sql.Identifier(lineage.parents.field),
-    )
-    return [str(row[0]) for row in connection.execute(query, {"run": run}).fetchall()]
+def vanishing(connection: Connection, layer: LayerContract, run: int) -> list[str]:
+    """The codes of objects that ``run`` has removed, on which a fact of other rows hangs, and of
+    which no lineage says what they became."""
+    lineage = layer.lineage
+    if lineage is None:
+        return []
+    codes = []
+    for fact in lineage.protects:
+        query = sql.SQL(queries.load("merge")["lost_objects"]).format(
+            field=sql.Identifier(lineage.field),
+            history=sql.Identifier(HISTORY, layer.id),
+            target=sql.Identifier(DATA, layer.id),
+            fact=sql.Identifier(FACTS, fact),
+            parents=sql.Identifier(DATA, lineage.parents.layer),
+            parent=sql.Identifier(lineage.parents.field),
+        )
+        rows = connection.execute(query, {"run": run}).fetchall()
+        codes += [str(row[0]) for row in rows]
+    return codes

@@ -363,6 +363,34 @@ def test_a_deleted_parcel_is_missed_by_what_names_it(staff: TestClient) -> None:
     assert found(staff, "1-12-45-6-0-0-0")[0]["id"] == feature["id"]
 
 
+def test_what_an_auditor_has_seen_is_not_deleted(staff: TestClient, rows: Any) -> None:
+    """As of a load: it does not just vanish, unless its lineage says what became of it."""
+    feature, tag = found(staff, "1-12-45-8-0-0-0")
+    path, code = f"{PARCELS}/{feature['id']}", "1-12-45-8-0-0-0"
+    rows(
+        "INSERT INTO facts.audit_parcel (subject_id, object_id, method, quality, score, "
+        f"candidates, run_id) VALUES (1, {feature['id']}, 'exact_code', 'exact_code', 1, 1, 1) "
+        "RETURNING 1"
+    )
+    answer = staff.delete(path, headers={"If-Match": tag})
+    assert (answer.status_code, codes(answer)) == (422, ["lineage.missing"])
+    (told,) = answer.json()["findings"]
+    assert code in told["message"]
+    assert staff.get(path).status_code == 200
+    rows(
+        "INSERT INTO data.parcel_lineage (case_ref, lineage_op, parent_code, child_code, "
+        "child_kind, area_transferred_m2, run_id, source_line) VALUES ('E-1', 'merge', "
+        f"'{code}', '1-12-45-7-0-0-0', 'parcel', 200, 1, 1) RETURNING 1"
+    )
+    answer = staff.delete(path, headers={"If-Match": tag})
+    if answer.status_code == 204:
+        undo_last(staff)
+    else:
+        assert "lineage.missing" not in codes(answer)
+    rows("DELETE FROM facts.audit_parcel RETURNING 1")
+    rows("DELETE FROM data.parcel_lineage RETURNING 1")
+
+
 def test_counts_and_pages_know_at_once(staff: TestClient) -> None:
     count = staff.get(PLACES, params={"limit": 1})
     tag, matched = count.headers["etag"], count.json()["numberMatched"]

@@ -50,7 +50,39 @@ def dataset(schemas: Schemas, audience: Audience) -> Part:
             tag, "map", "Several layers as a picture", [*view, some, _forms()], _pictures()
         ),
         **_styles([*schemas.groups, *names]),
+        **_older(),
     }
+
+
+def _older() -> Part:
+    """WMS and WMTS, by key and value; names in any case, as those standards have them."""
+    text, whole = {"type": "string"}, {"type": "integer", "minimum": 0}
+    version = ("SERVICE", "VERSION")
+    wms = [
+        *(parameter(name, name, text) for name in (*version, "LAYERS", "STYLES", "CRS", "BBOX")),
+        *(parameter(name, name, whole) for name in ("WIDTH", "HEIGHT", "I", "J")),
+        *(parameter(name, name, text) for name in ("FORMAT", "TRANSPARENT", "QUERY_LAYERS")),
+        *(parameter(name, name, text) for name in ("INFO_FORMAT", "LAYER", "LANGUAGE")),
+    ]
+    wmts = [
+        *(parameter(name, name, text) for name in (*version, "LAYER", "STYLE", "TILEMATRIXSET")),
+        *(parameter(name, name, whole) for name in ("TILEMATRIX", "TILEROW", "TILECOL")),
+        *(parameter(name, name, text) for name in ("FORMAT", "LANGUAGE")),
+    ]
+    xml = {"text/xml": {"schema": {"type": "string"}}}
+    asked = {
+        "/wms": (wms, ("GetCapabilities", "GetMap", "GetFeatureInfo", "GetLegendGraphic")),
+        "/wmts": (wmts, ("GetCapabilities", "GetTile")),
+    }
+    found = {}
+    for path, (given, kinds) in asked.items():
+        request = {**parameter("REQUEST", "What is asked", enum(*kinds)), "required": True}
+        name = path[1:]
+        found[path] = get(
+            "service", name, f"{name.upper()} for older programs", [request, *given],
+            {**xml, **_pictures(), **json_of("anything")},
+        )  # fmt: skip
+    return found
 
 
 def _styles(names: list[str]) -> Part:

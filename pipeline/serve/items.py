@@ -99,15 +99,20 @@ async def _answered(request: Request, asked: Asked) -> Response:
     matched = await _matched(request, asked, wished, counted)
     answer = await asked.site.files.answer(wished, asked.form, request.is_disconnected)
     answer.headers["Content-Crs"] = f"<{wished.shape.crs.uri}>"
-    answer.headers["OGC-NumberMatched"] = str(matched)
-    end = wished.offset + wished.limit
-    if wished.limit and end < matched:
+    end = wished.offset + (wished.limit or matched)
+    answer.headers.update(_counts(matched, max(0, min(end, matched) - wished.offset)))
+    if end < matched:
         # Who asks for a part (QGIS does, page by page) learns where the rest is.
         href = links.address(f"{asked.path}/items", {**asked.given, "offset": str(end)})
         kind = FORMATS[asked.form][0]
         following = links.link("next", kind, "Next page", href, asked.language)
         answer.headers["Link"] = links.header([following])
     return answer
+
+
+def _counts(matched: int, returned: int) -> dict[str, str]:
+    """Headers for formats that have no place for a count (and for who asks by HEAD)."""
+    return {"OGC-NumberMatched": str(matched), "OGC-NumberReturned": str(returned)}
 
 
 async def _matched(request: Request, asked: Asked, wished: Query, counted: Counted) -> int:
@@ -151,7 +156,7 @@ async def _answer(request: Request, asked: Asked, wished: Query) -> Response:
     else:
         page = _Page(b"", 0, await _matched(request, asked, wished, counted), None)
     found = _links(asked, wished, page)
-    headers |= {"OGC-NumberMatched": str(page.matched), "Link": links.header(found)}
+    headers |= {**_counts(page.matched, page.returned), "Link": links.header(found)}
     if asked.form == "html":
         answer = await _html_page(asked, wished, page, found)
     elif asked.form == "csv":

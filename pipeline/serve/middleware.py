@@ -20,7 +20,7 @@ _ALWAYS = {
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Crs, Content-Range, ETag, Link, "
-    "Location, OGC-NumberMatched, Retry-After",
+    "Location, OGC-NumberMatched, OGC-NumberReturned, Retry-After",
 }
 _HEADERS = (
     *("Accept", "Accept-Language", "Content-Crs", "Content-Type", "If-Match", "If-None-Match"),

@@ -84,7 +84,9 @@ def test_every_path_without_placeholders_answers(
 ) -> None:
     for path, operations in openapi["paths"].items():
         # Questions need inputs: tests/answers asks each with its example.
-        if "get" in operations and "{" not in path and not path.endswith("/execution"):
+        if "{" in path or path.endswith("/execution") or path in ("/wms", "/wmts"):
+            continue
+        if "get" in operations:
             assert client.get(path).status_code == 200, path
 
 

@@ -16,6 +16,7 @@ from pipeline.derive import (
     jsonschema,
     openapi_maps,
     openapi_parts,
+    openapi_records,
     openapi_writing,
     processes,
     raster_collections,
@@ -33,7 +34,9 @@ def document(schemas: Schemas, audience: Audience, config: dict[str, Any]) -> di
     language = _language(schemas)
     identity, licence = config["metadata"]["identification"], config["metadata"]["license"]
     contact = config["metadata"]["contact"]
-    paths: Paths = _service() | openapi_maps.dataset(schemas, audience)
+    paths: Paths = (
+        _service() | openapi_records.catalogue() | openapi_maps.dataset(schemas, audience)
+    )
     tags = [{"name": "service", "description": identity["description"][language]}]
     for name, resource in config["resources"].items():
         tags.append({"name": name, "description": resource["title"][language]})

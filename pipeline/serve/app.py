@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipeline import paths
+from pipeline.derive.openapi_records import CATALOGUE
 from pipeline.serve import (
     answers,
     described,
@@ -33,6 +34,7 @@ from pipeline.serve import (
     processes,
     ranges,
     raster_api,
+    records,
     site,
     stac,
     stock,
@@ -111,6 +113,12 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         "/health/live": health.live,
         "/health/ready": health.ready,
     }
+    catalogue: dict[str, Handler] = {
+        "": records.described, "/items": records.items, "/items/{item_id}": records.item
+    }  # fmt: skip
+    for part, handler in catalogue.items():
+        told = _answering(fresh.validated(handler, fresh.published))
+        yield Route(f"/collections/{CATALOGUE}{part}", told, methods=["GET"])
     many = writing.dispatched(fresh.validated(items.items, fresh.layer), one=False)
     yield Route(f"{here}/items", _answering(many), methods=writing.METHODS)
     single = writing.dispatched(item.item, one=True)
@@ -133,7 +141,7 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
 def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
     """What clients ask for again and again, with tags: documents, features, tiles."""
     here = _COLLECTION
-    collections = stock.kept(stock.endpoint(pygeoapi, "collections"))
+    collections = stock.kept(records.listed(stock.endpoint(pygeoapi, "collections")))
     documented: dict[str, Handler] = {
         "/": documents.landing,
         "/conformance": documents.conforms,

@@ -14,6 +14,10 @@ ALWAYS = (
     "ogcapi-common-1/1.0/conf/html",
     "ogcapi-common-1/1.0/conf/oas30",
     "ogcapi-common-2/1.0/conf/collections",
+    "ogcapi-records-1/1.0/conf/record-core",
+    "ogcapi-records-1/1.0/conf/record-collection",
+    "ogcapi-records-1/1.0/conf/record-api",
+    "ogcapi-records-1/1.0/conf/json",
 )
 FEATURES = (
     "ogcapi-features-1/1.0/conf/core",

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.derive import grids, jsonschema
+from pipeline.derive.openapi_records import CATALOGUE
 from pipeline.serve import answers, conformance, links, tilesets, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
@@ -100,6 +101,7 @@ def _landing(view: View) -> dict[str, Any]:
         view.link("service-doc", HTML, "The OpenAPI definition as HTML", "/openapi?f=html"),
         view.link("conformance", JSON, "Conformance", "/conformance"),
         view.link("data", JSON, "Collections", "/collections"),
+        view.link(f"{OGC}/ogc-catalog", JSON, "Catalogue", f"/collections/{CATALOGUE}"),
     ]
     if site.answerer.processes:
         found.append(view.link(f"{OGC}/processes", JSON, "Processes", "/processes"))

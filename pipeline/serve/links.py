@@ -29,6 +29,7 @@ _FA = {
     "The OpenAPI definition as JSON": "تعریف OpenAPI به صورت JSON",
     "The OpenAPI definition as HTML": "تعریف OpenAPI به صورت HTML",
     "Conformance": "انطباق با استانداردها",
+    "Catalogue": "فهرست داده‌ها",
     "Collections": "لایه‌های داده",
     "Maps of several layers": "نقشه‌های چندلایه",
     "Styles": "سبک‌ها",

@@ -1,0 +1,29 @@
+"""The paths of the catalogue (OGC API - Records)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.derive.openapi_parts import get, json_of, limit, place, ref, text
+
+#: The id of the collection of records.
+CATALOGUE = "catalogue"
+PAGE, MOST = 100, 1000
+_GEOJSON = "application/geo+json"
+
+
+def catalogue() -> dict[str, Any]:
+    """The catalogue, its records and the search among them."""
+    here, page = f"/collections/{CATALOGUE}", [ref("f"), ref("lang")]
+    words = [text(name) for name in ("q", "type", "ids", "externalIds")]
+    asked = [*page, *words, ref("bbox"), ref("datetime"), limit(PAGE, MOST), ref("offset")]
+    html = {"text/html": {"schema": {"type": "string"}}}
+    many = {**json_of("featureCollection", _GEOJSON), **html}
+    one = {**json_of("anything", _GEOJSON), **html}
+    single = [place("recordId"), *page]
+    tag = "service"
+    return {
+        here: get(tag, "catalogue", "What is published", page, json_of("collection")),
+        f"{here}/items": get(tag, "records", "Records, by search", asked, many),
+        f"{here}/items/{{recordId}}": get(tag, "record", "One record", single, one),
+    }

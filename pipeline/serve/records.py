@@ -1,0 +1,263 @@
+"""OGC API - Records 1 (20-004r1): what is published, as records of one catalogue that is searched.
+
+A record is made for each collection, raster and process that the audience sees. They are some
+dozens and cannot change while the server runs, so they are made once a language and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import shapely
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline import fold
+from pipeline.derive.openapi_records import CATALOGUE, MOST, PAGE
+from pipeline.serve import answers, bbox, crs, jobs, links, period, wanted
+from pipeline.serve.documents import FORMS, Kind, View, document
+from pipeline.serve.errors import missing
+from pipeline.serve.links import GEOJSON, HTML, JSON
+from pipeline.serve.site import Site
+
+PARAMETERS = ("q", "type", "ids", "externalIds", "bbox", "datetime", "limit", "offset")
+_CORE = "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-core"
+_PATH = f"/collections/{CATALOGUE}"
+_FORMATS = {"json": (GEOJSON, "This document as GeoJSON"), "html": FORMS["html"]}
+Part = dict[str, Any]
+Handler = Callable[[Request], Awaitable[Response]]
+Ends = tuple[datetime | None, datetime | None]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record: what is sent, and by what it is found: words, place, time."""
+
+    content: Part
+    words: str
+    place: shapely.Geometry | None
+    time: Ends | None
+
+
+def every(site: Site, language: str) -> list[Record]:
+    """All records, collections first; kept."""
+    key = ("records", language)
+    if key not in site.static:
+        found = [_dataset(site, name, language) for name in site.config["resources"]]
+        found += [_service(site, name, language) for name in site.answerer.processes]
+        site.static[key] = found
+    kept: list[Record] = site.static[key]
+    return kept
+
+
+def _dataset(site: Site, name: str, language: str) -> Record:
+    resource = site.config["resources"][name]
+    west, south, east, north = resource["extents"]["spatial"]["bbox"]
+    place = shapely.box(west, south, east, north)
+    time = resource["extents"].get("temporal")
+    ends = (_moment(time.get("begin")), _moment(time.get("end"))) if time else None
+    path = f"/collections/{name}"
+    kinds = {provider["type"] for provider in resource["providers"]}
+    ways = [("about", JSON, path)]
+    if "feature" in kinds:
+        ways.append(("items", GEOJSON, f"{path}/items?f=json"))
+    if "coverage" in kinds:
+        ways.append((f"{links.OGC}/coverage", JSON, f"{path}/coverage?f=json"))
+    texts = {part: resource[part] for part in ("title", "description", "keywords")}
+    files = [link for link in resource["links"] if link["rel"] == "enclosure"]
+    return _record(site, language, name, ("dataset", texts, place, ends), ways, files)
+
+
+def _service(site: Site, name: str, language: str) -> Record:
+    process = site.answerer.processes[name]
+    texts: Part = {
+        part: {spoken: getattr(process, part).of(spoken) for spoken in site.languages}
+        for part in ("title", "description")
+    }
+    texts["keywords"] = {one: list(process.keywords) for one in site.languages}
+    kind = "document" if process.document else "service"
+    path = f"/processes/{name}"
+    ways = [("about", JSON, path), (f"{links.OGC}/execute", JSON, f"{path}/execution")]
+    return _record(site, language, name, (kind, texts, None, None), ways, [])
+
+
+def _record(
+    site: Site,
+    language: str,
+    name: str,
+    told: tuple[str, Part, shapely.Geometry | None, Ends | None],
+    ways: list[tuple[str, str, str]],
+    files: list[Part],
+) -> Record:
+    kind, texts, place, ends = told
+    said = {part: found.get(language, "") for part, found in texts.items()}
+    metadata = site.config["metadata"]
+    content = {
+        "id": name,
+        "type": "Feature",
+        "conformsTo": [_CORE],
+        "time": {"interval": [_written(end) for end in ends]} if ends else None,
+        "geometry": orjson.loads(shapely.to_geojson(place)) if place is not None else None,
+        "properties": {
+            "type": kind,
+            **said,
+            "language": {"code": language},
+            "languages": [{"code": one} for one in site.languages],
+            "license": metadata["license"]["url"],
+            "contacts": [{"name": metadata["contact"]["name"], "roles": ["publisher"]}],
+        },
+        "links": [
+            *(links.link(rel, form, said["title"], site.base + path, language)
+              for rel, form, path in ways),
+            *files,
+        ],
+    }  # fmt: skip
+    words = " ".join(str(text) for found in texts.values() for text in found.values())
+    return Record(content, f" {fold.one(f'{name} {words}')} ", place, ends)
+
+
+def _moment(found: Any) -> datetime | None:
+    """A time of the configuration, which has it as a date or a text too."""
+    if found is None or isinstance(found, datetime):
+        return found
+    return datetime.fromisoformat(str(found)).replace(tzinfo=UTC)
+
+
+def _written(end: datetime | None) -> str:
+    return ".." if end is None else end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def chosen(records: list[Record], given: dict[str, str]) -> list[Record]:
+    """The records that meet every parameter; in ``q`` a comma means or, a blank and."""
+    if "q" in given:
+        terms = [fold.one(part).split() for part in given["q"].split(",")]
+        records = [
+            one for one in records if any(all(word in one.words for word in t) for t in terms if t)
+        ]
+    if "type" in given:
+        kinds = given["type"].split(",")
+        records = [one for one in records if one.content["properties"]["type"] in kinds]
+    if "ids" in given:
+        names = given["ids"].split(",")
+        records = [one for one in records if one.content["id"] in names]
+    if "externalIds" in given:  # ours are known by no other name
+        records = []
+    if "bbox" in given:
+        plain = crs.Crs(crs.CRS84, 4326, flipped=False, metres_per_unit=1.0)
+        boxes = [shapely.box(*box) for box in bbox.parse(given["bbox"], plain)]
+        records = [
+            one for one in records
+            if one.place is not None and any(shapely.intersects(one.place, box) for box in boxes)
+        ]  # fmt: skip
+    if "datetime" in given:
+        begin, end = period.interval(given["datetime"])
+        records = [one for one in records if one.time is None or _meets(one.time, begin, end)]
+    return records
+
+
+def _meets(time: Ends, begin: datetime | None, end: datetime | None) -> bool:
+    first, last = time
+    after = end is not None and first is not None and first > end
+    before = begin is not None and last is not None and last < begin
+    return not (after or before)
+
+
+async def described(request: Request) -> Response:
+    """GET /collections/catalogue."""
+
+    def page_only(view: View) -> Part:
+        found = [one.content for one in every(view.site, view.language)]
+        return {"features": found, "numberMatched": len(found)}
+
+    return await document(request, Kind("records/index.html", page_only), about)
+
+
+def listed(theirs: Handler) -> Handler:
+    """GET /collections: pygeoapi's list, and the catalogue among them."""
+
+    async def answer(request: Request) -> Response:
+        response = await theirs(request)
+        if request.scope["path"] != "/collections" or response.headers["content-type"] != JSON:
+            return response
+        site = answers.site_of(request)
+        language = wanted.language(request, dict(request.query_params), site.languages)
+        found = orjson.loads(bytes(response.body))
+        found["collections"].append(about(View(site, language, "json")))
+        return answers.json(found, language)
+
+    return answer
+
+
+def about(view: View) -> Part:
+    """The catalogue as a collection of records."""
+    site = view.site
+    boxes = [one.place for one in every(site, view.language) if one.place is not None]
+    west, south, east, north = shapely.union_all(boxes).bounds
+    identity = site.config["metadata"]["identification"]
+    return {
+        "id": CATALOGUE,
+        "type": "Collection",
+        "itemType": "record",
+        "title": links.said("Catalogue", view.language),
+        "description": identity["description"].get(view.language, ""),
+        "extent": {"spatial": {"bbox": [[west, south, east, north]], "crs": crs.CRS84}},
+        "crs": [crs.CRS84],
+        "license": site.config["metadata"]["license"]["url"],
+        "links": [
+            *view.links(_PATH),
+            view.link("items", GEOJSON, "Catalogue", f"{_PATH}/items?f=json"),
+            view.link("items", HTML, "Catalogue", f"{_PATH}/items?f=html"),
+        ],
+    }
+
+
+async def items(request: Request) -> Response:
+    """GET /collections/catalogue/items: the records that are searched for, a page of them."""
+    site = answers.site_of(request)
+    given = wanted.parameters(request, (*wanted.COMMON, *PARAMETERS))
+    form = wanted.form(request, given, tuple(_FORMATS))
+    view = View(site, wanted.language(request, given, site.languages), form)
+    found = chosen(every(site, view.language), given)
+    first = jobs.whole(given, "offset", 0, least=0)
+    last = first + min(jobs.whole(given, "limit", PAGE, least=1), MOST)
+    steps = {"next": last} if last < len(found) else {}
+    content = {
+        "type": "FeatureCollection",
+        "numberMatched": len(found),
+        "numberReturned": len(found[first:last]),
+        "links": [
+            *links.documents(f"{site.base}{_PATH}/items", given, _FORMATS, form, view.language),
+            view.link("collection", JSON, "Catalogue", _PATH),
+            *jobs.turns(view, given, f"{_PATH}/items", steps),
+        ],
+        "features": [one.content for one in found[first:last]],
+    }
+    if form == "html":
+        return await answers.page(site, "records/index.html", {**content, **given}, view.language)
+    return answers.json(content, view.language, GEOJSON)
+
+
+async def item(request: Request) -> Response:
+    """GET /collections/catalogue/items/{id}."""
+    site = answers.site_of(request)
+    given = wanted.parameters(request, wanted.COMMON)
+    form = wanted.form(request, given, tuple(_FORMATS))
+    language = wanted.language(request, given, site.languages)
+    name = request.path_params["item_id"]
+    for one in every(site, language):
+        if one.content["id"] == name:
+            here = f"{site.base}{_PATH}/items/{name}"
+            own = [
+                *links.documents(here, {}, _FORMATS, form, language),
+                links.link("collection", JSON, "Catalogue", f"{site.base}{_PATH}", language),
+            ]
+            content = {**one.content, "links": [*own, *one.content["links"]]}
+            if form == "html":
+                page = {"features": [content], "numberMatched": 1, "links": own}
+                return await answers.page(site, "records/index.html", page, language)
+            return answers.json(content, language, GEOJSON)
+    raise missing(f"there is no record {name!r} in the catalogue")

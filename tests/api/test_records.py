@@ -1,0 +1,105 @@
+"""The catalogue: what is published, as records that are found by word, kind, place and time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import shapely
+from starlette.testclient import TestClient
+
+PATH = "/collections/catalogue"
+CORE = "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-core"
+
+
+def _ids(client: TestClient, **asked: str) -> list[str]:
+    answer = client.get(f"{PATH}/items", params={"limit": "1000", **asked})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/geo+json"
+    page = answer.json()
+    assert page["numberMatched"] == page["numberReturned"] == len(page["features"])
+    return [record["id"] for record in page["features"]]
+
+
+@pytest.mark.proves(
+    "ogcapi-records-1/1.0/conf/record-core", "ogcapi-records-1/1.0/conf/record-collection",
+    "ogcapi-records-1/1.0/conf/record-api", "ogcapi-records-1/1.0/conf/json",
+)  # fmt: skip
+def test_every_collection_and_process_has_a_record(client: TestClient) -> None:
+    """Record core: what each must have; its links lead to what it tells of."""
+    collections = client.get("/collections?f=json").json()["collections"]
+    (catalogue,) = [one for one in collections if one.get("itemType") == "record"]
+    assert client.get(f"{PATH}?f=json").json()["links"] == catalogue["links"]
+    landing = client.get("/?f=json").json()["links"]
+    (link,) = [one for one in landing if one["rel"].endswith("/ogc-catalog")]
+    assert client.get(link["href"]).json()["id"] == catalogue["id"]
+    processes = client.get("/processes?f=json").json()["processes"]
+    expected = [one["id"] for one in (*collections, *processes) if one is not catalogue]
+    assert _ids(client) == expected
+    for record in client.get(f"{PATH}/items?limit=1000").json()["features"]:
+        assert record.keys() >= {"id", "type", "geometry", "time", "properties", "links"}
+        assert record["conformsTo"] == [CORE]
+        assert record["properties"]["type"] in ("dataset", "document", "service")
+        assert record["properties"]["title"]
+        about = next(one["href"] for one in record["links"] if one["rel"] == "about")
+        assert client.get(about, params={"f": "json"}).json()["id"] == record["id"]
+        single = client.get(f"{PATH}/items/{record['id']}").json()
+        assert single["properties"] == record["properties"]
+        assert {one["rel"] for one in single["links"]} >= {"self", "collection", "about"}
+    assert client.get(f"{PATH}/items/nothing").status_code == 404
+
+
+def test_words_are_found_in_both_languages(client: TestClient) -> None:
+    """However they are spelt; a comma means or, a blank and."""
+    assert "parcels" in _ids(client, q="قطعات ملكي")  # with an Arabic kaf and yeh
+    assert "parcels" in _ids(client, q="PARCELS", lang="fa")
+    assert "parcels" in _ids(client, q="nothing-like-it,parcels")
+    assert _ids(client, q="parcels nothing-like-it") == []
+    assert set(_ids(client, q="streets")) < set(_ids(client, q="streets,parcels"))
+
+
+def test_kinds_places_and_times(client: TestClient) -> None:
+    datasets = _ids(client, type="dataset")
+    assert set(datasets) | set(_ids(client, type="service,document")) == set(_ids(client))
+    assert "parcels" in datasets
+    assert _ids(client, ids="parcels,poi") == ["parcels", "poi"] or set(
+        _ids(client, ids="parcels,poi")
+    ) == {"parcels", "poi"}
+    assert _ids(client, externalIds="x") == []
+    record = client.get(f"{PATH}/items/parcels").json()
+    west, south, east, north = shapely.geometry.shape(record["geometry"]).bounds
+    inside = f"{west},{south},{east},{north}"
+    assert "parcels" in _ids(client, bbox=inside)
+    assert _ids(client, bbox="1,1,2,2") == []
+    assert "plan-documents" in _ids(client, datetime="2016-01-01")
+    assert "plan-documents" not in _ids(client, datetime="../2000-01-01")
+
+
+def test_pages(client: TestClient) -> None:
+    seen: list[str] = []
+    href = f"{PATH}/items?limit=7&type=dataset"
+    while href:
+        page = client.get(href).json()
+        seen += [record["id"] for record in page["features"]]
+        href = next((one["href"] for one in page["links"] if one["rel"] == "next"), "")
+    assert seen == _ids(client, type="dataset")
+
+
+@pytest.mark.parametrize("asked", ["q=%ff", "limit=0", "bbox=1,2", "datetime=x", "nonsense=1"])
+def test_what_cannot_be_asked(client: TestClient, asked: str) -> None:
+    assert client.get(f"{PATH}/items?{asked}").status_code == 400
+
+
+@pytest.mark.parametrize(("language", "word"), [("fa", "قطعات ملکی"), ("en", "Parcels")])
+def test_pages_for_people(client: TestClient, language: str, word: str) -> None:
+    for address in (f"{PATH}/items?q={word}", f"{PATH}/items/parcels?", f"{PATH}?"):
+        page = client.get(f"{address}&f=html&lang={language}")
+        assert page.status_code == 200
+        assert word in page.text
+        assert "collections/parcels" in page.text
+
+
+def test_it_is_documented(client: TestClient) -> None:
+    paths: dict[str, Any] = client.get("/openapi?f=json").json()["paths"]
+    named = {one.get("name") for one in paths[f"{PATH}/items"]["get"]["parameters"]}
+    assert {"q", "type", "ids", "externalIds", "limit"} <= named

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 
+from pipeline.fabric.between import ranges
 from pipeline.findings import Finding
 from pipeline.geo import Geometries
 from pipeline.terrain.grid import Floats, Mask
@@ -22,6 +23,7 @@ def check(survey: Survey, layer: str, reach: float) -> Iterator[Finding]:
         yield from _odd_levels(survey, layer)
     yield from _crossings(survey, layer)
     yield from _loose_ends(survey, layer, reach)
+    yield from _not_between(survey, layer)
 
 
 def _odd_levels(survey: Survey, layer: str) -> Iterator[Finding]:
@@ -78,3 +80,14 @@ def _at_border(ends: Geometries, survey: Survey, reach: float) -> Mask:
     border = shapely.boundary(survey.hull)
     shapely.prepare(border)
     return np.asarray(near_box | shapely.dwithin(ends, border, 10 * reach))
+
+
+def _not_between(survey: Survey, layer: str) -> Iterator[Finding]:
+    """Spots that lie above or below the contours around them (rule T21)."""
+    places, heights = survey.spots[:, :2], survey.spots[:, 2]
+    found = ranges(places, heights, survey.contours, survey.levels)
+    for at in np.flatnonzero(found.broken(heights))[:_SHOWN].tolist():
+        detail = f"{found.low[at]:.2f} … {found.high[at]:.2f}"
+        place = shapely.Point(places[at])
+        value = f"{heights[at]:g}"
+        yield Finding("terrain.spot_between", layer, value=value, detail=detail, geometry=place)

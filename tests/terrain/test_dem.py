@@ -12,6 +12,8 @@ import pytest
 import rasterio
 import shapely
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rasterio.warp import Resampling, reproject
 from rio_cogeo.cogeo import cog_validate
 
@@ -22,6 +24,7 @@ from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract
 from pipeline.db.engine import Database
 from pipeline.errors import ArrivalError, MakanError
+from pipeline.fabric import between
 from pipeline.findings import Catalog
 from pipeline.terrain import checks, derived, read
 from pipeline.terrain.read import Files
@@ -201,6 +204,41 @@ def test_faults_of_contours_are_found() -> None:
     assert found["terrain.loose_end"].value == "2"
 
 
+def _cone(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A hill of 950 m that falls by a metre in ten."""
+    return np.asarray(950.0 - np.hypot(x, y) / 10.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.5, 1.0, 2.0, 5.0]),
+    st.lists(st.integers(0, 39), max_size=6, unique=True),
+)
+def test_a_spot_lies_between_the_contours_that_it_sees(
+    seed: int, interval: float, wrong: list[int]
+) -> None:
+    """T21: on a cone, also at its top and where a contour is broken off; off by 1.3 intervals."""
+    levels = np.arange(910.0, 950.0, interval)
+    turn = np.linspace(0.0, 2 * np.pi, 240)
+    ring = np.column_stack([np.cos(turn), np.sin(turn)])
+    contours = [shapely.LineString(ring * (950.0 - level) * 10.0) for level in levels]
+    contours[2] = shapely.LineString(contours[2].coords[:-20])
+    rng = np.random.default_rng(seed)
+    far, around = rng.uniform(0, 395, 40), rng.uniform(0, 2 * np.pi, 40)
+    places = np.column_stack([far * np.cos(around), far * np.sin(around)])
+    places[0] = 0.0
+    heights = _cone(*places.T)
+    # Through the gap of the third contour the next one is seen, and on top only one: there more
+    # is believed.
+    free = (np.abs(heights - levels[2]) < 2.1 * interval) | (heights > levels[-1])
+    heights[wrong] += 1.3 * interval * np.where(np.arange(len(wrong)) % 2, 1.0, -1.0)
+    found = between.ranges(places, heights, np.array(contours, dtype=object), levels)
+    bad = set(np.flatnonzero(found.broken(heights)).tolist())
+    assert bad <= set(wrong)
+    assert {at for at in wrong if not free[at]} <= bad
+
+
 def test_a_spot_that_is_wrong_by_more_than_the_interval_is_told(
     tmp_path: Path, hilly: tuple[Path, Path]
 ) -> None:
@@ -211,7 +249,8 @@ def test_a_spot_that_is_wrong_by_more_than_the_interval_is_told(
     hilly[1].write_text("\n".join(lines) + "\n", encoding="utf-8")
     words = ("--contours", hilly[0], "--spots", hilly[1], "--cell", "4", "--crs", "EPSG:32639")
     told = _told(_run("dem", "build", *words, "--out", tmp_path / "x.tif", "--json"))
-    assert "terrain.spot_disagrees" in {finding["code"] for finding in told["findings"]}
+    codes = {finding["code"] for finding in told["findings"]}
+    assert {"terrain.spot_disagrees", "terrain.spot_between"} <= codes
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from pipeline.db import queries
 from pipeline.derive import views
 from pipeline.derive.columns import GEOMETRY, ID, KEY_ENDING, RUN
 from pipeline.derive.facts import COLUMNS
+from pipeline.derive.names import NAME, PLACE
 
 _TYPES: dict[FieldType, LiteralString] = {
     "text": "text",
@@ -36,8 +37,8 @@ _TYPES: dict[FieldType, LiteralString] = {
 }
 _FACT, _PART = "fact.", "part."
 _OWN = {
-    "place": views.PLACE,
-    "name": views.NAME,
+    "place": PLACE,
+    "name": NAME,
     "source": views.SOURCE,
     "freshness": views.FRESHNESS,
     "imagery": views.IMAGERY,

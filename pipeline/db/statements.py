@@ -10,7 +10,7 @@ from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
-from pipeline.derive import generalised, quality, tables, views
+from pipeline.derive import conditions, generalised, names, quality, tables, views
 from pipeline.derive.ddl import DIALECT
 
 
@@ -27,7 +27,7 @@ def remade(schemas: Schemas) -> list[str]:
         for layer in layers
         if any(field.filled for field in layer.fields)
     ]
-    kept = views.kept_names(queries.load("answers")["keep_names"], schemas)
+    kept = names.kept_names(queries.load("answers")["keep_names"], schemas)
     found += [made.as_string(None) for made in kept]
     for audience in schemas.audiences.values():
         found += [
@@ -80,8 +80,8 @@ def _answering(
     named = queries.load("answers")
     for fact in views.facts_of(schemas, audience):
         yield views.fact(fact, audience)
-    yield views.places(named["place_branch"], schemas, layers, audience)
-    yield views.names(named, schemas, audience)
+    yield names.places(named["place_branch"], schemas, layers, audience)
+    yield names.names(named, schemas, audience)
     yield from views.told(named, schemas, audience)
     yield from views.receipts(queries.load("receipts"), schemas, audience)
 
@@ -104,7 +104,7 @@ def _city_checks(schemas: Schemas) -> Iterator[str]:
         table = made.tables.get(f"{tables.home(layer)}.{name}")
         if table is None:
             continue
-        for constraint, condition in tables.city_checks(schemas, layer, table).items():
+        for constraint, condition in conditions.city_checks(schemas, layer, table).items():
             text = condition.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
             head = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ").format(
                 sql.Identifier(tables.home(layer), name), sql.Identifier(constraint)

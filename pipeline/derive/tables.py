@@ -1,8 +1,6 @@
-"""The SQLAlchemy/GeoAlchemy2 table of a layer, and the derived checks that are the city's own.
+"""The SQLAlchemy/GeoAlchemy2 tables of a layer: what is in force, what was, what is personal.
 
-A table's columns, key, ranges, comments and indexes are the same in every city. What differs from
-city to city (code lists, the parcel code's pattern, the extent) are ``city_checks``: constraints
-that ``makan db migrate`` makes again whenever contracts or profile change.
+A table's columns, key, ranges, comments and indexes are the same in every city.
 """
 
 from __future__ import annotations
@@ -15,9 +13,7 @@ from sqlalchemy import (
     DDL,
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
-    ColumnElement,
     Computed,
     Date,
     DateTime,
@@ -29,19 +25,15 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    and_,
     event,
-    func,
-    literal,
-    literal_column,
-    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint
 from sqlalchemy.types import TypeEngine
 
-from pipeline.contracts.layer import Field, FieldType, LayerContract, Rule
+from pipeline.contracts.layer import Field, FieldType, LayerContract
 from pipeline.contracts.registry import Schemas
+from pipeline.derive import conditions
 from pipeline.derive.columns import BEGUN, SINCE, UNTIL, VALID, WITHDRAWN
 from pipeline.derive.columns import DATA as DATA
 from pipeline.derive.columns import ENDED as ENDED
@@ -123,79 +115,6 @@ def _validity() -> Iterator[Column[Any]]:
     yield Column(BEGUN, BigInteger, comment="Undo that put the row in force again; empty: its load")
 
 
-def _limits(column: Column[Any], field: Field) -> ColumnElement[bool] | None:
-    """One condition for range and finiteness: a check costs by its number, not by its length.
-
-    PostgreSQL sorts NaN above infinity, so that an upper limit keeps both out.
-    """
-    kind = int if field.type == "integer" else float
-    parts = []
-    if field.min is not None:
-        parts.append(column >= kind(field.min))
-    elif field.type == "number":
-        parts.append(column > literal_column("'-Infinity'::float8"))
-    if field.max is not None:
-        parts.append(column <= kind(field.max))
-    elif field.type == "number":
-        parts.append(column < literal_column("'Infinity'::float8"))
-    return and_(*parts) if parts else None
-
-
-def compare(
-    rule: Rule, left: ColumnElement[float], right: ColumnElement[float]
-) -> ColumnElement[bool]:
-    """The condition a rule's row must meet, over any two column-like expressions."""
-    slack = _slack(rule, right)
-    if slack is None:  # dates are compared too, and they know no tolerance
-        return left.op(rule.op)(right)
-    conditions = {
-        "<": left < right + slack,
-        "<=": left <= right + slack,
-        "=": func.abs(left - right) <= slack,
-        ">=": left >= right - slack,
-        ">": left > right - slack,
-    }
-    return conditions[rule.op]
-
-
-def _slack(rule: Rule, right: ColumnElement[float]) -> ColumnElement[float] | None:
-    share: ColumnElement[float] = rule.tolerance * func.abs(right)
-    if rule.slack:
-        return func.greatest(share, literal(rule.slack)) if rule.tolerance else literal(rule.slack)
-    return share if rule.tolerance else None
-
-
-def _rule_check(table: Table, rule: Rule) -> CheckConstraint:
-    left, right = table.c[rule.left], table.c[rule.right]
-    if rule.kind == "requires":
-        condition = or_(left.is_(None), right.is_not(None))
-    else:
-        condition = or_(left.is_(None), right.is_(None), compare(rule, left, right))
-    return CheckConstraint(condition, name=f"ck_{table.name}_{rule.id}")
-
-
-def _field_checks(column: Column[Any], field: Field, name: str) -> Iterator[CheckConstraint]:
-    limits = _limits(column, field)
-    if limits is not None:
-        yield CheckConstraint(limits, name=f"{name}_range")
-    if field.max_length:
-        yield CheckConstraint(func.length(column) <= field.max_length, name=f"{name}_length")
-    if field.pattern:
-        yield CheckConstraint(column.op("~")(field.pattern), name=f"{name}_pattern")
-
-
-def _checks(table: Table, layer: LayerContract) -> Iterator[CheckConstraint]:
-    for field in layer.fields:
-        yield from _field_checks(table.c[field.name], field, f"ck_{layer.id}_{field.name}")
-    for rule in layer.rules:
-        if rule.severity == "error":
-            yield _rule_check(table, rule)
-    if layer.geometry:
-        yield CheckConstraint(
-            ~func.ST_IsEmpty(table.c[GEOMETRY]), name=f"ck_{layer.id}_{GEOMETRY}_not_empty"
-        )
-
-
 def _indexes(table: Table, layer: LayerContract) -> Iterator[Index]:
     if layer.geometry:
         yield Index(f"ix_{layer.id}_{GEOMETRY}", table.c[GEOMETRY], postgresql_using="gist")
@@ -234,7 +153,7 @@ def table(layer: LayerContract, srid: int, metadata: MetaData) -> Table:
             made.append_constraint(
                 UniqueConstraint(made.c[field.name], name=f"uq_{layer.id}_{field.name}")
             )
-    for check in _checks(made, layer):
+    for check in conditions.checks(made, layer):
         made.append_constraint(check)
     # An index registers itself with the table its columns belong to.
     list(_indexes(made, layer))
@@ -347,23 +266,4 @@ def metadata(schemas: Schemas) -> MetaData:
     for name in schemas.load_order:
         for make in makers(schemas.layers[name]):
             make(schemas.layers[name], schemas.city.srid, found)
-    return found
-
-
-def city_checks(
-    schemas: Schemas, layer: LayerContract, made: Table
-) -> dict[str, ColumnElement[bool]]:
-    """Conditions that hold in this city only, by constraint name (they start with ``city_``)."""
-    found: dict[str, ColumnElement[bool]] = {}
-    for field in layer.fields:
-        column = made.c[field.name]
-        codes = schemas.codes(field)
-        if codes:
-            found[f"city_{layer.id}_{field.name}_codes"] = column.in_(codes.codes)
-        if field.type == "parcel_code":
-            pattern = schemas.city.parcel_code.pattern
-            found[f"city_{layer.id}_{field.name}_pattern"] = column.op("~")(pattern)
-    if layer.geometry:
-        box = func.ST_MakeEnvelope(*schemas.city.extent.bounds, schemas.city.srid)
-        found[f"city_{layer.id}_extent"] = made.c[GEOMETRY].op("@")(box)
     return found

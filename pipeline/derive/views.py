@@ -31,8 +31,6 @@ from pipeline.derive.facts import COLUMNS, FACTS
 VERSION = "makan_version"
 #: The view of the keys that open an audience's server; no layer has this name.
 ACCESS = "makan_access"
-#: The view of every name once.
-NAME = "makan_name"
 #: The view of the jobs of an audience; no layer has this name.
 JOB = "makan_job"
 #: The view of the loads that rows come from, and that of how fresh facts are.
@@ -43,8 +41,6 @@ FILLING = "fill_"
 PUBLICATION, VERSIONS = "makan_publication", "makan_versions"
 #: The view of the raster sheets in force, and that of what documents said when they were made.
 IMAGERY, RECEIPT = "makan_imagery", "makan_receipt"
-#: The view of everything that can be found by its name.
-PLACE = "makan_place"
 
 
 def published_fields(
@@ -94,57 +90,6 @@ def fact(found: FactContract, audience: Audience) -> sql.Composed:
         relation, sql.SQL(", ").join(columns), sql.Identifier(FACTS, found.id)
     )
     return made + _comment(sql.SQL("VIEW {}").format(relation), found.title.en, found.title.fa)
-
-
-def places(
-    template: LiteralString, schemas: Schemas, layers: Iterable[LayerContract], audience: Audience
-) -> sql.Composed:
-    """The view of names: ``template`` (schemas/sql/answers.sql) once for every searched text that
-    ``audience`` sees of a layer with places."""
-    branches = [
-        sql.SQL(template).format(
-            layer=sql.Literal(layer.id),
-            name=sql.Identifier(name),
-            key=sql.Identifier(name + KEY_ENDING),
-            view=sql.Identifier(audience.schema_name, layer.id),
-        )
-        for layer in layers
-        if layer.geometry and layer.source in ("feed", "process")
-        for name, field in published_fields(schemas, layer, audience).items()
-        if field.search
-    ]
-    relation = sql.Identifier(audience.schema_name, PLACE)
-    return sql.SQL("CREATE VIEW {} AS {};").format(relation, sql.SQL(" UNION ALL ").join(branches))
-
-
-def searched(schemas: Schemas) -> Iterator[tuple[LayerContract, tuple[Field, ...]]]:
-    """Layers with places that feeds load, and their texts that are searched."""
-    for name in schemas.load_order:
-        layer = schemas.layers[name]
-        fields = tuple(field for field in layer.fields if field.search)
-        if layer.geometry and layer.source == "feed" and fields:
-            yield layer, fields
-
-
-def names(
-    templates: dict[str, LiteralString], schemas: Schemas, audience: Audience
-) -> sql.Composed:
-    """The view of every name once (schemas/sql/answers.sql), of the texts that it sees."""
-    shown = [
-        f"{layer.id}.{field.name}"
-        for layer, fields in searched(schemas)
-        for field in fields
-        if field in audience.fields(layer)
-    ]
-    view = sql.Identifier(audience.schema_name, NAME)
-    return sql.SQL(templates["name_view"]).format(view=view, shown=sql.Literal(shown))
-
-
-def kept_names(template: LiteralString, schemas: Schemas) -> Iterator[sql.Composed]:
-    """What makes the triggers that keep the names of each searched layer."""
-    for layer, fields in searched(schemas):
-        listed = sql.SQL(", ").join(sql.Literal(field.name) for field in fields)
-        yield sql.SQL(template).format(layer=sql.Literal(layer.id), fields=listed)
 
 
 def told(

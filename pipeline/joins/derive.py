@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import psycopg
 
 from pipeline import __version__
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.db.city import check_city
+from pipeline.db.derivation import derivation
 from pipeline.db.engine import Connection, Database
-from pipeline.errors import DatabaseError, MakanError
+from pipeline.errors import DatabaseError
 from pipeline.joins.keep import Table
 from pipeline.joins.side import Ints
 from pipeline.joins.tell import tell
@@ -87,14 +87,9 @@ def derive(
     Raises MakanError; then nothing has changed but that the facts are marked stale with the reason.
     """
     wanted = _wanted(schemas, layers)
-    try:
-        with database.connect(role) as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            job = _Job(connection, schemas, anew, progress or (lambda _: None))
-            return job.run(wanted, first=first)
-    except BaseException as error:
-        _mark(database, wanted, error, role)
-        raise
+    with derivation(database, role, "facts", [fact.id for fact in wanted]) as connection:
+        job = _Job(connection, schemas, anew, progress or (lambda _: None))
+        return job.run(wanted, first=first)
 
 
 def _wanted(schemas: Schemas, layers: Iterable[str] | None) -> list[FactContract]:
@@ -108,18 +103,6 @@ def _wanted(schemas: Schemas, layers: Iterable[str] | None) -> list[FactContract
         if fact.id in chosen:
             chosen |= set(fact.builds_on)
     return [fact for fact in schemas.fact_order if fact.id in chosen]
-
-
-def _mark(database: Database, facts: list[FactContract], error: BaseException, role: str) -> None:
-    """What stands is not wrong silently: the facts say that they are stale and why."""
-    said = str(error) if isinstance(error, MakanError) else type(error).__name__
-    values = {"facts": [fact.id for fact in facts], "trouble": said}
-    try:
-        with database.connect(role) as connection:
-            connection.execute(queries.load("facts")["trouble"], values)
-    except (MakanError, psycopg.Error):
-        # Without a database the ledger tells the same: its runs are later than the facts' inputs.
-        return
 
 
 @dataclass

@@ -16,10 +16,10 @@ from psycopg import sql
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
+from pipeline.db.derivation import derivation
 from pipeline.db.engine import Connection, Database
 from pipeline.derive import generalised
 from pipeline.derive.columns import DATA, GEOMETRY, HISTORY
-from pipeline.errors import MakanError
 from pipeline.geo import Geometries
 from pipeline.tiling import mosaic, sparse
 from pipeline.tiling.classes import Classes, Legend
@@ -92,26 +92,11 @@ def refresh(
     ]
     found = []
     for layer in wanted:
-        try:
-            with database.connect(role) as connection:
-                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-                done = _one(connection, schemas, layer, anew=anew, first=first, say=progress)
-        except BaseException as error:
-            _mark(database, layer, error, role)
-            raise
+        with derivation(database, role, "generalised", [layer.id]) as connection:
+            done = _one(connection, schemas, layer, anew=anew, first=first, say=progress)
         if done:
             found.append(done)
     return found
-
-
-def _mark(database: Database, layer: LayerContract, error: BaseException, role: str) -> None:
-    said = str(error) if isinstance(error, MakanError) else type(error).__name__
-    values = {"layers": [layer.id], "trouble": said}
-    try:
-        with database.connect(role) as connection:
-            connection.execute(queries.load("generalised")["trouble"], values)
-    except (MakanError, psycopg.Error):
-        return  # the ledger tells the same: the layer's run is later than that of its shapes
 
 
 def _one(

@@ -74,7 +74,7 @@ SELECT * FROM unnest(%(facts)s::text[], %(layers)s::text[], %(runs)s::bigint[], 
 
 -- name: trouble
 -- The derivation failed: what stands is of the one before, and says so.
-UPDATE ops.fact SET trouble = %(trouble)s WHERE id = ANY(%(facts)s)
+UPDATE ops.fact SET trouble = %(trouble)s WHERE id = ANY(%(names)s)
 
 -- name: estimate
 -- How many rows a layer has, as the latest statistics know it.

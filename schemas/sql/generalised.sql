@@ -95,7 +95,7 @@ WHERE layer = %(layer)s
 
 -- name: trouble
 -- The refresh failed: what stands is of the one before, and says so.
-UPDATE ops.generalised SET trouble = %(trouble)s WHERE layer = ANY(%(layers)s)
+UPDATE ops.generalised SET trouble = %(trouble)s WHERE layer = ANY(%(names)s)
 
 -- name: any_refreshed
 -- Whether any layer was ever generalised.

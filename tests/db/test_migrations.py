@@ -18,7 +18,7 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db import migrate as migration
 from pipeline.db import statements
 from pipeline.db.engine import Database
-from pipeline.derive import columns, generalised, tables, views
+from pipeline.derive import columns, generalised, names, tables, views
 from pipeline.errors import DatabaseError
 from pipeline.settings import Settings
 
@@ -153,7 +153,7 @@ def test_views_show_exactly_what_the_audience_sees(
         assert shown.get(views.versions_view(layer), set()) == (past if dated else set())
     # Beside the layers there is what tells of loads, pictures, documents, facts and names, and the
     # hashes of keys.
-    beside = {views.VERSION, views.SOURCE, views.FRESHNESS, views.PLACE, views.NAME, views.JOB}
+    beside = {views.VERSION, views.SOURCE, views.FRESHNESS, names.PLACE, names.NAME, views.JOB}
     beside |= {views.PUBLICATION, views.IMAGERY, views.RECEIPT}
     beside |= {
         views.versions_view(schemas.layers[name])

@@ -16,7 +16,7 @@ from pipeline.cli.options import as_json
 from pipeline.db.engine import Database, unreachable
 from pipeline.derive import grids
 from pipeline.errors import SettingsError
-from pipeline.serve import tile_seed, tilesets
+from pipeline.serve import tile_layers, tile_seed, tilesets
 from pipeline.serve.errors import Problem
 from pipeline.settings import Settings
 from pipeline.tiling.refresh import Refreshed
@@ -77,14 +77,14 @@ _LAST = click.IntRange(0, 22)
 def seed(settings: Settings, names: tuple[str, ...], grid: str, zoom: int, as_json: bool) -> None:
     """Make the tiles of NAMES (collections or groups; all groups) before anybody asks."""
     site = tile_seed.Offline(settings, options.schemas(settings))
-    drawn = [site.drawn(name) for name in names] or list(tilesets.groups(site).values())
+    drawn = [site.drawn(name) for name in names] or list(tile_layers.groups(site).values())
     layers = {one.id: one for group in drawn for one in group.layers}
 
     async def work() -> list[dict[str, object]]:
         found = []
         async with tile_seed.opened(settings, site.schemas, site.config["makan"]) as store:
             for name, layer in layers.items():
-                chosen = tilesets.grid_of(site, grid)
+                chosen = tile_layers.grid_of(site, grid)
                 count, size = await tile_seed.seed(store, [layer], chosen, zoom)
                 found.append({"collection": name, "tiles": count, "bytes": size})
         return found

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from pipeline.derive import grids, jsonschema
 from pipeline.derive.openapi_records import CATALOGUE
-from pipeline.serve import answers, conformance, links, tilesets, wanted
+from pipeline.serve import answers, conformance, links, tile_layers, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
 from pipeline.serve.links import HTML, JSON, OGC, OPENAPI, SCHEMA, Link
@@ -109,7 +109,7 @@ def _landing(view: View) -> dict[str, Any]:
             found.append(view.link(f"{OGC}/job-list", JSON, "Jobs", "/jobs"))
     if _tiled(site):
         found.append(view.link(f"{OGC}/tiling-schemes", JSON, "Tile grids", "/TileMatrixSets"))
-    if tilesets.groups(site):
+    if tile_layers.groups(site):
         found += [
             view.link(f"{OGC}/tilesets-vector", JSON, "Maps of several layers", "/tiles"),
             view.link(f"{OGC}/styles", JSON, "Styles", "/styles"),

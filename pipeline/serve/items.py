@@ -39,7 +39,6 @@ FORMATS = {
     **files.FORMATS,
 }
 Known = Callable[[Served], tuple[str, ...]]
-_MAX_BODY = 1_000_000
 # The default page is sized for programs; a page of that length is nothing to look at.
 _PAGE_FOR_PEOPLE = "50"
 
@@ -133,13 +132,8 @@ async def search(request: Request) -> Response:
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in ("application/json", "application/query-cql-json"):
         raise Problem(415, "InvalidParameterValue", "the body must be application/json (CQL2)")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise Problem(413, "InvalidParameterValue", f"the body exceeds {_MAX_BODY} bytes")
     try:
-        text = body.decode()
+        text = (await wanted.body(request)).decode()
     except UnicodeDecodeError:
         raise bad("the body is not UTF-8") from None
     asked.given.update({"filter": text, "filter-lang": "cql2-json"})

@@ -21,7 +21,7 @@ from pipeline.derive import generalised, symbols
 from pipeline.derive.columns import GEOMETRY
 from pipeline.derive.symbols import LABELS_FROM, Drawing
 from pipeline.geo import Geometries
-from pipeline.serve import answers, crs, legend, map_view, tilesets, wanted
+from pipeline.serve import answers, crs, legend, map_view, tile_layers, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.canvas import Canvas
 from pipeline.serve.clause import template
@@ -241,7 +241,7 @@ def _names(site: Site, request: Request) -> tuple[str, ...]:
         return (name,)
     given = request.query_params.get("collections")
     if given is None:
-        return tuple(one.id for one in tilesets.chosen(site, {}).layers)
+        return tuple(one.id for one in tile_layers.chosen(site, {}).layers)
     names = tuple(name for name in given.split(",") if name)
     if not names or not all(drawable(site, name) for name in names):
         raise bad("collections: name collections that can be drawn, with commas between them")
@@ -265,7 +265,7 @@ async def _map(request: Request, given: dict[str, str]) -> Response:
     if seen not in ("true", "false"):
         raise bad("transparent: give true or false")
     names = _names(site, request)
-    boxes = np.array([tilesets.extent(site, name) for name in names])
+    boxes = np.array([tile_layers.extent(site, name) for name in names])
     whole = (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
     view = map_view.asked(site.schemas.city, given, whole)
     canvas = await draw(site, names, view)

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import answers, crs, errors, maps, tilesets, wanted
+from pipeline.serve import answers, crs, errors, maps, tile_layers, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.crs import Crs
 from pipeline.serve.errors import Problem, bad
@@ -63,7 +63,7 @@ def need(given: Mapping[str, str], name: str) -> str:
 def layers(site: Site) -> dict[str, Offered]:
     """All that can be drawn, by name: groups, then collections."""
     found = {}
-    for name, drawn in tilesets.groups(site).items():
+    for name, drawn in tile_layers.groups(site).items():
         names = tuple(one.id for one in drawn.layers)
         found[name] = Offered(
             name, drawn.title, drawn.description, names, drawn.bounds(), queryable=True
@@ -75,7 +75,7 @@ def layers(site: Site) -> dict[str, Offered]:
                 resource["title"],
                 resource["description"],
                 (name,),
-                tilesets.extent(site, name),
+                tile_layers.extent(site, name),
                 queryable=name in site.served,
             )
     return found

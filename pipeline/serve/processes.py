@@ -28,7 +28,6 @@ from pipeline.serve.links import JSON, OGC, SCHEMA, Link
 from pipeline.serve.papers import Paper
 from pipeline.serve.site import Site
 
-_MAX_BODY = 1_000_000
 _MAX_FIELDS = 100
 FORM = "application/x-www-form-urlencoded"
 #: The input that chooses the scale of a document's map.
@@ -136,7 +135,7 @@ async def _by_form(request: Request, process: Process) -> Response:
     """The form of the page, sent to be answered in the background: on to the page of the job."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Problem(403, "Forbidden", "the form of another site asks nothing here")
-    text = (await _content(request)).decode("utf-8", "replace")
+    text = (await wanted.body(request)).decode("utf-8", "replace")
     texts = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
     given = {name: texts.pop(name) for name in wanted.COMMON if name in texts}
     offered = site_of(request).answerer.offered[process.id]
@@ -145,20 +144,11 @@ async def _by_form(request: Request, process: Process) -> Response:
     return Response(status_code=303, headers={"Location": page, "Cache-Control": "no-store"})
 
 
-async def _content(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise Problem(413, "InvalidParameterValue", f"the body exceeds {_MAX_BODY} bytes")
-    return bytes(body)
-
-
 async def _body(request: Request) -> dict[str, Any]:
     if _kind(request) != JSON:
         raise Problem(415, "InvalidParameterValue", f"the body must be {JSON}")
     try:
-        asked = orjson.loads(await _content(request))
+        asked = orjson.loads(await wanted.body(request))
     except orjson.JSONDecodeError as error:
         raise bad(f"the body is not JSON: {error}") from None
     if not isinstance(asked, dict) or not isinstance(asked.get("inputs", {}), dict):

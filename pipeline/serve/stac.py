@@ -214,7 +214,7 @@ async def search(request: Request) -> Response:
 
 async def search_by_body(request: Request) -> Response:
     """POST /stac/search."""
-    body = await request.body()
+    body = await wanted.body(request)
     if len(body) > _MOST_BYTES:
         raise Problem(413, "InvalidParameterValue", "the body is too long")
     try:

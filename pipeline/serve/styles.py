@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from pipeline.derive import grids, style_maplibre, style_qml, style_sld, symbols
 from pipeline.derive.symbols import Drawing
-from pipeline.serve import answers, legend, links, tilesets, wanted
+from pipeline.serve import answers, legend, links, tile_layers, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
 from pipeline.serve.links import HTML, JSON, Link
 from pipeline.serve.site import Site
-from pipeline.serve.tilesets import Drawn, Offers
+from pipeline.serve.tile_layers import Drawn, Offers
 
 MAPLIBRE = "application/vnd.mapbox.style+json"
 SLD = "application/vnd.ogc.sld+xml;version=1.0"
@@ -44,10 +44,10 @@ class Style:
 
 def all_styles(site: Offers) -> dict[str, Style]:
     """Groups first, then collections, by id."""
-    found = {name: _style(site, name, drawn) for name, drawn in tilesets.groups(site).items()}
+    found = {name: _style(site, name, drawn) for name, drawn in tile_layers.groups(site).items()}
     for name, served in site.served.items():
         if served.has_geometry and served.layer.publish.tiles:
-            found[name] = _style(site, name, tilesets.of_collection(site, name))
+            found[name] = _style(site, name, tile_layers.of_collection(site, name))
     return found
 
 
@@ -58,11 +58,11 @@ def _style(site: Offers, name: str, drawn: Drawn) -> Style:
 
 def named(site: Offers, name: str) -> Style:
     """The style called ``name``; 404 if there is none."""
-    drawn = tilesets.groups(site).get(name)
+    drawn = tile_layers.groups(site).get(name)
     if drawn is None:
         if name not in site.served:
             raise missing(f"there is no style {name!r}")
-        drawn = tilesets.of_collection(site, name)
+        drawn = tile_layers.of_collection(site, name)
     return _style(site, name, drawn)
 
 

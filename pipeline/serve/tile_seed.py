@@ -22,14 +22,14 @@ from pipeline.derive import grids
 from pipeline.derive.columns import GEOMETRY
 from pipeline.derive.grids import Grid, Tile
 from pipeline.errors import SettingsError
-from pipeline.serve import crs, mvt, publish, reach, served, tile_store, tilesets
+from pipeline.serve import crs, mvt, publish, reach, served, tile_layers, tile_store
 from pipeline.serve.clause import template
 from pipeline.serve.query import Statement
 from pipeline.serve.reader import Reader
 from pipeline.serve.served import Served
 from pipeline.serve.state import State
+from pipeline.serve.tile_layers import Drawn
 from pipeline.serve.tile_store import TileStore
-from pipeline.serve.tilesets import Drawn
 from pipeline.settings import Settings
 
 _AT_ONCE = 4
@@ -198,11 +198,11 @@ class Offline:
 
     def drawn(self, name: str) -> Drawn:
         """The collection or the group called ``name``; SettingsError names those there are."""
-        groups = tilesets.groups(self)
+        groups = tile_layers.groups(self)
         if name in groups:
             return groups[name]
         tiled = [one.id for one in self.served.values() if one.has_geometry]
         if name not in tiled:
             known = ", ".join([*groups, *tiled])
             raise SettingsError(f"no tiles are called {name}", todo=f"Known are: {known}.")
-        return tilesets.of_collection(self, name)
+        return tile_layers.of_collection(self, name)

@@ -11,14 +11,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.derive.grids import Tile
-from pipeline.serve import answers, encodings, fresh, links, period, tile_cache, tilesets, wanted
+from pipeline.serve import (
+    answers,
+    encodings,
+    fresh,
+    links,
+    period,
+    tile_cache,
+    tile_layers,
+    tilesets,
+    wanted,
+)
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import bad, missing
 from pipeline.serve.raster_look import Interval
 from pipeline.serve.site import Site
 from pipeline.serve.tile_cache import Kept
+from pipeline.serve.tile_layers import Drawn
 from pipeline.serve.tile_make import Made
-from pipeline.serve.tilesets import Drawn
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _DEEPEST = 30
@@ -57,7 +67,7 @@ async def tile(request: Request) -> Response:
     provider = _provider(site, request)
     if not _is_vector(request):
         return await _image_fresh(request)
-    drawn = tilesets.of_collection(site, request.path_params["collection_id"])
+    drawn = tile_layers.of_collection(site, request.path_params["collection_id"])
     given = _of_now(wanted.parameters(request, (*wanted.COMMON, "datetime")))
     wanted.form(request, given, (provider["format"]["name"],))
     return await _vector(request, drawn)
@@ -75,13 +85,13 @@ async def together(request: Request) -> Response:
     """GET /tiles/{grid}/{zoom}/{row}/{column}: several layers in one tile."""
     given = _of_now(wanted.parameters(request, (*_SEVERAL, "datetime")))
     wanted.form(request, given, ("mvt",))
-    return await _vector(request, tilesets.chosen(site_of(request), given))
+    return await _vector(request, tile_layers.chosen(site_of(request), given))
 
 
 async def _vector(request: Request, drawn: Drawn) -> Response:
     """The layers of ``drawn`` one after the other: a tile of several is the tiles of each."""
     site = site_of(request)
-    grid = tilesets.grid_of(site, request.path_params["grid_id"])
+    grid = tile_layers.grid_of(site, request.path_params["grid_id"])
     place = _place(request, *drawn.zooms)
     if not grid.has(place):
         raise missing(f"there is no tile {place} in {grid.id}")
@@ -169,9 +179,9 @@ async def listed_together(request: Request) -> Response:
     """GET /tiles: the tile sets of groups of layers."""
     given = wanted.parameters(request, _SEVERAL)
     site = site_of(request)
-    drawn = list(tilesets.groups(site).values())
+    drawn = list(tile_layers.groups(site).values())
     if "collections" in given:
-        drawn = [tilesets.chosen(site, given)]
+        drawn = [tile_layers.chosen(site, given)]
     if not drawn:
         raise missing("there are no groups of layers")
     return await tilesets.listed(request, drawn, given)
@@ -180,14 +190,14 @@ async def listed_together(request: Request) -> Response:
 async def tileset_together(request: Request) -> Response:
     """GET /tiles/{grid}."""
     given = wanted.parameters(request, _SEVERAL)
-    return await tilesets.tileset(request, tilesets.chosen(site_of(request), given), given)
+    return await tilesets.tileset(request, tile_layers.chosen(site_of(request), given), given)
 
 
 async def listed(request: Request) -> Response:
     """GET /collections/{id}/tiles of features."""
     given = wanted.parameters(request, (*wanted.COMMON, "scheme"))
     site = site_of(request)
-    found = tilesets.of_collection(site, request.path_params["collection_id"])
+    found = tile_layers.of_collection(site, request.path_params["collection_id"])
     return await tilesets.listed(request, [found], given)
 
 
@@ -198,7 +208,7 @@ async def tileset(request: Request) -> Response:
     given = wanted.parameters(request, wanted.COMMON)
     name = request.path_params["collection_id"]
     if _is_vector(request):
-        return await tilesets.tileset(request, tilesets.of_collection(site, name), given)
+        return await tilesets.tileset(request, tile_layers.of_collection(site, name), given)
     form = wanted.form(request, given, ("json", "tilejson", "html"))
     language = wanted.language(request, given, site.languages)
     grid = _raster_grid(provider, request)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from pipeline.serve.errors import Problem, bad
 
 _MAX_QUERY = 65_536
+_MAX_BODY = 1_000_000
 _MAX_PARAMETERS = 100
 #: Media types a client may name in Accept, and the format each means.
 _TYPES = {
@@ -62,6 +63,16 @@ def parameters(request: Request, known: Collection[str]) -> dict[str, str]:
             raise bad(f"{name}: holds a NUL character")
         found[name] = value
     return found
+
+
+async def body(request: Request) -> bytes:
+    """What was sent; 413 for more than anybody needs to send, as soon as that much has come."""
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > _MAX_BODY:
+            raise Problem(413, "InvalidParameterValue", f"the body exceeds {_MAX_BODY} bytes")
+    return bytes(content)
 
 
 @lru_cache(maxsize=512)

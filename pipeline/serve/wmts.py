@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from pipeline.derive import grids
 from pipeline.derive.grids import PIXELS, Grid, Tile
-from pipeline.serve import answers, crs, fresh, maps, ows, tilesets
+from pipeline.serve import answers, crs, fresh, maps, ows, tile_layers, tilesets
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import Problem, missing
 from pipeline.serve.map_view import View
@@ -100,7 +100,7 @@ async def _tile(request: Request, what: tuple[str, str, str], place: list[str]) 
     known = ows.layers(site)
     if layer not in known:
         raise Problem(400, "InvalidParameterValue", f"there is no layer {layer!r}")
-    grid = tilesets.grid_of(site, name)
+    grid = tile_layers.grid_of(site, name)
     if not all(text.isascii() and text.isdigit() and len(text) < 10 for text in place):
         raise Problem(400, "TileOutOfRange", "tiles are named by whole numbers")
     one = Tile(*(int(text) for text in place))

@@ -40,7 +40,6 @@ _METHODS: dict[str, Operation] = {
     "POST": "create", "PUT": "replace", "PATCH": "update", "DELETE": "delete",
 }  # fmt: skip
 METHODS = ["GET", "HEAD", "OPTIONS", *_METHODS]
-_MAX_BODY = 1_000_000
 _BUSY_S = 5
 _A_MINUTE, _EDITS_A_MINUTE = 60, 120
 
@@ -135,12 +134,7 @@ async def _body(request: Request, kinds: tuple[str, ...]) -> bytes:
         raise Problem(415, "InvalidParameterValue", f"the body must be {' or '.join(kinds)}")
     if not request.headers.get("content-encoding", "identity") == "identity":
         raise Problem(415, "InvalidParameterValue", "the body must not be compressed")
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > _MAX_BODY:
-            raise Problem(413, "InvalidParameterValue", f"the body exceeds {_MAX_BODY} bytes")
-    return bytes(content)
+    return await wanted.body(request)
 
 
 async def _write(call: _Call) -> Response:

@@ -29,7 +29,7 @@ from benchmarks.serve.drive import Counted, Drivers, Request
 from benchmarks.serve.install import Unobtainable
 from benchmarks.serve.peers import Peer, Place
 from benchmarks.serve.table import Limit, Measure, Results
-from benchmarks.serve.works import OURS, SQL, WORKS, Makan, Work
+from benchmarks.serve.works import OURS, PLAIN, SQL, WORKS, Makan, Work
 from pipeline.contracts import registry
 from pipeline.db.cluster import Cluster
 from pipeline.db.engine import Database
@@ -47,7 +47,8 @@ _DOC = Path("docs") / "performance.md"
 _LEGEND = (
     "*rate*: answers a second of the other side; *ratio*: ours by theirs, medians; *by CPU*: their "
     "CPU time of an answer (server and database, not the client) by ours, which other work on the "
-    "machine hardly touches. `sql` is the same SQL, prepared, without a server."
+    "machine hardly touches. `sql` is the same SQL, prepared, without a server, `ST_AsMVT` the plain "
+    "query for a tile."
 )
 
 
@@ -93,8 +94,11 @@ class Bench:
 
     def run(self, work: Work, side: str, number: int) -> None:
         """One side at one work; a side that does not do it, or fails, is told of."""
-        if side == SQL:
-            statements = self.makan.statements(work.id)
+        if side in (SQL, PLAIN):
+            plain = side == PLAIN
+            statements = (
+                self.makan.plain(work.id, self.place) if plain else self.makan.statements(work.id)
+            )
             if statements:
                 turned = _turned(statements, number)
                 seconds = None if work.once else self.seconds
@@ -161,17 +165,20 @@ class Bench:
         times = []
         for _ in range(rounds):
             ours, size = self.makan.flatgeobuf(self.place)
-            theirs, other = works.ogr2ogr(self.place)
+            theirs, other, peak = works.ogr2ogr(self.place)
             times.append((ours, theirs))
         ours, theirs = (statistics.median(one) for one in zip(*times, strict=True))
         grown = cpu.peak_mb(self.makan.pid) - before
         told = (
             f"{ours:.1f} s ({size / 1e6:.0f} MB), ogr2ogr {theirs:.1f} s ({other / 1e6:.0f} MB): "
-            f"{theirs / ours:.2f} of its speed, memory + {grown:.0f} MB"
+            f"{theirs / ours:.2f} of its speed; memory + {grown:.0f} MB while it is made (its index), "
+            f"ogr2ogr {peak:.0f} MB"
         )
         title = f"{self.makan.sample.parcels:,} features as FlatGeobuf"
         self.results.limits.append(
-            Limit(title, told, ">= 0.7, memory flat", theirs / ours >= 0.7 and grown < 100)
+            Limit(
+                title, told, ">= 0.7, memory below ogr2ogr's", theirs / ours >= 0.7 and grown < peak
+            )
         )
 
 

@@ -54,7 +54,7 @@ COMMANDS = {
     "runs": Entry(f"{_CLI}.runs:runs", "List the latest runs.", lean=True),
     "sample": Entry(f"{_CLI}.sample:sample", "Make a believable city, as offices would send it."),
     "schema": Entry(f"{_CLI}.schema:schema", "Derive SQL, JSON Schema and documentation."),
-    "serve": Entry(f"{_CLI}.serve:serve", "Serve the published city until Ctrl-C."),
+    "serve": Entry(f"{_CLI}.serve:serve", "Serve the published city until Ctrl-C.", lean=True),
     "tiles": Entry(f"{_CLI}.tiles:tiles", "Seed, export and list tiles; small scales anew."),
     "undo": Entry(f"{_CLI}.history:undo", "Bring a layer back to what it was before a load."),
 }

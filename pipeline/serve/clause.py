@@ -26,10 +26,12 @@ def ready(text: str) -> sql.SQL:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A condition, rendered, and the values of its placeholders."""
+    """A condition, rendered, and the values of its placeholders; ``varied``: how many rows it
+    leaves hangs on the values, so that no plan is good for all of them."""
 
     text: str
     values: Mapping[str, Any]
+    varied: bool = False
 
 
 @dataclass(slots=True)
@@ -45,9 +47,9 @@ class Binder:
         self.values[name] = value
         return sql.Placeholder(name) + sql.SQL("::") + sql.SQL(kind)
 
-    def clause(self, condition: sql.Composable) -> Clause:
+    def clause(self, condition: sql.Composable, *, varied: bool = False) -> Clause:
         """``condition`` with all values handed out so far."""
-        return Clause(condition.as_string(None), self.values)
+        return Clause(condition.as_string(None), self.values, varied)
 
 
 NEVER = Clause("false", {})
@@ -56,8 +58,9 @@ NEVER = Clause("false", {})
 def conjunction(clauses: Iterable[Clause]) -> Clause:
     """All of ``clauses`` at once; true if there are none."""
     values: dict[str, Any] = {}
-    texts = []
+    texts, varied = [], False
     for clause in clauses:
         texts.append(clause.text)
         values |= clause.values
-    return Clause(" AND ".join(texts) or "true", values)
+        varied |= clause.varied
+    return Clause(" AND ".join(texts) or "true", values, varied)

@@ -40,7 +40,7 @@ def clause(served: Served, text: str, language: Language, crs: Crs) -> Clause:
     """The filter as a condition; 400 says what in it is wrong or not supported."""
     tree = _tree(text, language)
     context = Context(served, crs, Binder("f"))
-    return context.binder.clause(cql_predicate.predicate(context, tree))
+    return context.binder.clause(cql_predicate.predicate(context, tree), varied=True)
 
 
 def _tree(text: str, language: Language) -> Any:

@@ -125,7 +125,7 @@ def _equal(served: Served, wanted: dict[str, str]) -> Clause:
         kind = served.kinds[name]
         value = binder.add(read(kind, text, name), CASTS[kind])
         parts.append(sql.SQL("v.{} = {}").format(sql.Identifier(name), value))
-    return binder.clause(sql.SQL(" AND ").join(parts))
+    return binder.clause(sql.SQL(" AND ").join(parts), varied=True)
 
 
 def _filter(served: Served, given: dict[str, str]) -> Clause | None:

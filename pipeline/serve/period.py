@@ -70,7 +70,7 @@ def _held(begin: datetime | None, end: datetime | None) -> Clause:
     if begin is not None:
         after = binder.add(begin, CASTS["datetime"])
         parts.append(sql.SQL("(v.valid_until IS NULL OR v.valid_until > {})").format(after))
-    return binder.clause(sql.SQL("({})").format(sql.SQL(" AND ").join(parts)))
+    return binder.clause(sql.SQL("({})").format(sql.SQL(" AND ").join(parts)), varied=True)
 
 
 def _between(served: Served, name: str, begin: datetime | None, end: datetime | None) -> Clause:
@@ -82,4 +82,4 @@ def _between(served: Served, name: str, begin: datetime | None, end: datetime | 
         parts.append(column + sql.SQL(" >= ") + binder.add(begin, kind))
     if end is not None:
         parts.append(column + sql.SQL(" <= ") + binder.add(end, kind))
-    return binder.clause(sql.SQL("({})").format(sql.SQL(" AND ").join(parts)))
+    return binder.clause(sql.SQL("({})").format(sql.SQL(" AND ").join(parts)), varied=True)

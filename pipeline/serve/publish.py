@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
 import orjson
-import psycopg
 import yaml
-from psycopg import sql
 
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.derive import openapi, views
-from pipeline.derive.collections import Extent
 from pipeline.derive.columns import GEOMETRY, ID
 from pipeline.errors import DatabaseError, ResourceError
-from pipeline.serve import config, crs
+from pipeline.serve import config
 from pipeline.serve.clause import template
+from pipeline.serve.extents import Connection, Extents
 from pipeline.settings import Settings
-
-Connection = psycopg.Connection[tuple[object, ...]]
-
 
 _LIMIT_S = 300
 
@@ -52,11 +46,12 @@ def publish(settings: Settings, schemas: Schemas, database: Database) -> Publish
         # The extents of a large city take longer than what a request may.
         connection.execute(f"SET statement_timeout = '{_LIMIT_S}s'")
         _check_version(connection, audience)
-        extents = {
-            layer.id: _extent(connection, schemas, layer, audience)
-            for layer in schemas.layers.values()
-            if audience.sees(layer)
-        }
+        layers = [layer for layer in schemas.layers.values() if audience.sees(layer)]
+        for layer in layers:
+            if layer.source != "log":
+                _check_view(connection, schemas, layer, audience)
+        path = files(settings).config.with_name("extents.json")
+        extents = Extents(connection, schemas, audience, path, settings).all(layers)
     rasters = config.loaded_rasters(settings.home, schemas.rasters)
     rendered = config.render(settings, schemas, extents, rasters)
     document = openapi.document(schemas, audience, rendered)
@@ -77,26 +72,6 @@ def _write(path: Path, content: bytes) -> None:
         fresh.replace(path)
     except OSError as error:
         raise ResourceError(f"cannot be written: {error.strerror}", where=str(path)) from None
-
-
-def _extent(
-    connection: Connection, schemas: Schemas, layer: LayerContract, audience: Audience
-) -> Extent:
-    """Where and when the layer's features are; the city's extent while there are none."""
-    if layer.source != "log":
-        _check_view(connection, schemas, layer, audience)
-    bounds = None
-    if layer.geometry:
-        view = sql.Identifier(audience.schema_name, layer.id)
-        asked = template("extent").format(geom=sql.Identifier(GEOMETRY), view=view)
-        bounds = connection.execute(asked).fetchone()
-    city = schemas.city
-    box = bounds if bounds and bounds[0] is not None else city.extent.bounds
-    west, south, east, north = (float(str(number)) for number in box)
-    moved = crs.transform(crs.ring((west, south, east, north)), city.srid, 4326)
-    begin, end = _period(connection, schemas, layer, audience)
-    left, bottom, right, top = (round(number, 7) for number in moved.bounds)
-    return Extent((left, bottom, right, top), begin, end)
 
 
 def _check_view(
@@ -122,28 +97,3 @@ def _check_version(connection: Connection, audience: Audience) -> None:
     name = f"{audience.schema_name}.{views.VERSION}"
     if not connection.execute(template("view_columns"), {"view": name}).fetchall():
         raise DatabaseError(f"there is no view {name}", todo="Run `makan db migrate`.")
-
-
-def _period(
-    connection: Connection, schemas: Schemas, layer: LayerContract, audience: Audience
-) -> tuple[datetime | None, datetime | None]:
-    if layer.source == "feed" and layer.publish.time is None:
-        view = sql.Identifier(audience.schema_name, views.versions_view(layer))
-        found = connection.execute(template("first").format(view=view)).fetchone()
-        return _moment(found[0] if found else None), None
-    if layer.source == "log":
-        return None, None
-    column = layer.publish.time
-    name = schemas.city.published(column) if column else None
-    if name not in views.published_fields(schemas, layer, audience):
-        return None, None
-    view = sql.Identifier(audience.schema_name, layer.id)
-    asked = template("period").format(time=sql.Identifier(str(name)), view=view)
-    begin, end = connection.execute(asked).fetchone() or (None, None)
-    return _moment(begin), _moment(end)
-
-
-def _moment(found: object) -> datetime | None:
-    if isinstance(found, datetime):
-        return found.astimezone(UTC)
-    return datetime.combine(found, time(), UTC) if isinstance(found, date) else None

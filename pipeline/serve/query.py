@@ -23,10 +23,11 @@ PERIOD = (SINCE, UNTIL)
 
 
 class Statement(NamedTuple):
-    """SQL and the values it binds."""
+    """SQL and the values it binds; ``anew``: planned for these values, not once for all."""
 
     sql: bytes
     values: dict[str, Any]
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Query:
         count = "count_known" if counted else "count_if_needed" if first else "count_always"
         made = _page(self.read, self.shape, self.keys, (where.text, after.text), count)
         extent = {"limit": Int8(self.limit), "offset": Int8(self.offset)}
-        return Statement(made, {**where.values, **after.values, **extent})
+        return Statement(made, {**where.values, **after.values, **extent}, where.varied)
 
     def rows(self) -> Statement:
         """Asks for all features at once, as columns; ``limit`` 0 is no limit."""
@@ -99,7 +100,7 @@ class Query:
         """Asks how many match."""
         where = conjunction(self.where)
         made = template("count").format(view=self.read.view, where=ready(where.text))
-        return Statement(made.as_bytes(None), dict(where.values))
+        return Statement(made.as_bytes(None), dict(where.values), where.varied)
 
     @property
     def read(self) -> _Read:

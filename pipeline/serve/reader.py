@@ -115,7 +115,9 @@ class Reader:
             return await self._once(statement)
 
     async def _once(self, statement: Statement) -> Row | None:
+        # What is prepared is, after some times, planned for any value.
+        prepare = False if statement.anew else None
         async with self._pool.connection() as connection:
             cursor = connection.cursor(binary=True)
-            await cursor.execute(statement.sql, statement.values)
+            await cursor.execute(statement.sql, statement.values, prepare=prepare)
             return await cursor.fetchone()

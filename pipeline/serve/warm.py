@@ -1,4 +1,8 @@
-"""Asks the application once for each kind of answer, so that no client pays for a first time."""
+"""Asks the application once for each kind of answer, so that no client pays for a first time.
+
+Features are asked for where none can be: that makes the SQL and the page, and costs the database
+nothing, however large a layer is and whatever it is computed of.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,9 @@ from starlette.types import ASGIApp, Message, Scope
 
 from pipeline.serve.door import OURS
 from pipeline.serve.site import Site
+
+_NOWHERE = "bbox=0,0,0,0&limit=1"
+_FORMS = ("json", "html", "csv")
 
 
 def _addresses(site: Site) -> Iterator[tuple[str, str]]:
@@ -20,8 +27,9 @@ def _addresses(site: Site) -> Iterator[tuple[str, str]]:
         yield here, "f=html"
         yield here, "f=json"
         if name in site.served:
-            for form in ("json", "html", "csv"):
-                yield f"{here}/items", f"limit=1&f={form}"
+            if site.served[name].layer.source != "log":
+                for form in _FORMS:
+                    yield f"{here}/items", f"{_NOWHERE}&f={form}"
             yield f"{here}/schema", "f=json"
             yield f"{here}/queryables", "f=json"
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import httpx2 as httpx
 import numpy as np
+import orjson
 import pytest
 import rasterio
+import yaml
 from rasterio.transform import from_bounds
 from starlette.testclient import TestClient
 
@@ -312,3 +314,29 @@ def test_tiles_of_a_raster_follow_its_version(
         changed = client.get(tile, headers={"if-none-match": tag})
         assert changed.status_code == 200
         assert changed.headers["etag"] != tag
+
+
+def test_where_a_layer_lies_is_asked_again_only_after_a_load(served: Served) -> None:
+    settings = replace(served.database.settings, public_url="http://makan.test")
+
+    def regions() -> list[float]:
+        place = publish.publish(settings, served.schemas, served.database)
+        rendered = yaml.safe_load(place.config.read_text(encoding="utf-8"))
+        found: list[float] = rendered["resources"]["regions"]["extents"]["spatial"]["bbox"]
+        return found
+
+    served.load("981")
+    first = regions()
+    wider = "UPDATE data.region SET geom = ST_Multi(ST_Expand(geom, 500)) WHERE region_code = '981'"
+    with served.database.connect("loader") as connection:
+        connection.execute(wider)
+    assert regions() == first, "what no load tells of is not looked for: it may take seconds"
+    served.load("982")
+    now = regions()
+    assert now[0] < first[0]
+    assert now[3] > first[3]
+    # What was remembered is no more than that: a file that cannot be read is made anew.
+    kept = publish.files(settings).config.with_name("extents.json")
+    kept.write_bytes(b"{")
+    assert regions() == now
+    assert orjson.loads(kept.read_bytes())["layers"]["region"]["bbox"] == now

@@ -17,6 +17,7 @@ from pipeline.contracts import registry
 from pipeline.contracts.raster import ServedRaster
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.derive.collections import Extent
 from pipeline.errors import ContractError, ResourceError
 from pipeline.serve import config, publish, server, site
 
@@ -105,7 +106,7 @@ def test_a_raster_is_published_when_it_is_loaded(
     rendered = config.render(
         settings,
         schemas,
-        {name: publish.Extent(served.lonlat) for name in schemas.layers},
+        {name: Extent(served.lonlat) for name in schemas.layers},
         found,
     )
     dem = rendered["resources"]["dem"]

@@ -25,6 +25,7 @@ EXTENT = 4096
 BUFFER = 64 / EXTENT
 _PIXELS = 256
 _AFFINE = ("a", "b", "d", "e", "dx", "dy")
+_PIXEL_AFFINE = ("pixel_a", "pixel_b", "pixel_d", "pixel_e", "pixel_dx", "pixel_dy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,15 @@ def statement(
         "grid": size / EXTENT * unit,
         "pixel": size / _PIXELS * unit,
     }
+    straight = reach.straight(grid, tile, served.city, BUFFER)
+    if straight:
+        values |= zip(_AFFINE, straight.numbers, strict=True)
+        values |= zip(_PIXEL_AFFINE, straight.pixels(grid, tile, EXTENT), strict=True)
+    inside = straight.inside if straight else None
+    if inside:
+        values["inside"] = crs.rectangle(inside, served.city.srid)
     bent = grid.srid != served.city.srid
-    affine = reach.straight(grid, tile, served.city, BUFFER) if bent else None
-    values |= zip(_AFFINE, affine, strict=True) if affine else ()
-    move = _Move(grid.srid, bent=bent, straight=affine is not None)
+    move = _Move(grid.srid, bent=bent, straight=straight is not None, inside=inside is not None)
     if way.level is not None:
         return Statement(_far(served, move, way.level), values)
     whole = tile.zoom >= served.layer.publish.max_zoom
@@ -81,19 +87,25 @@ def statement(
 
 
 class _Move(NamedTuple):
-    """How shapes get into the CRS of a grid: as they are, by PROJ, or by the six numbers of the
-    tile."""
+    """How shapes get into a tile: in the CRS of the grid as they are, by PROJ, or by the tile's six
+    numbers; those that lie ``inside`` without being cut."""
 
     srid: int
     bent: bool
     straight: bool
+    inside: bool
 
-    def __call__(self, shape: sql.Composable) -> sql.Composable:
-        """SQL for ``shape``, moved."""
-        if not self.bent:
-            return shape
-        name = "tile_straight" if self.straight else "tile_bent"
-        return template(name).format(shape=shape, srid=sql.Literal(self.srid))
+    def __call__(self, shape: sql.Composable, *, flat: bool = False) -> sql.Composable:
+        """SQL for ``shape`` as the tile has it; ``flat``: of points."""
+        moved = shape
+        if self.bent:
+            name = "tile_straight" if self.straight else "tile_bent"
+            moved = template(name).format(shape=shape, srid=sql.Literal(self.srid))
+        cut = template("tile_cut").format(shape=moved)
+        if not self.inside:
+            return cut
+        whole = template("tile_flat" if flat else "tile_whole").format(shape=shape)
+        return template("tile_drawn").format(geom=sql.Identifier(GEOMETRY), whole=whole, cut=cut)
 
 
 @lru_cache(maxsize=1024)
@@ -110,7 +122,7 @@ def _near(served: Served, move: _Move, zoom: int, way: Way, whole: bool) -> byte
     columns = [sql.SQL("v.") + sql.Identifier(name) for name in (ID, *names)]
     made = template("tile").format(
         columns=sql.SQL(", ").join(columns),
-        shape=move(shape),
+        drawn=move(shape, flat=flat),
         view=served.view,
         geom=geom,
         visible=sql.SQL(" AND ").join(conditions),
@@ -147,7 +159,7 @@ def _far(served: Served, move: _Move, level: int) -> bytes:
     geom = sql.Identifier(GEOMETRY)
     made = template("tile").format(
         columns=sql.SQL(", ").join(columns),
-        shape=move(sql.SQL("v.") + geom),
+        drawn=move(sql.SQL("v.") + geom),
         view=served.far_view,
         geom=geom,
         visible=at_level,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 import shapely
 
@@ -31,10 +34,29 @@ def moved(boxes: Boxes, source: int, target: int) -> Boxes:
     return np.column_stack([x.min(axis=1), y.min(axis=1), x.max(axis=1), y.max(axis=1)])
 
 
-def straight(grid: Grid, tile: Tile, city: City, buffer: float) -> Affine | None:
-    """From the city's CRS to that of ``grid`` within one tile, as ST_Affine takes it; None where
-    that would be seen. It costs PostGIS a fraction of PROJ's way from one to the other."""
+@dataclass(frozen=True, slots=True)
+class Straight:
+    """The way from the city's CRS into one tile, which is a straight one: the six numbers that
+    ST_Affine takes into the CRS of the grid, and a box in the city's CRS within which everything
+    lies in the tile or its buffer; None where there is no such box."""
+
+    numbers: Affine
+    inside: Bounds | None
+
+    def pixels(self, grid: Grid, tile: Tile, extent: int) -> Affine:
+        """The six numbers into the tile's own units, which count from its north-western corner."""
+        left, _, _, top = grid.bounds(tile)
+        unit = grid.size(tile.zoom) / extent
+        a, b, d, e, x, y = self.numbers
+        return a / unit, b / unit, -d / unit, -e / unit, (x - left) / unit, (top - y) / unit
+
+
+def straight(grid: Grid, tile: Tile, city: City, buffer: float) -> Straight | None:
+    """The straight way into a tile with its ``buffer``; None where it would be seen that the true
+    one is bent. It costs PostGIS a fraction of PROJ's."""
     left, bottom, right, top = grid.bounds(tile, buffer)
+    if grid.srid == city.srid:
+        return Straight((1.0, 0.0, 0.0, 1.0, 0.0, 0.0), (left, bottom, right, top))
     half = np.array([(right - left) / 2, (top - bottom) / 2])
     middle = np.array([left + half[0], bottom + half[1]])
     there = middle + _PLACES[:, :2] * half
@@ -42,14 +64,23 @@ def straight(grid: Grid, tile: Tile, city: City, buffer: float) -> Affine | None
     if not np.isfinite(moved).all():
         return None
     origin = moved[len(moved) // 2]
-    # Columns: what one half of a tile east, one half north, and nothing are in the city's CRS.
+    # Rows: what half a tile east, half a tile north, and nothing are in the city's CRS.
     fitted = _FIT @ (moved - origin)
     back = np.linalg.inv(fitted[:2]) * half
     if np.abs((_PLACES @ fitted - (moved - origin)) @ back).max() > _OFF * grid.size(tile.zoom):
         return None
     (a, d), (b, e) = back.tolist()
     x, y = (middle - (origin + fitted[2]) @ back).tolist()
-    return a, b, d, e, x, y
+    return Straight((a, b, d, e, x, y), _inside(moved))
+
+
+def _inside(moved: Boxes) -> Bounds | None:
+    """A rectangle in what a square has become, whose places are ``moved`` row by row."""
+    side = math.isqrt(len(moved))
+    x, y = moved[:, 0].reshape(side, side), moved[:, 1].reshape(side, side)
+    west, south = float(x[:, 0].max()), float(y[0].max())
+    east, north = float(x[:, -1].min()), float(y[-1].min())
+    return (west, south, east, north) if west < east and south < north else None
 
 
 def stored(grid: Grid, bounds: Bounds, city: City) -> tuple[Bounds, float] | None:

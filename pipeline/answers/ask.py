@@ -16,6 +16,7 @@ from pipeline.answers.receipts import RECEIPT
 from pipeline.answers.refusals import NotDerivedError, NothingFoundError, TooMuchError
 from pipeline.answers.registrar import Registrar
 from pipeline.contracts.audience import Audience
+from pipeline.contracts.city import City
 from pipeline.contracts.process import Batch, Input, Process
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
@@ -74,6 +75,11 @@ class Answerer:
     def _read_facts(self, process: Process) -> list[str]:
         text = self._schemas.process_file(process, "sql").read_text(encoding="utf-8")
         return sorted(statement.facts(text))
+
+    @property
+    def city(self) -> City:
+        """Whose names clients use."""
+        return self._schemas.city
 
     async def answer(
         self, name: str, given: dict[str, Any], tell: Tell | None = None

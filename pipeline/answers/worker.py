@@ -19,6 +19,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from pipeline.answers.ask import Answerer, Ask
+from pipeline.answers.bundles import Binder
 from pipeline.answers.jobs import Claimed, Jobs, packed
 from pipeline.answers.problems import problem_of
 from pipeline.answers.registrar import Registrar
@@ -40,8 +41,15 @@ _TOLD_AFTER = 10
 class Worker:
     """One worker of one audience's jobs."""
 
-    def __init__(self, database: Database, schemas: Schemas, audience: Audience) -> None:
-        """Nothing is connected yet."""
+    def __init__(
+        self,
+        database: Database,
+        schemas: Schemas,
+        audience: Audience,
+        binder: Binder | None = None,
+    ) -> None:
+        """Nothing is connected yet. Without a ``binder`` jobs have answers, and no files."""
+        self._binder = binder
         self._database, self._schemas, self._audience = database, schemas, audience
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._progress = 0
@@ -50,6 +58,8 @@ class Worker:
         """Works until ``stop`` is set, or there is no job; how many were done. A database that
         is away is waited for."""
         done = failed = 0
+        if self._binder:
+            self._binder.sweep(self._database.settings.job_keep_days)
         while not stop.is_set():
             try:
                 done += await self._work(stop, until_idle=until_idle)
@@ -78,7 +88,7 @@ class Worker:
             while not stop.is_set():
                 job = await jobs.claim(self.name)
                 if job is not None:
-                    await self._do(job, jobs, answerer, stop)
+                    await self._do(job, jobs, answerer, _asking(control), stop)
                     done += 1
                 elif until_idle:
                     break
@@ -108,13 +118,15 @@ class Worker:
             await connection.execute(known, (value, name))
         return connection
 
-    async def _do(self, job: Claimed, jobs: Jobs, answerer: Answerer, stop: asyncio.Event) -> None:
+    async def _do(
+        self, job: Claimed, jobs: Jobs, answerer: Answerer, write: Ask, stop: asyncio.Event
+    ) -> None:
         if job.attempts > _MOST_ATTEMPTS:
             said = f"{_MOST_ATTEMPTS} workers died of this job; it is not tried again"
             await jobs.fail(job.id, self.name, {"status": 500, "code": "Failed", "detail": said})
             return
         self._progress = 0
-        task = asyncio.create_task(self._answered(job, answerer))
+        task = asyncio.create_task(self._answered(job, answerer, write))
         try:
             while not task.done():
                 await asyncio.wait((task,), timeout=_BEAT_S)
@@ -122,14 +134,21 @@ class Worker:
                     await jobs.release(job.id, self.name)
                     return
                 if not task.done() and not await jobs.beat(job.id, self.name, self._progress, None):
+                    await _cancelled(task)
+                    if self._binder:
+                        self._binder.drop(job.id)
                     return
             await self._keep(job, jobs, task)
         finally:
             await _cancelled(task)
 
-    async def _answered(self, job: Claimed, answerer: Answerer) -> bytes:
+    async def _answered(self, job: Claimed, answerer: Answerer, write: Ask) -> bytes:
         async with asyncio.timeout(self._database.settings.job_timeout_s):
             answer = await answerer.answer(job.process, job.inputs, tell=self._tell)
+            process = answerer.processes[job.process]
+            if process.bundle and self._binder:
+                told = (answer, job.inputs, answerer, write, self._tell)
+                answer = await self._binder.bound(job.id, process, *told)
             return await asyncio.to_thread(packed, answer)
 
     def _tell(self, percent: int) -> None:

@@ -13,12 +13,16 @@ from collections.abc import Callable
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 
+from pipeline.answers.bundles import Binder
 from pipeline.answers.worker import Worker
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
+
+#: Begins, in a worker, what makes the files of its jobs.
+Begin = Callable[[Settings, Schemas], Binder]
 
 _PR_SET_PDEATHSIG = 1
 _NICE = 5
@@ -38,10 +42,10 @@ def die_with_parent() -> None:
 class Workforce:
     """The process beside a server that looks after its workers."""
 
-    def __init__(self, settings: Settings, close: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, close: Callable[[], None], binder: Begin) -> None:
         """For the audience of ``settings``; ``close`` lets go in it of what the server alone
-        holds. Nothing is begun yet."""
-        self._settings, self._close = settings, close
+        holds, ``binder`` begins what makes the files of jobs. Nothing is begun yet."""
+        self._settings, self._close, self._binder = settings, close, binder
         self._process: BaseProcess | None = None
 
     def begin(self, schemas: Schemas) -> None:
@@ -54,7 +58,7 @@ class Workforce:
 
     def _run(self, schemas: Schemas) -> None:
         self._close()
-        supervise(self._settings, schemas)
+        supervise(self._settings, schemas, self._binder)
 
     def end(self) -> None:
         """Lets the workers give their jobs back, and waits until they have ended."""
@@ -63,7 +67,7 @@ class Workforce:
             self._process.join(2 * _GRACE_S)
 
 
-def supervise(settings: Settings, schemas: Schemas) -> None:
+def supervise(settings: Settings, schemas: Schemas, binder: Begin) -> None:
     """Keeps the workers at work until this process is told to end."""
     die_with_parent()
     ending = False
@@ -79,7 +83,7 @@ def supervise(settings: Settings, schemas: Schemas) -> None:
     while not ending:
         workers = [worker for worker in workers if worker.is_alive()]
         while len(workers) < settings.job_workers:
-            workers.append(_begun(settings, schemas))
+            workers.append(_begun(settings, schemas, binder))
         connection.wait([worker.sentinel for worker in workers], timeout=_LOOK_S)
     for worker in workers:
         worker.terminate()
@@ -89,20 +93,26 @@ def supervise(settings: Settings, schemas: Schemas) -> None:
             worker.kill()
 
 
-def _begun(settings: Settings, schemas: Schemas) -> BaseProcess:
-    process = _fork.Process(target=_work, args=(settings, schemas), name="makan-job-worker")
+def _begun(settings: Settings, schemas: Schemas, binder: Begin) -> BaseProcess:
+    told = (settings, schemas, binder)
+    process = _fork.Process(target=_work, args=told, name="makan-job-worker")
     process.start()
     return process
 
 
-def _work(settings: Settings, schemas: Schemas) -> None:
+def _work(settings: Settings, schemas: Schemas, binder: Begin) -> None:
     die_with_parent()
     os.nice(_NICE)
-    asyncio.run(_until_told(settings, schemas))
+    made = binder(settings, schemas)
+    try:
+        asyncio.run(_until_told(settings, schemas, made))
+    finally:
+        made.close()
 
 
-async def _until_told(settings: Settings, schemas: Schemas) -> None:
+async def _until_told(settings: Settings, schemas: Schemas, binder: Binder) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await Worker(Database(settings), schemas, schemas.audience(settings.audience)).run(stop)
+    audience = schemas.audience(settings.audience)
+    await Worker(Database(settings), schemas, audience, binder).run(stop)

@@ -34,9 +34,16 @@ def work(
     """Work at jobs of an audience until Ctrl-C; a worker that dies is replaced."""
     schemas = options.schemas(settings)
     settings = for_audience(settings.with_options(job_workers=workers), schemas, audience, None)
+    # Brings pages and papers along: only where jobs are worked at.
+    from pipeline.serve.binding import binder
+
     if until_idle:
-        worker = Worker(Database(settings), schemas, schemas.audience(settings.audience))
-        done = asyncio.run(worker.run(asyncio.Event(), until_idle=True))
+        made = binder(settings, schemas)
+        worker = Worker(Database(settings), schemas, schemas.audience(settings.audience), made)
+        try:
+            done = asyncio.run(worker.run(asyncio.Event(), until_idle=True))
+        finally:
+            made.close()
         options.out(f"{done} jobs")
         return
-    workforce.supervise(settings, schemas)
+    workforce.supervise(settings, schemas, binder)

@@ -97,6 +97,19 @@ class Document(Frozen):
     valid_days: int | None = Setting(default=None, gt=0)
 
 
+class Bundle(Frozen):
+    """In the background the documents that the answer lists are made too, into one file: a ZIP of
+    PDFs. ``kind`` is the input that names the process of the documents, ``language`` that of their
+    language; the member ``lists`` of the answer has the things, in order, each with ``by``, the
+    input by which it is asked for, and ``called``, which names its PDF."""
+
+    kind: Identifier
+    language: Identifier
+    lists: Identifier
+    by: Identifier
+    called: Identifier
+
+
 class Heights(Frozen):
     """Which members of the answer get their ground height: each of ``of`` (with ``e`` and ``n`` in
     the city's CRS) a ``ground_m`` of the elevation model ``raster``."""
@@ -110,7 +123,8 @@ class Process(Frozen):
     ``and_one_of``. ``nothing`` is told when
     there is no answer. ``formulas``: the file of schemas/formulas/ whose lines are worked out over
     the items of the answer. ``document``: it is offered as a page and a PDF too. ``verifies``: what
-    it finds are receipts, to be compared with what is true today."""
+    it finds are receipts, to be compared with what is true today. ``bundle``: a job of it makes
+    documents."""
 
     id: CollectionId
     title: Text
@@ -128,6 +142,7 @@ class Process(Frozen):
     document: Document | None = None
     verifies: bool = False
     heights: Heights | None = None
+    bundle: Bundle | None = None
 
     @property
     def choices(self) -> tuple[tuple[str, ...], ...]:

@@ -109,6 +109,7 @@ def printed(job: Job) -> bytes:
     made: bytes = weasyprint.HTML(string=job.page, url_fetcher=within).write_pdf(
         stylesheets=[sheet],
         font_config=fonts,
+        finisher=_ligatures_in_order,
         pdf_identifier=job.digest,
         pdf_variant="pdf/a-3b",
         attachments=[
@@ -116,6 +117,26 @@ def printed(job: Job) -> bytes:
         ],
     )
     return made
+
+
+#: Lam with an alef is one glyph. Of its two letters readers of PDFs turn the order, since they lay
+#: out what is drawn from the right; the one character that stands for both they leave, and
+#: normalise (NFKC) to them.
+_LAM_ALEF = {"06440622": "fef5", "06440623": "fef7", "06440625": "fef9", "06440627": "fefb"}
+
+
+def _ligatures_in_order(_: Any, pdf: Any) -> None:
+    """What is searched and copied of the PDF is what was written: پلاک, not پالک."""
+    for made in pdf.objects:
+        lines = getattr(made, "stream", [])
+        if b"begincmap" in lines:
+            made.stream = [_in_order(line) for line in lines]
+
+
+def _in_order(line: bytes) -> bytes:
+    glyph, _, letters = line.partition(b"> <")
+    one = _LAM_ALEF.get(letters.removesuffix(b">").decode("ascii", "replace"))
+    return line if one is None else glyph + f"> <{one}>".encode()
 
 
 @cache

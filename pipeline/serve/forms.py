@@ -36,6 +36,12 @@ async def new(request: Request) -> Response:
         "id": served.id,
         "title": title,
         "fields": list(_fields(site.schemas, served, language)),
+        "titles": {name: field.title.of(language) for name, field in served.fields.items()},
+        "codes": {
+            name: {code: text.of(language) for code, text in listed.entries.items()}
+            for name, field in served.fields.items()
+            if (listed := site.schemas.codes(field)) is not None
+        },
         "geocode": _PLACES if _PLACES in site.answerer.processes else None,
         "links": [],
     }

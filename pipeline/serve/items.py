@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.answers.table import cell
 from pipeline.serve import (
     answers,
     changes,
@@ -247,7 +248,7 @@ def _csv(served: Served, wished: Query, features: bytes) -> bytes:
     table.writerow(["id", *names, *(["geometry"] if shaped else [])])
     for feature in orjson.loads(b"[%b]" % features):
         held = dict(zip(PERIOD, _held(feature), strict=True))
-        cells = [_cell({**held, **feature["properties"]}[name]) for name in names]
+        cells = [cell({**held, **feature["properties"]}[name]) for name in names]
         geometry = [_wkt(feature["geometry"])] if shaped else []
         table.writerow([feature["id"], *cells, *geometry])
     return out.getvalue().encode()
@@ -257,15 +258,6 @@ def _held(feature: dict[str, Any]) -> list[str | None]:
     """Begin and end of a version, None where open."""
     ends = feature.get("time", {}).get("interval", [None, None])
     return [None if end == ".." else end for end in ends]
-
-
-def _cell(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
 
 
 def _wkt(geometry: dict[str, Any] | None) -> str:

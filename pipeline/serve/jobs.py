@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 
+from pipeline.answers import bundles, table
 from pipeline.answers.ask import Ask
 from pipeline.answers.jobs import MOST_WAITING, Wanted
 from pipeline.derive.processes import OUTPUT
@@ -21,6 +23,7 @@ from pipeline.serve.documents import FORMS, View
 from pipeline.serve.door import HOLDER
 from pipeline.serve.errors import Problem, bad, missing
 from pipeline.serve.links import JSON, OGC
+from pipeline.serve.papers import TABLES
 from pipeline.serve.period import interval
 from pipeline.serve.query import Statement
 from pipeline.serve.reader import Reader
@@ -34,6 +37,7 @@ _APPLIED = {"Preference-Applied": "respond-async"}
 _NEVER = {"Cache-Control": "no-store"}
 _PAGE, _MOST_PAGE = 20, 1000
 _BUSY_S = "10"
+_ZIP = "zip"
 
 
 def asking(reader: Reader) -> Ask:
@@ -196,9 +200,9 @@ def turns(view: View, given: dict[str, str], path: str, steps: dict[str, int]) -
     ]
 
 
-def _view(request: Request, given: dict[str, str]) -> View:
+def _view(request: Request, given: dict[str, str], forms: Collection[str] = FORMS) -> View:
     site = site_of(request)
-    form = wanted.form(request, given, tuple(FORMS))
+    form = wanted.form(request, given, tuple(forms))
     return View(site, wanted.language(request, given, site.languages), form)
 
 
@@ -219,6 +223,7 @@ async def status(request: Request) -> Response:
     made = _told(view, found)
     page = {
         **made,
+        "forms": [form for form in _forms(request, found) if form not in FORMS],
         "parameters": orjson.dumps(found["inputs"], option=orjson.OPT_INDENT_2).decode(),
     }
     return await _shown(view, "jobs/job.html", made, page)
@@ -238,8 +243,8 @@ async def dismiss(request: Request) -> Response:
 async def results(request: Request) -> Response:
     """GET /jobs/{id}/results: the answer as the question at once would have given it."""
     given = wanted.parameters(request, (*wanted.COMMON, "response"))
-    view = _view(request, given)
     found = await _found(request)
+    view = _view(request, given, _forms(request, found))
     if found["status"] in ("accepted", "running"):
         told = {"type": f"{EXCEPTIONS}/result-not-ready"}
         raise Problem(404, "ResultNotReady", "the job has not ended yet", told=told)
@@ -251,6 +256,14 @@ async def results(request: Request) -> Response:
     if kept is None:
         raise missing("the answer of this job is gone")
     return await _answer(request, view, found, kept, given.get("response", "raw"))
+
+
+def _forms(request: Request, job: dict[str, Any]) -> Collection[str]:
+    """The formats that the answer of a job is offered in."""
+    process = site_of(request).answerer.processes[job["process"]]
+    if process.bundle:
+        return (*FORMS, _ZIP)
+    return TABLES if process.batch else FORMS
 
 
 async def _answer(
@@ -269,6 +282,21 @@ async def _answer(
         answer.headers.update(_NEVER)
         return answer
     headers = {**_NEVER, "Content-Language": view.language}
+    if view.form == _ZIP:
+        path = bundles.place(view.site.settings.home, job["id"])
+        if not path.is_file():
+            raise missing("this job has made no file, or it is gone")
+        return FileResponse(
+            path,
+            media_type="application/zip",
+            headers=headers,
+            filename=f"{job['process']}-{job['id'][:8]}.zip",
+        )
+    if view.form == "csv":
+        of = view.site.answerer.processes[job["process"]].batch
+        headers["Content-Disposition"] = f'attachment; filename="{job["process"]}.csv"'
+        rows = table.of_packed(kept, of.lists[0] if of else "")
+        return StreamingResponse(rows, media_type=links.CSV, headers=headers)
     if form == "document":
         whole = b'{"%s":%s}' % (OUTPUT.encode(), gzip.decompress(kept))
         return answers.data(whole, JSON, headers)

@@ -20,19 +20,22 @@ from pipeline.documents.sheet import Sheet, scales_from
 from pipeline.serve import answers, links, raster_image
 from pipeline.serve.documents import FORMS as PLAIN
 from pipeline.serve.errors import unavailable
-from pipeline.serve.links import PDF
-from pipeline.serve.query import Statement
+from pipeline.serve.links import CSV, PDF
+from pipeline.serve.press import Press
 from pipeline.serve.raster_source import Source, crs_of
 from pipeline.serve.raster_view import view
-from pipeline.serve.site import Site
 
 FORMS = {**PLAIN, "pdf": (PDF, "This document as PDF")}
+#: What is about many things at once is a table too.
+TABLES = {**PLAIN, "csv": (CSV, "This document as CSV")}
 #: What is printed cannot show more: 10 pixels a millimetre are 254 dpi.
 _PIXELS_MM = 10.0
 
 
 def forms(process: Process) -> dict[str, tuple[str, str]]:
     """The formats in which the answer of ``process`` is offered: media type and title of each."""
+    if process.batch:
+        return TABLES
     return FORMS if process.document else PLAIN
 
 
@@ -40,7 +43,7 @@ def forms(process: Process) -> dict[str, tuple[str, str]]:
 class Paper:
     """``answer`` of ``process`` as a ``document``, in the format ``form`` (html or pdf)."""
 
-    site: Site
+    press: Press
     process: Process
     document: Document
     answer: dict[str, Any]
@@ -54,38 +57,47 @@ class Paper:
         found: dict[str, Any] = self.answer[RECEIPT]
         return found
 
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        return f"{self.process.id}-{self.receipt['number']}"
+
 
 async def respond(wanted: Paper) -> Response:
-    """The document; what it says is kept, so that it can be verified."""
-    site, language = wanted.site, wanted.language
-    content = await _content(wanted)
-    await site.features.write(Statement(*site.registrar.kept(wanted.answer)))
-    template = f"papers/{wanted.document.template}.html"
-    page = await run_in_threadpool(site.pages.render, template, content, language)
-    return answers.html(page, language) if wanted.form == "html" else await _pdf(wanted, page)
-
-
-async def _pdf(wanted: Paper, page: str) -> Response:
-    receipt = wanted.receipt
-    digest = bytes.fromhex(receipt["digest"].partition(":")[2])
-    name = f"{wanted.process.id}-{receipt['number']}"
-    job = Job(page, digest, (f"{name}.json", rfc8785.dumps(wanted.answer)))
+    """The document."""
+    if wanted.form == "html":
+        return answers.html(await _page(wanted), wanted.language)
     try:
-        made = await wanted.site.printer.pdf(job)
+        made = await pdf(wanted)
     except BusyError:
         raise unavailable("too many PDFs are being made; try again in a moment") from None
-    named = f'inline; filename="{name}.pdf"'
+    named = f'inline; filename="{wanted.name}.pdf"'
     headers = {"Content-Disposition": named, "Content-Language": wanted.language}
     return answers.data(made, PDF, headers)
 
 
+async def pdf(wanted: Paper) -> bytes:
+    """The document as PDF; raises BusyError."""
+    digest = bytes.fromhex(wanted.receipt["digest"].partition(":")[2])
+    attached = (f"{wanted.name}.json", rfc8785.dumps(wanted.answer))
+    return await wanted.press.printer.pdf(Job(await _page(wanted), digest, attached))
+
+
+async def _page(wanted: Paper) -> str:
+    """The document as HTML; what it says is kept first, so that it can be verified."""
+    press, content = wanted.press, await _content(wanted)
+    await press.write(*press.registrar.kept(wanted.answer))
+    template = f"papers/{wanted.document.template}.html"
+    return await run_in_threadpool(press.pages.render, template, content, wanted.language)
+
+
 async def _content(wanted: Paper) -> dict[str, Any]:
     """All that the template says: the answer by the contract's own names, and its words."""
-    site, document, language = wanted.site, wanted.document, wanted.language
-    city, receipt = site.schemas.city, wanted.receipt
+    press, document, language = wanted.press, wanted.document, wanted.language
+    city, receipt = press.schemas.city, wanted.receipt
     said = _renamed(wanted.answer, {name: column for column, name in city.names.items()})
     scales, size = scales_from(wanted.scale), document.map_mm
-    around = await site.registrar.surroundings(wanted.process, receipt["asked"], scales, size)
+    around = await press.registrar.surroundings(wanted.process, receipt["asked"], scales, size)
     made = drawing.drawn(around, size, language, city.parcel_code.land_parts or 0)
     return {
         "id": wanted.process.id,
@@ -102,16 +114,16 @@ async def _content(wanted: Paper) -> dict[str, Any]:
         "verify_page": receipt["verify"].partition("/execution")[0],
         "drawing": made,
         "labels": [*made.labels, *drawing.corner_labels(made, said.get("corners") or [])],
-        "picture": await run_in_threadpool(_picture, site, document, made.sheet),
+        "picture": await run_in_threadpool(_picture, press, document, made.sheet),
         "backdrop": document.backdrop,
-        "raster": site.schemas.raster(document.backdrop).title.of(language),
-        **_words(site, language),
+        "raster": press.schemas.raster(document.backdrop).title.of(language),
+        **_words(press, language),
     }
 
 
 def _links(wanted: Paper) -> list[links.Link]:
     asked = {name: str(value) for name, value in wanted.receipt["asked"].items()}
-    path = f"{wanted.site.base}/processes/{wanted.process.id}/execution"
+    path = f"{wanted.press.base}/processes/{wanted.process.id}/execution"
     return links.documents(path, asked, FORMS, wanted.form, wanted.language)
 
 
@@ -121,28 +133,28 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
     return [_renamed(inner, names) for inner in value] if isinstance(value, list) else value
 
 
-def _picture(site: Site, document: Document, sheet: Sheet) -> str | None:
+def _picture(press: Press, document: Document, sheet: Sheet) -> str | None:
     """The photo under the map as a data URL, no sharper than it was taken; None without one."""
-    source = Source(site.settings.home, document.backdrop)
+    source = Source(press.settings.home, document.backdrop)
     if source.served() is None:
         return None
     with source.opened() as dataset:
         taken = abs(dataset.transform.a) * sheet.mm  # a pixel of the photo, in mm of paper
         dots = min(_PIXELS_MM, 1.0 / max(taken, 1e-6))
         size = (max(1, round(sheet.width * dots)), max(1, round(sheet.height * dots)))
-        found = view(dataset, sheet.bounds, crs_of(site.schemas.city.srid), size)
+        found = view(dataset, sheet.bounds, crs_of(press.schemas.city.srid), size)
     if not found.known.any():
         return None
     photo = raster_image.encode(found.values, found.known, "jpeg")
     return f"data:image/jpeg;base64,{base64.b64encode(photo).decode()}"
 
 
-def _words(site: Site, language: str) -> dict[str, Any]:
+def _words(press: Press, language: str) -> dict[str, Any]:
     """Titles of fields, and what the codes of their lists mean, from the contracts."""
     key = ("papers", language)
-    if key not in site.static:
-        site.static[key] = _of_contracts(site.schemas, language)
-    found: dict[str, Any] = site.static[key]
+    if key not in press.static:
+        press.static[key] = _of_contracts(press.schemas, language)
+    found: dict[str, Any] = press.static[key]
     return found
 
 

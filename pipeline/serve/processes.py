@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.answers import inputs
+from pipeline.answers import inputs, table
 from pipeline.answers.problems import not_derived, status_of
 from pipeline.answers.refusals import NotDerivedError, Refusal
 from pipeline.contracts.process import Process
@@ -234,7 +235,11 @@ async def _sent(
     if form != "json" and process.document:
         scale = int(asked.get(_SCALE) or process.document.scale)
         wish = (form, language, scale)
-        response = await papers.respond(Paper(site, process, process.document, answer, *wish))
+        response = await papers.respond(Paper(site.press, process, process.document, answer, *wish))
+    elif form == "csv" and process.batch:
+        items = orjson.loads(orjson.dumps(answer[process.batch.lists[0]]))
+        named = {"Content-Disposition": f'attachment; filename="{process.id}.csv"'}
+        response = answers.data(await run_in_threadpool(table.of_items, items), links.CSV, named)
     elif form == "html":
         content = {
             "id": process.id,

@@ -33,7 +33,7 @@ from pipeline.db.engine import Database
 from pipeline.documents.pdf import Printer
 from pipeline.edits.write import Editor
 from pipeline.errors import ResourceError
-from pipeline.serve import app, listening, publish, running, served, tile_store
+from pipeline.serve import app, binding, listening, publish, running, served, tile_store
 from pipeline.serve.door import Entrance, access_log
 from pipeline.serve.files import Files
 from pipeline.serve.jobs import asking, writing
@@ -190,7 +190,7 @@ def serve(settings: Settings, schemas: Schemas) -> None:
     taken = listening.listen(settings)
     listening.refuse_clear_text(settings, schemas.audience(settings.audience), taken)
     announce = listening.announcer(settings)
-    workers = Workforce(settings, taken.close)
+    workers = Workforce(settings, taken.close, binding.binder)
     contracts = [schemas]
 
     def make() -> Starlette:

@@ -6,6 +6,7 @@ pygeoapi makes its plugins from the configuration alone, so they find the rest b
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pipeline.answers.ask import Answerer
@@ -19,6 +20,8 @@ from pipeline.edits.write import Editor
 from pipeline.serve.errors import missing
 from pipeline.serve.files import Files
 from pipeline.serve.pages import Pages
+from pipeline.serve.press import Press
+from pipeline.serve.query import Statement
 from pipeline.serve.reader import Reader
 from pipeline.serve.refresh import Refresher
 from pipeline.serve.served import Served
@@ -64,6 +67,23 @@ class Site:
     def base(self) -> str:
         """The public address, without a trailing slash."""
         return self.settings.public_base
+
+    @cached_property
+    def press(self) -> Press:
+        """What makes documents of answers."""
+
+        async def write(query: bytes, values: dict[str, Any]) -> object:
+            return await self.features.write(Statement(query, values))
+
+        return Press(
+            self.settings,
+            self.schemas,
+            self.registrar,
+            self.pages,
+            self.printer,
+            write,
+            self.static,
+        )
 
     @property
     def languages(self) -> tuple[str, ...]:

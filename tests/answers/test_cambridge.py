@@ -62,5 +62,11 @@ def test_a_parcel_in_three_real_zones_closes_to_100_percent(cambridge_public: Te
         params={"map_lot": "44-93", "f": "pdf", "lang": "en"},
     )
     text = pypdfium2.PdfDocument(printed.content)[0].get_textpage().get_text_range()
+    pages = pypdfium2.PdfDocument(printed.content)
+    whole = "\n".join(page.get_textpage().get_text_range() for page in pages)
+    for code, (area, share) in zones.items():
+        assert f"{code} {area:.2f}" in whole or (code in whole and f"{area:.2f}" in whole)
+        assert f"{share:.2f}" in whole
+    assert "100.00" in whole
     for wanted in ("44-93", "1593.37", "44.31", "Scale 1:5000", "EPSG:2249", "City of Cambridge"):
         assert wanted in text

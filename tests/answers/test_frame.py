@@ -149,6 +149,7 @@ NOTHING: dict[str, dict[str, Any]] = {
     "plan-rehearsal": {"draft": "none"},
     "aggregate": {"of": "buildings", "by": "region", "from_year": 1499},
     "route-report": {"postcode": "1111111111", "report_category": "waste"},
+    "document-batch": {"document": "bar-o-kaf", "block_code": "1-12-none"},
     "nearest-office": {"postcode": "1111111111"},
     "elevation-profile": {"line": "LINESTRING(51.2 34.9,51.201 34.901)"},
 }

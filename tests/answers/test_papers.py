@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
+import unicodedata
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -177,6 +181,47 @@ def test_fonts_are_in_the_pdf_and_so_is_the_answer(staff: TestClient, sheet: byt
         "/processes/verify/execution", json={"inputs": {"document": document}}
     ).json()
     assert (verdict["verdict"], verdict["current"]) == ("current", True)
+
+
+@pytest.mark.parametrize("language", ["fa", "en"])
+def test_no_document_lets_a_viewer_interpolate_or_choose_a_font(
+    staff: TestClient, language: str
+) -> None:
+    """What veraPDF finds wrong first; the whole standard is asked where it is at hand."""
+    for process in DOCUMENTS:
+        content = paper(staff, process, "pdf", language).content
+        dictionaries = b"".join(_streams(content)) + content
+        assert b"/Subtype /Image" in dictionaries, process
+        assert b"/Interpolate true" not in dictionaries, process
+        fonts = dictionaries.count(b"/Type /FontDescriptor")
+        assert fonts == len(re.findall(rb"/FontFile[23]? ", dictionaries)) > 0, process
+
+
+def test_persian_is_copied_as_it_is_written(staff: TestClient) -> None:
+    """Words in the order of reading, lam and alef in theirs (a ligature is one glyph)."""
+    said = text_of(paper(staff, "parcel-passport", "pdf").content)
+    words = set(unicodedata.normalize("NFKC", said).split())
+    assert {"شهرداری", "پلاک", "ثبتی", "اصلاحی", "شناسنامه"} <= words
+    assert not {"پالک", "اصالحی"} & words
+
+
+def test_documents_are_pdf_a_3b(staff: TestClient, tmp_path: Path) -> None:
+    """By veraPDF, all rules of ISO 19005-3 level B; tests/answers/verapdf/pom.xml fetches it."""
+    library = os.environ.get("VERAPDF")
+    if not library or not shutil.which("java"):
+        pytest.skip("VERAPDF names no folder with veraPDF's jars (tests/answers/verapdf/pom.xml)")
+    paths = []
+    for process in DOCUMENTS:
+        for language in ("fa", "en"):
+            path = tmp_path / f"{process}-{language}.pdf"
+            path.write_bytes(paper(staff, process, "pdf", language).content)
+            paths.append(str(path))
+    checking = Path(__file__).parent / "verapdf" / "Check.java"
+    words = ["java", "-cp", f"{library}/*", str(checking), *paths]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300).stdout
+    found = [line for line in told.splitlines() if line.startswith(("good", "bad"))]
+    assert len(found) == len(paths), told
+    assert all(line.startswith("good 3b") for line in found), told
 
 
 def _streams(content: bytes) -> Iterator[bytes]:

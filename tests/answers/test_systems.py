@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +80,19 @@ def test_levies_of_regions_of_the_city_and_of_each_parcel_have_the_same_sum(
         assert alone["amount"] == amounts[parcel]
     lines = [line["name"] for line in city["lines"]]
     assert list(city["items"][0]["values"]) == lines
+    sheet = staff.get(f"{place}/results?f=csv")
+    assert sheet.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(sheet.text.removeprefix("\ufeff"))))
+    assert [row["nosazi"] for row in rows] == [one["nosazi"] for one in city["items"]]
+    assert sum(int(row["amount"] or 0) for row in rows) == city["total_irr"]
+    columns = [f"values.{name}" for name in lines]
+    assert [int(row[columns[-1]] or 0) for row in rows] == [int(row["amount"] or 0) for row in rows]
+    block = {"block_code": "1-12-45", "year": 1404, "f": "csv"}
+    few = staff.get("/processes/levy/execution", params=block).text.removeprefix("\ufeff")
+    amounts = {row["nosazi"]: row["amount"] for row in rows}
+    for row in csv.DictReader(io.StringIO(few)):
+        assert row["amount"] == amounts[row["nosazi"]]
+    assert staff.get("/processes/bar-o-kaf/execution?nosazi=1&f=csv").status_code == 400
 
 
 def test_parts_are_put_together_as_one(

@@ -60,8 +60,9 @@ function listed(properties) {
     if (stored === null) continue;
     const term = document.createElement("dt");
     const text = document.createElement("dd");
-    term.append(isolated(form.elements[name]?.labels?.[0]?.firstChild.textContent.trim() ?? name));
-    text.append(isolated(stored));
+    term.append(isolated(words.titles[name] ?? name));
+    term.title = name;
+    text.append(isolated(words.codes[name]?.[stored] ?? stored));
     list.append(term, text);
   }
   return list;

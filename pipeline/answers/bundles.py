@@ -1,0 +1,157 @@
+"""Bundles: files that a job makes beside its answer, kept below the home for as long as the answer.
+
+Who makes the documents is told by whoever begins the workers: how they look is no matter of this
+room. Each is written once, under a name that stands for it, so a job that is taken again goes on
+where it was left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import io
+import re
+import shutil
+import time
+import zipfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pipeline.answers.ask import Answerer, Ask, Tell
+from pipeline.answers.refusals import Refusal
+from pipeline.contracts.process import Bundle, Process
+
+_FOLDER = "jobs"
+_UNSAFE = re.compile(r"[^\w.-]+")
+_BLOCK = 1 << 20
+_DAY_S = 86_400
+LISTED = "list.csv"
+
+#: Makes the PDF of an answer: process, answer, language; ``Ask`` writes what is kept of it.
+Make = Callable[[Process, dict[str, Any], str, Ask], Awaitable[bytes]]
+
+
+def place(home: Path, job: str) -> Path:
+    """Where the file of ``job`` is, once it is made."""
+    return home / _FOLDER / f"{UUID(job)}.zip"
+
+
+@dataclass(frozen=True)
+class Binder:
+    """Makes the files of jobs below ``home`` by ``make``; ``close`` ends what that has begun."""
+
+    home: Path
+    make: Make
+    close: Callable[[], None] = lambda: None
+
+    async def bound(
+        self,
+        job: str,
+        process: Process,
+        answer: dict[str, Any],
+        asked: dict[str, Any],
+        answerer: Answerer,
+        write: Ask,
+        tell: Tell,
+    ) -> dict[str, Any]:
+        """The ``answer`` with its ``file``, whose documents are those of the process that is
+        ``asked`` for."""
+        bundle = process.bundle
+        if bundle is None:
+            return answer
+        work = _Work(self, place(self.home, job), bundle, answerer, write)
+        return answer | {"file": await work.carried_out(answer, asked, tell)}
+
+    def drop(self, job: str) -> None:
+        """Takes away what was made for ``job``."""
+        path = place(self.home, job)
+        path.unlink(missing_ok=True)
+        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+
+    def sweep(self, days: int) -> None:
+        """Takes away what is older than any answer is kept."""
+        before = time.time() - (days + 1) * _DAY_S
+        folder = self.home / _FOLDER
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.stat().st_mtime < before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Work:
+    binder: Binder
+    path: Path
+    bundle: Bundle
+    answerer: Answerer
+    write: Ask
+
+    @property
+    def folder(self) -> Path:
+        """Where documents lie until all are there."""
+        return self.path.with_suffix("")
+
+    async def carried_out(
+        self, answer: dict[str, Any], asked: dict[str, Any], tell: Tell
+    ) -> dict[str, Any]:
+        """Makes what is not there yet, then the one file; what it is."""
+        city, bundle = self.answerer.city, self.bundle
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        document = self.answerer.processes[asked[city.published(bundle.kind)]]
+        language = asked.get(city.published(bundle.language)) or city.languages[0]
+        by, called = city.published(bundle.by), city.published(bundle.called)
+        things, rows = answer[city.published(bundle.lists)], []
+        for number, thing in enumerate(things, start=1):
+            name = f"{number:05}-{_UNSAFE.sub('_', str(thing[called]))}.pdf"
+            why = await self._one(self.folder / name, document, {by: thing[by]}, language)
+            rows.append((number, thing[called], "" if why else name, why or ""))
+            tell(99 * number // len(things))
+        digest = await asyncio.to_thread(self._together, rows)
+        failed = [{called: code, "why": why} for _, code, _, why in rows if why]
+        return {
+            "name": f"{document.id}-{self.path.stem[:8]}.zip",
+            "bytes": self.path.stat().st_size,
+            "sha256": digest,
+            "documents": len(rows) - len(failed),
+            "failed": failed,
+        }
+
+    async def _one(
+        self, path: Path, document: Process, given: dict[str, Any], language: str
+    ) -> str | None:
+        """Makes one document unless it is there; why there is none, if so."""
+        if path.is_file():
+            return None
+        try:
+            answer = await self.answerer.answer(document.id, given)
+        except Refusal as refusal:
+            return refusal.detail
+        made = await self.binder.make(document, answer, language, self.write)
+        part = path.with_suffix(".part")
+        await asyncio.to_thread(part.write_bytes, made)
+        part.replace(path)
+        return None
+
+    def _together(self, rows: list[tuple[int, str, str, str]]) -> str:
+        """The documents and their list in one file; its SHA-256. PDFs are packed already."""
+        listed = io.StringIO("\ufeff", newline="")
+        listed.seek(0, io.SEEK_END)
+        table = csv.writer(listed, lineterminator="\r\n")
+        table.writerow(["number", self.answerer.city.published(self.bundle.called), "file", "why"])
+        table.writerows(rows)
+        part = self.path.with_suffix(".part")
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as made:
+            made.writestr(LISTED, listed.getvalue())
+            for _, _, name, _ in rows:
+                if name:
+                    made.write(self.folder / name, name)
+        digest = hashlib.sha256()
+        with part.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+        part.replace(self.path)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return digest.hexdigest()

@@ -1,0 +1,136 @@
+"""Documents of many parcels as one job: whole, resumed where it was left, called off."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pypdfium2
+import pytest
+from starlette.testclient import TestClient
+
+from pipeline.answers import bundles
+from pipeline.answers.bundles import Binder
+from pipeline.answers.worker import Worker
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Database
+from pipeline.serve import binding
+
+BLOCK = {"document": "location-sheet", "block_code": "1-12-45", "language": "en"}
+
+
+@pytest.fixture
+def binder(sampled: Database, schemas: Schemas, staff: TestClient) -> Iterator[Binder]:
+    """What makes documents for staff, as the server beside it publishes them."""
+    del staff
+    settings = replace(sampled.settings, audience="staff", public_url="http://makan.test")
+    made = binding.binder(settings, schemas)
+    yield made
+    made.close()
+    with sampled.connect("owner") as connection:
+        connection.execute("DELETE FROM ops.job")
+
+
+def begin(client: TestClient, **inputs: Any) -> str:
+    response = client.post(
+        "/processes/document-batch/execution",
+        json={"inputs": inputs},
+        headers={"Prefer": "respond-async"},
+    )
+    assert response.status_code == 201, response.text
+    job: str = response.json()["jobID"]
+    return job
+
+
+def work(database: Database, schemas: Schemas, binder: Binder) -> None:
+    worker = Worker(database, schemas, schemas.audience("staff"), binder)
+    asyncio.run(worker.run(asyncio.Event(), until_idle=True))
+
+
+def test_a_block_is_one_file_with_a_list_and_goes_on_where_it_was_left(
+    staff: TestClient, sampled: Database, schemas: Schemas, binder: Binder, ask: Any
+) -> None:
+    listed = ask(staff, "document-batch", **BLOCK)
+    codes = [one["nosazi"] for one in listed["parcels"]]
+    assert codes == sorted(codes, key=lambda code: [int(part) for part in code.split("-")])
+    assert "file" not in listed
+    job, made = begin(staff, **BLOCK), []
+    # A worker that died has left all but two: only those are made.
+    folder = bundles.place(sampled.settings.home, job).with_suffix("")
+    folder.mkdir(parents=True)
+    for number, code in enumerate(codes[2:], start=3):
+        (folder / f"{number:05}-{code}.pdf").write_bytes(b"%PDF-1.7 of before")
+
+    async def make(*given: Any) -> bytes:
+        made.append(given)
+        return await binder.make(*given)
+
+    work(sampled, schemas, replace(binder, make=make))
+    assert len(made) == 2
+    told = staff.get(f"/jobs/{job}/results").json()
+    assert told["file"]["documents"] == len(codes)
+    assert told["file"]["failed"] == []
+    answer = staff.get(f"/jobs/{job}/results?f=zip")
+    assert answer.headers["content-type"] == "application/zip"
+    assert hashlib.sha256(answer.content).hexdigest() == told["file"]["sha256"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as found:
+        assert found.testzip() is None
+        text = found.read(bundles.LISTED).decode().removeprefix("\ufeff")
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert [row["nosazi"] for row in rows] == codes
+        assert sorted(found.namelist()) == sorted([bundles.LISTED, *(r["file"] for r in rows)])
+        sheet = pypdfium2.PdfDocument(found.read(rows[0]["file"]))
+        assert codes[0] in sheet[0].get_textpage().get_text_range()
+    assert not folder.exists()
+    page = staff.get(f"/jobs/{job}?f=html&lang=fa").text
+    assert f"/jobs/{job}/results?f=zip" in page
+    # What it says is genuine.
+    attached = sheet.get_attachment(0)
+    document = bytes(attached.get_data()).decode()
+    receipt = ask(staff, "verify", document=json.loads(document))
+    assert receipt["verdict"] == "current"
+
+
+def test_a_batch_that_is_called_off_leaves_nothing(
+    staff: TestClient, sampled: Database, schemas: Schemas, binder: Binder
+) -> None:
+    job = begin(staff, document="bar-o-kaf", block_code="1-12-45")
+    made: list[Any] = []
+
+    async def slowly(*given: Any) -> bytes:
+        made.append(given)
+        if len(made) == 2:
+            assert await asyncio.to_thread(staff.delete, f"/jobs/{job}")
+        await asyncio.sleep(0.4)
+        return b"%PDF-1.7"
+
+    work(sampled, schemas, replace(binder, make=slowly))
+    assert staff.get(f"/jobs/{job}").json()["status"] == "dismissed"
+    assert 2 <= len(made) < 9
+    path = bundles.place(sampled.settings.home, job)
+    assert not path.exists()
+    assert not path.with_suffix("").exists()
+    assert staff.get(f"/jobs/{job}/results?f=zip").status_code in (404, 410)
+
+
+def test_ids_that_are_nothing_are_told(
+    staff: TestClient, sampled: Database, schemas: Schemas, binder: Binder, query: Any
+) -> None:
+    ((first,), (second,)) = query("SELECT id FROM data.parcel ORDER BY id LIMIT 2")
+    job = begin(staff, document="bar-o-kaf", parcels=[first, second, 987_654_321])
+
+    async def make(*given: Any) -> bytes:
+        return b"%PDF-1.7"
+
+    work(sampled, schemas, replace(binder, make=make))
+    told = staff.get(f"/jobs/{job}/results").json()
+    assert (told["number"], told["missing"]) == (2, [987_654_321])
+    assert told["file"]["documents"] == 2
+    assert staff.get(f"/jobs/{job}/results?f=csv").status_code == 400

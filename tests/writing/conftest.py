@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -92,6 +93,15 @@ def serving(database: Database, audience: str) -> TestClient:
         application = server.build(settings, schemas, place)
     site._installed[:] = before or site._installed
     return TestClient(application, base_url="http://makan.test")
+
+
+@contextmanager
+def served_here(client: TestClient) -> Iterator[None]:
+    """pygeoapi's own pages know one server a process: for now it is the one of ``client``."""
+    before = list(site._installed)
+    site.install(client.app.state.site)  # type: ignore[attr-defined]
+    yield
+    site._installed[:] = before
 
 
 @pytest.fixture(scope="session")

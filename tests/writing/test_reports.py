@@ -10,6 +10,8 @@ import pytest
 import shapely
 from starlette.testclient import TestClient
 
+from .conftest import served_here
+
 UTM = "http://www.opengis.net/def/crs/EPSG/0/32639"
 REPORTS = "/collections/reports/items"
 P7 = (488605.0, 3833110.0)
@@ -312,7 +314,8 @@ def test_the_form_of_a_report_is_for_those_who_may_send_one(
         assert f'name="{name}"' in page.text
     for name in ("unit_code", "report_no", "street_x", "possible_duplicate_of"):
         assert f'name="{name}"' not in page.text
-    assert "/collections/reports/new" in staff.get("/collections/reports?f=html").text
+    with served_here(staff):
+        assert "/collections/reports/new" in staff.get("/collections/reports?f=html").text
     assert public.get("/collections/public-reports/new").status_code == 404
     assert public.get("/collections/poi/new").status_code == 404
     assert staff.get("/collections/parcels/new").status_code == 404

@@ -121,7 +121,7 @@ def resource(
     crs_uris: list[str],
 ) -> dict[str, Any]:
     """The resource of ``layer`` for ``audience``; its key is ``publish.collection``."""
-    keywords = [layer.theme, *layer.publish.keywords]
+    keywords = list(dict.fromkeys([layer.theme, *layer.publish.keywords]))
     made = head(schemas.city, layer.title, layer.description, keywords)
     providers = [_features(schemas, layer, audience, crs_uris)]
     if has_tiles(layer):

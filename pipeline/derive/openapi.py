@@ -135,10 +135,7 @@ def _collection(schemas: Schemas, audience: Audience, name: str, resource: dict[
     if "feature" in kinds:
         paths |= _features(schemas, audience, name, kinds["feature"]["data"])
     if "feature" in kinds or "coverage" in kinds:
-        takes_filters = "feature" not in kinds or _takes_filters(schemas, kinds["feature"]["data"])
-        for part in ("schema", "queryables") if takes_filters else ("schema",):
-            answer = json_of("anything", "application/schema+json")
-            paths[f"{here}/{part}"] = get(name, f"{name}.{part}", f"{title}: {part}", page, answer)
+        paths |= _told(schemas, name, title, kinds)
     if "tile" in kinds:
         paths |= openapi_parts.tiles(name, title, kinds["tile"])
     for kind in ("coverage", "map", "edr"):
@@ -151,9 +148,23 @@ def _collection(schemas: Schemas, audience: Audience, name: str, resource: dict[
     return paths
 
 
-def _takes_filters(schemas: Schemas, layer_id: str) -> bool:
-    """Changes are read on from a place."""
-    return schemas.layer(layer_id).source != "log"
+def _told(schemas: Schemas, name: str, title: str, kinds: dict[str, Any]) -> Paths:
+    """Schema and queryables; changes take no filter, and shapes have a schema as GML too."""
+    log = "feature" in kinds and schemas.layer(kinds["feature"]["data"]).source == "log"
+    shaped = {"feature", "tile"} <= kinds.keys()
+    xml = {"application/xml": {"schema": {"type": "string"}}} if shaped else {}
+    forms = {"schema": "f-schema" if shaped else "f", "queryables": "f"}
+    found = {}
+    for part in ("schema",) if log else ("schema", "queryables"):
+        answer = {
+            **json_of("anything", "application/schema+json"),
+            **(xml if part == "schema" else {}),
+        }
+        asked = [ref(forms[part]), ref("lang")]
+        found[f"/collections/{name}/{part}"] = get(
+            name, f"{name}.{part}", f"{title}: {part}", asked, answer
+        )
+    return found
 
 
 def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) -> Paths:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
-from pipeline.derive import grids
+from pipeline.derive import grids, openapi_schemas
 
 Part = dict[str, Any]
 #: The header that carries a key, where an audience needs one; the other way is Basic.
@@ -169,7 +169,7 @@ def components(schemas: Schemas, config: Part) -> Part:
     """Everything the paths refer to."""
     return {
         "parameters": _parameters(schemas, config),
-        "schemas": _schemas(),
+        "schemas": openapi_schemas.schemas(),
         "responses": {code: _problem(said) for code, said in _ERRORS.items()},
         "securitySchemes": {
             "basic": {"type": "http", "scheme": "basic"},
@@ -253,69 +253,8 @@ def _parameters(schemas: Schemas, config: Part) -> Part:
         "f-items": ("json", "jsonfg", "html", "csv", "fgb", "parquet", "gml"),
         "f-item": ("json", "jsonfg", "html"),
         "f-change": ("json", "html"),
+        "f-schema": ("json", "html", "xsd"),
     }
     formats["f-tileset"] = ("json", "tilejson", "html")
     found |= {key: parameter("f", "Format", enum(*names)) for key, names in formats.items()}
     return found
-
-
-def _object(required: list[str], **properties: Part) -> Part:
-    return {"type": "object", "required": required, "properties": properties}
-
-
-def _list(name: str) -> Part:
-    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
-
-
-def _schemas() -> Part:
-    text, number, whole = {"type": "string"}, {"type": "number"}, {"type": "integer"}
-    some = {"type": "object"}
-    return {
-        "anything": dict(some),
-        "cql2": {"oneOf": [dict(some), {"type": "boolean"}]},
-        "link": _object(["href", "rel"], href=text, rel=text, type=text, title=text),
-        "landingPage": _object(["links"], title=text, description=text, links=_list("link")),
-        "confClasses": _object(["conformsTo"], conformsTo={"type": "array", "items": text}),
-        "collection": _object(
-            ["id", "links"],
-            id=text,
-            title=text,
-            description=text,
-            extent=some,
-            crs={"type": "array", "items": text},
-            storageCrs=text,
-            links=_list("link"),
-        ),
-        "collections": _object(
-            ["links", "collections"], links=_list("link"), collections=_list("collection")
-        ),
-        "geometry": {
-            **_object(["type"], type=text, coordinates={"type": "array", "items": {}}),
-            "nullable": True,
-        },
-        "feature": _object(
-            ["type", "geometry", "properties"],
-            type={"type": "string", "enum": ["Feature"]},
-            id=whole,
-            geometry={"$ref": "#/components/schemas/geometry"},
-            properties=some,
-            links=_list("link"),
-        ),
-        "featureCollection": _object(
-            ["type", "features"],
-            type={"type": "string", "enum": ["FeatureCollection"]},
-            numberMatched=whole,
-            numberReturned=whole,
-            features=_list("feature"),
-            links=_list("link"),
-        ),
-        "problem": _object(
-            ["title", "status", "code", "description"],
-            type=text,
-            title=text,
-            status=number,
-            detail=text,
-            code=text,
-            description=text,
-        ),
-    }

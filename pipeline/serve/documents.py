@@ -7,12 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from pygeoapi.models.provider.base import TileMatrixSetEnum
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.derive import grids, jsonschema
 from pipeline.derive.openapi_records import CATALOGUE
-from pipeline.serve import answers, conformance, links, tile_layers, wanted
+from pipeline.serve import (
+    answers,
+    conformance,
+    files,
+    gml,
+    links,
+    params,
+    tile_layers,
+    wanted,
+)
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
 from pipeline.serve.links import HTML, JSON, OGC, OPENAPI, SCHEMA, Link
@@ -150,8 +160,21 @@ async def openapi(request: Request) -> Response:
 
 
 async def schema(request: Request) -> Response:
-    """GET /collections/{id}/schema."""
+    """GET /collections/{id}/schema, of the features as JSON or (``f=xsd``) as GML."""
+    if request.query_params.get("f") == "xsd":
+        return await _xsd(request)
     return await _schema(request, "schema", jsonschema.schema)
+
+
+async def _xsd(request: Request) -> Response:
+    site = site_of(request)
+    wanted.parameters(request, wanted.COMMON)
+    served = site.feature_collection(request.path_params["collection_id"])
+    key = (request.scope["path"], "xsd")
+    if key not in site.static:
+        wished = params.query(served, {}, whole=True)
+        site.static[key] = await run_in_threadpool(files.gml_schema, wished, site.base)
+    return answers.data(site.static[key], gml.XSD)
 
 
 async def queryables(request: Request) -> Response:

@@ -24,6 +24,7 @@ from starlette.responses import Response, StreamingResponse
 
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import ID
+from pipeline.serve import gml
 from pipeline.serve.errors import bad, unavailable
 from pipeline.serve.query import PERIOD, Query
 from pipeline.serve.served import Kind
@@ -62,6 +63,7 @@ class Files:
     role: str
     folder: Path
     free: asyncio.Semaphore
+    base: str = ""
 
     async def answer(self, wished: Query, form: str, gone: Gone) -> Response:
         """The file; 503 while another one is being made or when it takes too long."""
@@ -77,7 +79,7 @@ class Files:
 
     async def _make(self, wished: Query, form: str, gone: Gone) -> BinaryIO:
         """The file, open; it has no name any more, so that it cannot stay behind."""
-        job = _Job(self.database.uri(self.role), wished, _writer(wished, form))
+        job = _Job(self.database.uri(self.role), wished, _writer(wished, form, self.base))
         end = asyncio.get_running_loop().time() + _LIMIT_S
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
@@ -161,7 +163,18 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
             yield block
 
 
-def _writer(wished: Query, form: str) -> Write:
+def gml_schema(wished: Query, base: str) -> bytes:
+    """The XML schema of the collection's features as GML; 400 where it has no geometry."""
+    served, geometry = wished.served, wished.served.layer.geometry
+    if geometry is None:
+        raise bad("f: GML needs a geometry")
+    kind, srid = geometry.type, wished.shape.crs.srid
+    address = f"{base}/collections/{served.id}"
+    write = _Gdal("GML", served.id, kind, srid, gml.schema_options(address))
+    return gml.schema(_schema(wished), write)
+
+
+def _writer(wished: Query, form: str, base: str) -> Write:
     """What puts the rows into a file of this format; 400 for what no file can hold."""
     if wished.cursor is not None or wished.hits:
         raise bad(f"f: a file ({form}) has no pages and no hits; leave cursor and resulttype out")
@@ -172,31 +185,25 @@ def _writer(wished: Query, form: str) -> Write:
         return _Parquet(geometry.type, srid) if geometry and shaped else _Parquet(None, srid)
     if geometry is None or not shaped:
         raise bad(f"f: {form} needs a geometry; GeoParquet (f=parquet) and CSV do not")
-    return _Gdal(form, wished.served.id, geometry.type, wished.shape.crs.srid)
-
-
-#: GDAL's driver of a format, and how it is to write.
-_DRIVERS = {
-    "fgb": ("FlatGeobuf", {}),
-    # The schema would be a second file; simple features (level 0) are read without it.
-    "gml": ("GML", {"FORMAT": "GML3.2", "XSISCHEMA": "OFF", "SRSNAME_FORMAT": "OGC_URL"}),
-}
+    address = f"{base}/collections/{wished.served.id}"
+    driver, options = ("GML", gml.options(address)) if form == "gml" else ("FlatGeobuf", {})
+    return _Gdal(driver, wished.served.id, geometry.type, wished.shape.crs.srid, options)
 
 
 @dataclass(frozen=True)
 class _Gdal:
-    form: str
+    driver: str
     name: str
     type: str
     srid: int
+    options: dict[str, str]
 
     def __call__(self, rows: pa.RecordBatchReader, path: Path) -> None:
         import pyogrio  # only here: it takes time to import, and few ask for files
 
-        driver, options = _DRIVERS[self.form]
         pyogrio.write_arrow(
-            rows, path, driver=driver, layer=self.name, geometry_name=GEOMETRY,
-            geometry_type=self.type, crs=f"EPSG:{self.srid}", dataset_options=options,
+            rows, path, driver=self.driver, layer=self.name, geometry_name=GEOMETRY,
+            geometry_type=self.type, crs=f"EPSG:{self.srid}", dataset_options=self.options,
         )  # fmt: skip
 
 

@@ -159,7 +159,13 @@ def build(
         registrar=registrar,
         digest=_digest(place),
         printer=Printer(),
-        files=Files(database, audience.role, settings.home / "cache", asyncio.Semaphore(1)),
+        files=Files(
+            database,
+            audience.role,
+            settings.home / "cache",
+            asyncio.Semaphore(1),
+            settings.public_base,
+        ),
         editor=editor,
         refresher=refresher,
     )

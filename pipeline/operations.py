@@ -48,10 +48,17 @@ class Operation:
     accuracy_m: float | None = None
 
     def apply(self, geometries: geo.Geometries) -> geo.Geometries:
-        """``geometries`` in the target CRS; what cannot be transformed becomes inf."""
+        """``geometries`` in the target CRS, heights (of all or none) as they are; what cannot be
+        transformed becomes inf."""
         if self.transformer is None:
             return geometries
-        return np.asarray(shapely.transform(geometries, self.points))
+        if not shapely.has_z(geometries).any():
+            return np.asarray(shapely.transform(geometries, self.points))
+
+        def moved(xyz: geo.Floats) -> geo.Floats:
+            return np.column_stack([self.points(xyz[:, :2]), xyz[:, 2]])
+
+        return np.asarray(shapely.transform(geometries, moved, include_z=True))
 
     def points(self, xy: geo.Floats) -> geo.Floats:
         """Points, x and y by row, in the target CRS; inf where there is no way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ import shapely
 
 from pipeline.cli import options
 from pipeline.cli.options import as_json
-from pipeline.cli.raster import declared_crs
+from pipeline.cli.raster_files import declared_crs, declared_date
 from pipeline.contracts.raster import RasterContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
@@ -23,13 +24,14 @@ from pipeline.errors import SettingsError
 from pipeline.findings import Catalog, Finding
 from pipeline.rasters import cog, disk
 from pipeline.rasters.deliver import deliver
-from pipeline.rasters.inspect import Job
+from pipeline.rasters.inspect import Declared, Job
 from pipeline.rasters.shelf import Shelf
 from pipeline.serve import running
 from pipeline.settings import Settings
-from pipeline.terrain import derived, parcels, read
+from pipeline.terrain import derived, loaded, parcels, read
 from pipeline.terrain.build import Built, Plan, build
 from pipeline.terrain.read import Files
+from pipeline.terrain.survey import Survey
 
 _FILE = click.Path(path_type=Path)
 
@@ -40,12 +42,14 @@ def dem() -> None:
 
 
 @dem.command("build")
+@click.option("--loaded", is_flag=True, help="Contours, spots, breaklines that `makan load` took.")
 @click.option("--contours", type=_FILE, help="Lines with a height column or z coordinates.")
 @click.option("--spots", type=_FILE, help="Points with heights; a CSV with x, y and z will do.")
 @click.option("--breaklines", type=_FILE, help="Lines across which the ground may bend.")
 @click.option("--column", help="The height column, where it is called unusually.")
 @click.option("--cell", required=True, type=float, help="Cell size in metres.")
 @click.option("--crs", help="The CRS of files that name none: EPSG:n.")
+@click.option("--date", "acquired", help="When it was surveyed: YYYY-MM-DD.")
 @click.option("--no-validation", is_flag=True, help="Do not build first without a fifth of spots.")
 @click.option("--out", type=_FILE, help="Write a COG there and load nothing; needs no database.")
 @click.option("--report", type=_FILE, help="Write the report as JSON there.")
@@ -55,31 +59,57 @@ def build_model(settings: Settings, /, as_json: bool, **given: Any) -> None:
     """Make a surface of surveyed heights, validate it with spots kept back, load and serve it."""
     schemas = options.schemas(settings)
     contract = _contract(schemas)
-    crs = declared_crs(given["crs"])
-    names = (given["contours"], given["spots"], given["breaklines"])
-    files = Files(contract.id, *names, crs, given["column"])
-    if files.contours is None and files.spots is None:
-        raise SettingsError("neither --contours nor --spots is given", todo="Give at least one.")
-    survey, findings = read.read(files, schemas.city)
+    source = _source(settings, schemas, contract, given)
     out: Path | None = given["out"]
     folder = out.parent if out else settings.home / "rasters" / contract.id
     with disk.writing(folder / "work"):
         folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".work-") as work:
-        target = Path(work) / _name(files)
+        target = Path(work) / f"{source.sheet}.tif"
         plan = Plan(target, contract, schemas.city, given["cell"], not given["no_validation"])
-        built = build(survey, plan)
+        built = build(source.survey, plan)
         if out:
             made = cog.write(target, Path(work) / "cog.tif", contract.encoding)
             disk.publish(made.path, out)
             where = str(out)
         else:
-            where = _load(settings, schemas, contract, built)
-    report = _report(files, built, [*findings, *built.findings], where)
+            declared = Declared(acquired=declared_date(given["acquired"]))
+            where = _load(settings, schemas, Job(built.path, contract, schemas.city, declared))
+    report = _report(source, built, where)
     if given["report"]:
         with disk.writing(given["report"]):
             disk.write_text(given["report"], orjson.dumps(report, option=_INDENT).decode())
     _answer(report, as_json)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A survey, what was found about it, what it is made of, and the sheet's name."""
+
+    survey: Survey
+    findings: list[Finding]
+    names: list[str]
+    sheet: str
+
+
+def _source(
+    settings: Settings, schemas: Schemas, contract: RasterContract, given: dict[str, Any]
+) -> _Source:
+    names = (given["contours"], given["spots"], given["breaklines"])
+    files = Files(contract.id, *names, declared_crs(given["crs"]), given["column"])
+    if given["loaded"]:
+        if files.paths:
+            raise SettingsError("--loaded and files are given", todo="Give one or the other.")
+        found = loaded.read(Database(settings), schemas)
+        return _Source(found.survey, [], list(found.layers), "-".join(found.layers))
+    if files.contours is None and files.spots is None:
+        raise SettingsError(
+            "neither --contours nor --spots is given", todo="Give at least one, or --loaded."
+        )
+    survey, findings = read.read(files, schemas.city)
+    # The sheet is called after the first file it is made of.
+    sheet = files.paths[0].name.partition(".")[0]
+    return _Source(survey, findings, [path.name for path in files.paths], sheet)
 
 
 _INDENT = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
@@ -93,13 +123,7 @@ def _contract(schemas: Schemas) -> RasterContract:
     return found[0]
 
 
-def _name(files: Files) -> str:
-    """The sheet is called after the first file it is made of."""
-    return f"{files.paths[0].name.partition('.')[0]}.tif"
-
-
-def _load(settings: Settings, schemas: Schemas, contract: RasterContract, built: Built) -> str:
-    job = Job(built.path, contract, schemas.city)
+def _load(settings: Settings, schemas: Schemas, job: Job) -> str:
     outcomes, served = deliver(Database(settings), settings.home, schemas, [job])
     if served is None:
         catalog = Catalog.load()
@@ -123,11 +147,11 @@ def refresh_parcels(settings: Settings) -> None:
     options.out(f"heights and slope of {count:,} parcels")
 
 
-def _report(files: Files, built: Built, findings: list[Finding], where: str) -> dict[str, Any]:
+def _report(source: _Source, built: Built, where: str) -> dict[str, Any]:
     catalog = Catalog.load()
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "from": [path.name for path in files.paths],
+        "from": source.names,
         "where": where,
         **built.summary(),
         "findings": [
@@ -138,7 +162,7 @@ def _report(files: Files, built: Built, findings: list[Finding], where: str) -> 
                 "message_fa": catalog.message(finding, "fa"),
                 "place": finding.geometry.wkt if finding.geometry else None,
             }
-            for finding in findings
+            for finding in (*source.findings, *built.findings)
         ],
     }
 

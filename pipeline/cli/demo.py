@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import click
 
-from pipeline.cli import database, load, options, publish, raster, sample, serve
+from pipeline.cli import database, dem, load, options, publish, raster, sample, serve
 from pipeline.db.engine import Database
+from pipeline.sample import city
 from pipeline.settings import Settings
 
 _CITY = Path("data_samples") / "city"
+_CELL_M = 2.0
 
 
 @click.command()
@@ -22,8 +25,11 @@ def demo(context: click.Context, parcels: int, seed: int, dirt: float) -> None:
     """Build the sample city, load it, serve it until Ctrl-C; leaves nothing running."""
     settings: Settings = context.obj
     folder = _CITY / f"{parcels}-{seed}-{dirt:g}"
-    if not (folder / "truth.csv").exists():
+    stamp, made_by = folder / "made-by", city.version()
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != made_by:
+        shutil.rmtree(folder, ignore_errors=True)
         context.invoke(sample.sample, out=folder, parcels=parcels, seed=seed, dirt=dirt)
+        stamp.write_text(made_by, encoding="utf-8")
     db = Database(settings)
     was_running = not db.is_private or db.cluster.is_running()
     try:
@@ -51,4 +57,5 @@ def _load(context: click.Context, folder: Path) -> None:
             declared = f"EPSG:{schemas.city.srid}"
             names = tuple(sorted(files))
             context.invoke(raster.load, files=names, layer=contract.id, crs=declared)
+    context.invoke(dem.build_model, loaded=True, cell=_CELL_M)
     options.console().print("the faults planted in the sample are in quarantine: see `makan runs`")

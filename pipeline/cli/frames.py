@@ -17,7 +17,7 @@ import shapely
 from pipeline import geo
 from pipeline.cli import frames_report, options, progress, triangulate
 from pipeline.cli.options import as_json
-from pipeline.cli.raster import declared_crs, declared_date
+from pipeline.cli.raster_files import declared_crs, declared_date
 from pipeline.contracts.raster import RasterContract, ServedRaster
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger

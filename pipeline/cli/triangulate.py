@@ -12,7 +12,7 @@ from pyproj import CRS
 
 from pipeline.cli import options
 from pipeline.cli.options import as_json
-from pipeline.cli.raster import declared_crs
+from pipeline.cli.raster_files import declared_crs
 from pipeline.db import ledger
 from pipeline.db.engine import Database
 from pipeline.photogrammetry import camera, orientation, rotation, rows, store, triangulation

@@ -12,6 +12,7 @@ from pipeline.contracts.base import Frozen, Identifier, Text
 Kind = Literal[
     "no_overlap",
     "no_gap",
+    "no_crossing",
     "filled_by",
     "covered_by",
     "code_of_container",
@@ -31,6 +32,7 @@ Values = dict[Identifier, tuple[str, ...]]
 _NEEDS: dict[Kind, tuple[tuple[str, ...], tuple[Unit, ...]]] = {
     "no_overlap": ((), ("m2",)),
     "no_gap": ((), ("m",)),
+    "no_crossing": (("field",), ("m",)),
     "filled_by": (("other", "sliver_m2", "sliver_m"), ("m",)),
     "covered_by": (("other",), ("m2", "share")),
     "code_of_container": (("other", "field", "other_field"), ("m2",)),

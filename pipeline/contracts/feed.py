@@ -43,7 +43,8 @@ class Where(Frozen):
 class Source(Frozen):
     """What the file is. ``crs`` and ``encoding`` are declarations: a file that says otherwise
     stops the load. ``sheet`` is the layer or sheet inside the file, ``member`` the file inside the
-    archive (a pattern), ``geometry`` the geometry column, each where there are several."""
+    archive (a pattern), ``geometry`` the geometry column, each where there are several. ``level``
+    is the column with the height of rows whose points have none (level lines of a drawing)."""
 
     match: tuple[str, ...]
     driver: str
@@ -53,17 +54,18 @@ class Source(Frozen):
     encoding: str | None = None
     crs: str | None = None
     points: Points | None = None
+    level: str | None = None
     where: Where | None = None
     polygonize: bool = False
 
 
 class Column(Frozen):
-    """One field of the layer: from a source column (or several, joined), or a constant.
+    """One field of the layer: from a source column (or several, joined), a constant, or heights.
 
     ``values`` maps known dirty or foreign values to ours; ``nulls`` are values that mean nothing;
     ``scale`` multiplies a number (unit conversion); ``parser`` says how the text is written.
     ``row``: the number of the row in the file, for a table whose rows have no name of their own;
-    ``value`` then stands before it.
+    ``value`` then stands before it. ``z``: the height that all points of the geometry have.
     ``century`` is that of two-digit years (1300); ``zero_pad`` the width of digits whose leading
     zeros a spreadsheet may have taken away.
     """
@@ -72,6 +74,7 @@ class Column(Frozen):
     source: str | tuple[str, ...] | None = Setting(default=None, alias="from")
     value: str | int | float | bool | None = None
     row: bool = False
+    z: bool = False
     join: str = "-"
     parser: Parser = "plain"
     scale: float | None = None
@@ -89,8 +92,11 @@ class Column(Frozen):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if (self.source is None) == (self.value is None and not self.row):
-            raise ValueError("give either from or value, or row = true")
+        if self.z:
+            if self.source is not None or self.value is not None or self.row:
+                raise ValueError("z = true stands for from, value and row")
+        elif (self.source is None) == (self.value is None and not self.row):
+            raise ValueError("give either from or value, or row = true, or z = true")
         if self.century is not None and self.parser not in DATES:
             raise ValueError("century is for dates")
         return self

@@ -90,13 +90,14 @@ class Personal(Frozen):
 
 
 class Geometry(Frozen):
-    """A layer's geometry: always 2D, always of ``type`` (single parts are promoted).
+    """A layer's geometry: always of ``type`` (single parts are promoted), 2D unless ``z`` is kept.
 
     ``min_area_m2``/``min_length_m``/``min_width_m``: smaller ones are slivers (a warning); an area
     is as wide as the rectangle with its area and perimeter.
     ``max_repair_share``: how much of its area a repair may change before the row is quarantined.
     ``close_gap_m``: a gap up to which rings, and lines round an area, are closed.
-    ``z``: heights are dropped (and counted), or rows that have some are refused.
+    ``z``: heights are dropped (and counted), rows that have some are refused, or they are kept, and
+    rows without are refused: then the geometry is 3D.
     ``may_repeat``: several rows may have the same geometry (flats of one house share a point).
     """
 
@@ -107,8 +108,34 @@ class Geometry(Frozen):
     min_width_m: float | None = None
     max_repair_share: float = 0.01
     close_gap_m: float = 0.005
-    z: Literal["drop", "refuse"] = "drop"
+    z: Literal["drop", "refuse", "keep"] = "drop"
     may_repeat: bool = False
+
+    @property
+    def is_high(self) -> bool:
+        """Whether its points have heights."""
+        return self.z == "keep"
+
+    @property
+    def dimension(self) -> Literal[2, 3]:
+        """Coordinates of a point."""
+        return 3 if self.is_high else 2
+
+    @property
+    def gdal_type(self) -> str:
+        """What GDAL calls it."""
+        return f"{self.type} Z" if self.is_high else self.type
+
+
+class Relief(Frozen):
+    """The rows tell the height of the ground, from which elevation models are made.
+
+    ``height`` is the field of a contour's or a spot's height; breaklines have it in their points.
+    Heights that are not between those of the city's profile are refused.
+    """
+
+    role: Literal["contour", "spot", "breakline"]
+    height: Identifier | None = None
 
 
 class Rule(Frozen):
@@ -256,7 +283,7 @@ class LayerContract(Frozen):
     it is a ``view`` over other tables (schemas/views/) or the ``log`` of what loads have changed.
     ``writable`` says what each audience may do to single rows, over the API and with a key that
     allows it. ``guards`` are functions of the database that watch its rows, and refuse what
-    contradicts others.
+    contradicts others. ``relief``: its rows are heights of the ground.
     """
 
     id: Identifier
@@ -281,6 +308,7 @@ class LayerContract(Frozen):
     succession: Succession | None = None
     writable: dict[Identifier, tuple[Operation, ...]] = Setting(default_factory=dict)
     style: Style = Style()
+    relief: Relief | None = None
 
     def field(self, name: str) -> Field:
         """The field called ``name``; KeyError if there is none."""
@@ -302,6 +330,7 @@ class LayerContract(Frozen):
         used += [field.numbers_of for field in self.fields if field.numbers_of]
         used += [self.lineage.field] if self.lineage else []
         used += [self.succession.state, self.succession.dated] if self.succession else []
+        used += [self.relief.height] if self.relief and self.relief.height else []
         used += [n for n in (self.publish.label, self.publish.time, self.style.field) if n]
         unknown = [name for name in used if name not in names]
         if unknown:
@@ -315,6 +344,17 @@ class LayerContract(Frozen):
         for name in self.key:
             if not self.field(name).required:
                 raise ValueError(f"key field {name} must be required")
+        return self
+
+    @model_validator(mode="after")
+    def _heights_are_there(self) -> Self:
+        if self.relief is None:
+            return self
+        kept = self.geometry is not None and self.geometry.is_high
+        if (self.relief.role == "breakline") != kept or kept != (self.relief.height is None):
+            raise ValueError("breaklines keep z and need no height, contours and spots the reverse")
+        if self.relief.height and self.field(self.relief.height).type != "number":
+            raise ValueError(f"{self.relief.height} is no number")
         return self
 
     @model_validator(mode="after")

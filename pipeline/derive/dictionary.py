@@ -54,7 +54,7 @@ def markdown(schemas: Schemas) -> str:
 
 
 def _layer(schemas: Schemas, layer: LayerContract) -> Iterator[str]:
-    shape = layer.geometry.type if layer.geometry else "no geometry"
+    shape = layer.geometry.gdal_type if layer.geometry else "no geometry"
     seen = ", ".join(one.id for one in schemas.audiences.values() if one.sees(layer))
     served = f"collection `{layer.publish.collection}` ({seen or 'nobody'})"
     yield f"## {layer.id}: {layer.title.en} | {layer.title.fa}\n"

@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint
 from sqlalchemy.types import TypeEngine
 
 from pipeline.contracts.layer import Field, FieldType, LayerContract
+from pipeline.contracts.layer import Geometry as Shape
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import conditions
 from pipeline.derive.columns import BEGUN, SINCE, UNTIL, VALID, WITHDRAWN
@@ -83,13 +84,19 @@ def _numbers(layer: LayerContract) -> Iterator[Column[Any]]:
     yield from (_column(field) for field in layer.fields if field.numbers_of)
 
 
+def _shape(wanted: Shape, srid: int) -> Geometry:
+    """The type of the geometry's column."""
+    kind = f"{wanted.type}Z" if wanted.is_high else wanted.type
+    return Geometry(kind, srid=srid, dimension=wanted.dimension, spatial_index=False)
+
+
 def _columns(layer: LayerContract, srid: int) -> Iterator[Column[Any]]:
     yield Column(ID, BigInteger, Identity(), primary_key=True, comment="Stable feature id")
     yield from (_column(field) for field in layer.fields if not field.numbers_of)
     if layer.geometry:
         yield Column(
             GEOMETRY,
-            Geometry(layer.geometry.type, srid=srid, spatial_index=False),
+            _shape(layer.geometry, srid),
             nullable=not layer.geometry.required,
             comment=f"{layer.geometry.type} | هندسه",
         )

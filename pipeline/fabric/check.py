@@ -17,7 +17,7 @@ from pipeline.db import ledger
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.errors import SettingsError
-from pipeline.fabric import adjoin, contain, fill, overlap
+from pipeline.fabric import adjoin, contain, cross, fill, overlap
 from pipeline.fabric.asked import answered, orphans
 from pipeline.fabric.faults import Faults
 from pipeline.fabric.part import Part
@@ -211,6 +211,8 @@ def apply(rule: FabricRule, part: Part, others: Part, schemas: Schemas) -> Fault
     if rule.kind in ("no_overlap", "no_gap"):
         alone = overlap.no_overlap if rule.kind == "no_overlap" else overlap.no_gap
         return alone(rule, part, metres)
+    if rule.kind == "no_crossing":
+        return cross.no_crossing(rule, part)
     kinds = {
         "filled_by": fill.filled_by,
         "covered_by": contain.covered_by,

@@ -124,7 +124,7 @@ def _table(
     rows = pa.RecordBatchReader.from_batches(schema, _batches(connection, layer, when, schema))
     told: dict[str, object] = {"layer": layer.id, "driver": "GPKG"}
     if layer.geometry:
-        told |= {"geometry_name": GEOMETRY, "geometry_type": layer.geometry.type}
+        told |= {"geometry_name": GEOMETRY, "geometry_type": layer.geometry.gdal_type}
         told |= {"crs": f"EPSG:{srid}"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a table without geometry or CRS

@@ -28,8 +28,8 @@ class Arrival:
 
     ``frame`` has the office's columns, as many rows as ``shapes`` (None for plain tables);
     ``geometry`` is the file's geometry type. ``xy`` names the columns that hold coordinates in a
-    CSV, ``decimals`` how exactly. ``safe`` marks rows no fault may be planted in, ``broken`` has
-    the WKB of rows whose geometry no library would make.
+    CSV, ``decimals`` how exactly. ``high``: points have heights. ``safe`` marks rows no fault may
+    be planted in, ``broken`` has the WKB of rows whose geometry no library would make.
     """
 
     feed: str
@@ -43,6 +43,7 @@ class Arrival:
     crs: str = CRS
     xy: tuple[str, str] | None = None
     decimals: int = 2
+    high: bool = False
     notes: tuple[str, ...] = ()
     safe: Bools = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     broken: dict[int, bytes] = field(default_factory=dict)
@@ -164,7 +165,9 @@ def _declared_type(arrival: Arrival) -> str:
     usual = shapely.get_type_id(shapely.from_wkt(f"{arrival.geometry.upper()} EMPTY"))
     single = usual - 3 if arrival.geometry.startswith("Multi") else usual
     strange = (kinds != usual) & (kinds != single) & (kinds >= 0)
-    return "Unknown" if strange.any() else arrival.geometry
+    if strange.any():
+        return "Unknown"
+    return f"{arrival.geometry} Z" if arrival.high else arrival.geometry
 
 
 def _remove(path: Path) -> None:

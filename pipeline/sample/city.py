@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,14 @@ from pipeline.sample.model import generator
 from pipeline.sample.town import Town
 
 CITY = "qom"
+
+
+def version() -> str:
+    """SHA-256 over the modules that make the city: another one, another city."""
+    digest = hashlib.sha256()
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()
 
 
 class Progress(Protocol):
@@ -80,6 +89,7 @@ def _tables(built: Town, audited: Audited, posted: Arrival) -> list[Callable[[],
         past.former_codes,
         past.lineage,
         terrain.control_points,
+        terrain.contours,
         terrain.spot_heights,
         places.places,
     ]
@@ -119,7 +129,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 38 if imagery else 36
+    steps = 39 if imagery else 37
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}
@@ -174,12 +184,9 @@ def _written(
 
 
 def _drawn(built: Town, out: Path, *, imagery: bool) -> Iterator[str]:
-    """Draws contours, DEM, the CAD sheet and both sheets of the orthophoto."""
-    heights = terrain.grid(built)
-    arrivals.write(terrain.contours(heights), out)
-    yield "contours"
-    terrain.write_dem(heights, out / "dem.tif")
-    yield "DEM"
+    """Draws breaklines, the CAD sheet and both sheets of the orthophoto."""
+    terrain.write_breaklines(built, out / "khotut_shekast.dxf")
+    yield "breaklines"
     sheet.write(built, out / "barg_500.dxf")
     yield "map sheet"
     for number, each in enumerate(photo.SHEETS if imagery else ()):

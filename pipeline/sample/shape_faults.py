@@ -23,11 +23,18 @@ def _reshaped(change: Callable[[Any], Any]) -> Spoil:
         if arrival.shapes is None:
             raise TypeError(f"{arrival.file} has no geometries to spoil")
         new = np.empty(len(rows), dtype=object)
-        new[:] = [change(shape) for shape in arrival.shapes[rows]]
+        new[:] = [_as_high(change(shape), shape) for shape in arrival.shapes[rows]]
         arrival.shapes = arrival.shapes.copy()
         arrival.shapes[rows] = new
 
     return spoil
+
+
+def _as_high(new: Any, old: Any) -> Any:
+    """What was changed in the plane keeps its height."""
+    if new is None or not shapely.has_z(old) or shapely.has_z(new):
+        return new
+    return shapely.force_3d(new, shapely.get_coordinates(old, include_z=True)[0, 2])
 
 
 def _ring(shape: Any) -> Floats:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import shapely
 
-from pipeline.sample import faults
+from pipeline.sample import faults, tears_relief
 from pipeline.sample.arrays import Floats, Ints
 from pipeline.sample.arrivals import Arrival
 from pipeline.sample.dirt import Planted
@@ -190,4 +190,5 @@ _TEARS: dict[str, Callable[[Arrival, Town, int], list[Row]]] = {
     "buildings": _beyond,
     "postcodes": _far,
     "plan_road_lines": _aside,
+    "contours": tears_relief.contours,
 }

@@ -9,21 +9,22 @@ from typing import Any
 import contourpy
 import numpy as np
 import pandas as pd
-import rasterio
 import shapely
-from rasterio.transform import from_origin
+from ezdxf._options import options
+from ezdxf.filemanagement import new
 
 from pipeline.sample import fixture
 from pipeline.sample.arrays import Floats, Objects, objects
-from pipeline.sample.arrivals import CRS, Arrival
+from pipeline.sample.arrivals import Arrival, legacy
 from pipeline.sample.cadastre import jalali_dates
 from pipeline.sample.register import text
 from pipeline.sample.town import Town
 from pipeline.sample.warp import ORIGIN, ramp
 
-NODATA = -9999.0
+CONTOUR_M = 0.5
 _MOST_CELLS = 1000
-_CONTOUR_M = 1.0
+_SHORTEST_M = 1.0
+_KERB, _KERB_WIDTH_M, _KERB_STEP_M = "JADVAL", 14.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -66,55 +67,72 @@ def grid(town: Town) -> Grid:
     return Grid(height(*np.meshgrid(e, n)), float(west), float(north), size)
 
 
-def write_dem(heights: Grid, path: Path) -> None:
-    """The grid as a GeoTIFF of 32-bit floats."""
-    rows, columns = heights.heights.shape
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        width=columns,
-        height=rows,
-        count=1,
-        dtype="float32",
-        crs=CRS,
-        transform=from_origin(heights.west, heights.north, heights.cell, heights.cell),
-        nodata=NODATA,
-        compress="deflate",
-        predictor=3,
-        tiled=True,
-    ) as image:
-        image.write(heights.heights.astype("float32"), 1)
-        image.set_band_description(1, "height")
-
-
-def contours(heights: Grid) -> Arrival:
-    """Contours with their height in the coordinates, a Shapefile. No feed takes them yet."""
+def contours(town: Town) -> Arrival:
+    """Contours as an old survey has them: a Shapefile, heights in a column."""
+    heights = grid(town)
     rows, columns = heights.heights.shape
     e = heights.west + (np.arange(columns) + 0.5) * heights.cell
     n = heights.north - (np.arange(rows) + 0.5) * heights.cell
     lines = contourpy.contour_generator(e, n, heights.heights, name="serial")
     lowest, highest = heights.heights.min(), heights.heights.max()
-    levels = np.arange(np.ceil(lowest), np.floor(highest) + 0.5, _CONTOUR_M)
+    levels = np.arange(np.ceil(lowest), np.floor(highest) + 0.5, CONTOUR_M)
     drawn: list[tuple[float, list[Any]]] = [(float(z), list(lines.lines(z))) for z in levels]
-    found = [(z, line) for z, several in drawn for line in several if len(line) > 1]
-    shapes = np.empty(len(found), dtype=object)
-    shapes[:] = [
-        shapely.LineString(np.column_stack([np.round(line, 2), np.full(len(line), z)]))
-        for z, line in found
-    ]
+    found = [(z, np.round(line, 2)) for z, several in drawn for line in several]
+    found = [(z, line) for z, line in found if _length(line) > _SHORTEST_M]
     level = np.array([z for z, _ in found])
-    frame = pd.DataFrame({"ELEV": level, "SHAKHES": np.where(level % 5 == 0, 1, 0)})
-    return Arrival("", "monhani.shp", "ESRI Shapefile", frame, shapes, "LineString Z")
+    frame = pd.DataFrame(
+        {
+            "SHOMARE": "M-" + text(np.arange(1, len(found) + 1), 6),
+            "ELEV": level,
+            "NOE": np.where(level % (5 * CONTOUR_M) == 0, "اصلی", "میانی").astype(object),
+        }
+    )
+    frame["NOE"] = legacy(frame["NOE"].to_numpy(dtype=object))
+    shapes = objects([shapely.LineString(line) for _, line in found])
+    return Arrival(
+        "contours", "monhani.shp", "ESRI Shapefile", frame, shapes, "LineString", encoding="CP1256"
+    )
+
+
+def _length(line: Floats) -> float:
+    return float(np.hypot(*np.diff(line, axis=0).T).sum())
 
 
 def spot_heights(town: Town) -> Arrival:
-    """Spot heights at street corners, a CSV. No feed takes them yet."""
+    """Spot heights at street corners: a GeoPackage, heights in the coordinates."""
     ends = shapely.get_coordinates(shapely.get_point(town.streets.shapes, 0))
     point = np.unique(ends, axis=0)
-    z = height(point[:, 0], point[:, 1])
-    frame = pd.DataFrame({"NO": np.arange(1, len(point) + 1), "H": np.round(z, 2)})
-    return Arrival("", "noghat_ertefai.csv", "CSV", frame, _points(point), "Point", xy=("X", "Y"))
+    z = np.round(height(point[:, 0], point[:, 1]), 2)
+    rng = town.city.rng("spot heights")
+    frame = pd.DataFrame(
+        {
+            "SHOMARE": "N-" + text(np.arange(1, len(point) + 1), 6),
+            "TARIKH": jalali_dates(rng, (1400, 1402), len(point)),
+        }
+    )
+    shapes = _points(np.column_stack([point, z]))
+    name = "noghat_ertefai"
+    return Arrival("spot_heights", f"{name}.gpkg", "GPKG", frame, shapes, "Point", name, high=True)
+
+
+def write_breaklines(town: Town, path: Path) -> int:
+    """Kerbs of main streets as 3D polylines of a drawing; returns how many."""
+    options.write_fixed_meta_data_for_testing = True
+    drawing = new("R2000", setup=False)
+    drawing.layers.add(_KERB, color=8)
+    space = drawing.modelspace()
+    wide = town.names.width >= _KERB_WIDTH_M
+    wide &= town.streets.lines.cell[town.streets.line] < 0
+    axes, half = town.streets.shapes[wide], town.names.width[wide] / 2
+    sides = [shapely.offset_curve(axes, side * half, join_style="mitre") for side in (1, -1)]
+    kerbs = shapely.segmentize(np.concatenate(sides), _KERB_STEP_M)
+    kerbs = kerbs[(shapely.get_type_id(kerbs) == 1) & ~shapely.is_empty(kerbs)]
+    for kerb in kerbs:
+        point = np.round(shapely.get_coordinates(kerb), 2)
+        z = np.round(height(point[:, 0], point[:, 1]), 2)
+        space.add_polyline3d(np.column_stack([point, z]), dxfattribs={"layer": _KERB})
+    drawing.saveas(path)
+    return len(kerbs)
 
 
 def _points(coordinates: Floats) -> Objects:

@@ -182,12 +182,13 @@ def _writer(wished: Query, form: str, base: str) -> Write:
     shaped = geometry is not None and not wished.shape.skip_geometry
     if form == "parquet":
         srid = wished.shape.crs.srid
-        return _Parquet(geometry.type, srid) if geometry and shaped else _Parquet(None, srid)
+        kind = geometry.gdal_type if geometry and shaped else None
+        return _Parquet(kind, srid)
     if geometry is None or not shaped:
         raise bad(f"f: {form} needs a geometry; GeoParquet (f=parquet) and CSV do not")
     address = f"{base}/collections/{wished.served.id}"
     driver, options = ("GML", gml.options(address)) if form == "gml" else ("FlatGeobuf", {})
-    return _Gdal(driver, wished.served.id, geometry.type, wished.shape.crs.srid, options)
+    return _Gdal(driver, wished.served.id, geometry.gdal_type, wished.shape.crs.srid, options)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def _check_field(rows: Rows, field: Field, context: Context, found: Found) -> No
     if codes:
         unknown = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, pa.array(codes.codes))))
         _tell(rows, field, unknown, found, ("value.code_unknown", codes.id))
-    _check_range(rows, field, found)
+    _check_range(rows, field, context, found)
 
 
 def _check_habit(rows: Rows, field: Field, found: Found) -> None:
@@ -115,19 +115,29 @@ def _check_habit(rows: Rows, field: Field, found: Found) -> None:
         _tell(rows, field, odd, found, ("value.unusual", f"not {field.suspect}"))
 
 
-def _check_range(rows: Rows, field: Field, found: Found) -> None:
+def _limits(field: Field, context: Context) -> tuple[float | None, float | None]:
+    """The least and the most that is believed: of the ground's height what the city says."""
+    relief, heights = context.layer.relief, context.city.heights
+    if relief is None or relief.height != field.name:
+        return field.min, field.max
+    least = heights.min if field.min is None else max(field.min, heights.min)
+    return least, heights.max if field.max is None else min(field.max, heights.max)
+
+
+def _check_range(rows: Rows, field: Field, context: Context, found: Found) -> None:
     if field.type not in ("integer", "number"):
         return
+    least, most = _limits(field, context)
     values = rows.columns[field.name]
     # A whole number is compared with whole limits: not every bigint is a double.
     kind = int if field.type == "integer" else float
     outside = pc.invert(pc.is_finite(values))
-    if field.min is not None:
-        outside = pc.or_kleene(outside, pc.less(values, kind(field.min)))
-    if field.max is not None:
-        outside = pc.or_kleene(outside, pc.greater(values, kind(field.max)))
-    low = "-∞" if field.min is None else f"{field.min:.15g}"
-    high = "∞" if field.max is None else f"{field.max:.15g}"
+    if least is not None:
+        outside = pc.or_kleene(outside, pc.less(values, kind(least)))
+    if most is not None:
+        outside = pc.or_kleene(outside, pc.greater(values, kind(most)))
+    low = "-∞" if least is None else f"{least:.15g}"
+    high = "∞" if most is None else f"{most:.15g}"
     _tell(rows, field, outside, found, ("value.range", f"{low} … {high}"))
 
 

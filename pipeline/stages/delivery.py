@@ -201,6 +201,8 @@ def wanted_columns(context: Context) -> list[str]:
     names = [source for column in read for source in column.sources]
     if feed.source.points:
         names += [feed.source.points.x, feed.source.points.y]
+    if feed.source.level:
+        names.append(feed.source.level)
     return list(dict.fromkeys(names))
 
 

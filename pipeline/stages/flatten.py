@@ -12,7 +12,7 @@ import shapely
 
 from pipeline.contracts.layer import Geometry
 from pipeline.geo import DIMENSION, Geometries, Mask
-from pipeline.stages import outline
+from pipeline.stages import heights, outline
 from pipeline.stages.batch import Found, Lines
 from pipeline.stages.unread import Ruler, gap_text
 
@@ -55,18 +55,24 @@ class Flattener:
         """The geometries, what was found, and the heights that were left out."""
         self.found = Found()
         self.drawn = self.drawn.copy()
-        heights = self._heights()
+        left_out = self._heights()
         self._collections()
         self._empty_parts()
         if self.wanted.type.endswith("Polygon"):
             self._closed_lines()
-        return self.drawn, self.found, heights
+        return self.drawn, self.found, left_out
 
     def _lose(self, where: Mask, code: str, details: list[str] | str | None = None) -> None:
         self.found.mark(code, self.lines[where], details=details)
         self.drawn[where] = None
 
     def _heights(self) -> Heights:
+        if self.wanted.is_high:
+            self._lose(heights.without(self.drawn, self.wanted), "geometry.flat")
+            measured = shapely.has_m(self.drawn)
+            plain = shapely.to_wkb(self.drawn[measured], output_dimension=3)
+            self.drawn[measured] = shapely.from_wkb(plain)
+            return Heights()
         high = shapely.has_z(self.drawn) | shapely.has_m(self.drawn)
         if not high.any():
             return Heights()

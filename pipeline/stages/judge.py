@@ -25,6 +25,9 @@ from pipeline.stages.shape import Shaper, from_wkb
 from pipeline.stages.unread import UNREAD
 from pipeline.stages.wkb import written, written_again
 
+# Something arrived for the field, and no one value could be read of it.
+_UNREAD_VALUE = frozenset({"value.type", "geometry.slanted"})
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -81,8 +84,8 @@ def _sizes(rows: Rows, context: Context) -> Floats | None:
 
 def _written(raw: Raw, shaper: Shaper, unread: Found) -> pa.Array:
     """The geometries as WKB; what GEOS could not read as it stood is not as it arrived."""
-    if raw.wkb is None:
-        return written(geo.promote(shaper.made, shaper.wanted.type))
+    if raw.wkb is None or shaper.wanted.is_high:
+        return written(geo.promote(shaper.made, shaper.wanted.type), shaper.wanted.dimension)
     as_arrived = shaper.as_arrived & ~np.isin(raw.lines, unread.line)
     return written_again(shaper.made, shaper.wanted.type, raw.wkb, as_arrived)
 
@@ -100,7 +103,20 @@ def drawn(raw: Raw, context: Context, crs: CRS) -> tuple[Geometries, Found]:
         return _from_columns(raw, points)
     if raw.wkb is None:
         return np.full(len(raw.lines), None, dtype=object), Found()
-    return from_wkb(raw.lines, raw.wkb, context, crs)
+    made, found = from_wkb(raw.lines, raw.wkb, context, crs)
+    return _raised(raw, made, context.feed.source.level), found
+
+
+def _raised(raw: Raw, shapes: Geometries, level: str | None) -> Geometries:
+    """Shapes without heights at the height that the column ``level`` has for them."""
+    if level is None:
+        return shapes
+    told = text.number_text(text.display(as_text(raw.columns.column(level).combine_chunks())))
+    height = _numbers(told)
+    flat = ~shapely.has_z(shapes) & ~shapely.is_missing(shapes) & np.isfinite(height)
+    made = shapes.copy()
+    made[flat] = shapely.force_3d(shapes[flat], height[flat])
+    return made
 
 
 def _from_columns(raw: Raw, points: Points) -> tuple[Geometries, Found]:
@@ -136,13 +152,13 @@ def _not_twice(shaped: Found, before: Found) -> Found:
 
 
 def _without_echo(found: Found) -> Found:
-    """A value that could not be read as its type is null now, but it is not missing."""
-    if "value.type" not in found.code:
+    """A value that could not be read is null now, but it is not missing."""
+    if _UNREAD_VALUE.isdisjoint(found.code):
         return found
     told = {
         (line, name)
         for code, line, name in zip(found.code, found.line, found.field_name, strict=True)
-        if code == "value.type"
+        if code in _UNREAD_VALUE
     }
     return _keep(
         found, lambda code, line, name: code != "value.missing" or (line, name) not in told

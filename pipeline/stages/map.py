@@ -10,6 +10,7 @@ from pipeline import fold
 from pipeline.contracts.feed import Column
 from pipeline.db.ledger import Published
 from pipeline.errors import ArrivalError
+from pipeline.stages import heights
 from pipeline.stages.batch import Found, Raw, Rows
 from pipeline.stages.context import Context
 
@@ -31,6 +32,8 @@ def survey(names: list[str], context: Context, where: str, last: Published | Non
     needed = {source for column in feed.columns for source in column.sources}
     if feed.source.points:
         needed |= {feed.source.points.x, feed.source.points.y}
+    if feed.source.level:
+        needed.add(feed.source.level)
     if feed.source.where:
         needed.add(feed.source.where.column)
     missing = sorted(needed - set(names))
@@ -133,5 +136,11 @@ def _folded(values: pa.Array) -> list[str]:
 
 def map_rows(raw: Raw, context: Context) -> tuple[Rows, Found]:
     """The rows under the contract's names; fields that no column fills are left out."""
-    columns = {column.to: _one(raw, column) for column in context.columns}
-    return Rows(raw.lines, columns), Found()
+    found = Found()
+    columns = {column.to: _one(raw, column) for column in context.columns if not column.z}
+    for column in context.columns:
+        if column.z:
+            high = heights.levels(raw)
+            columns[column.to] = high.values()
+            found.extend(high.found(raw, column.to))
+    return Rows(raw.lines, columns), found

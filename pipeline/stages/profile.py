@@ -141,7 +141,8 @@ class Profile:
     def heights(self) -> Found:
         """geometry.heights, if any were left out."""
         geometry = self.context.layer.geometry
-        if geometry is None or geometry.z == "refuse":
+        read = any(column.z for column in self.context.columns)
+        if geometry is None or geometry.z != "drop" or read:
             return Found()
         return Heights(self.high, self._heights.low, self._heights.high).told()
 

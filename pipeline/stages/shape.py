@@ -9,7 +9,7 @@ from pyproj import CRS
 
 from pipeline import geo
 from pipeline.contracts.layer import Geometry
-from pipeline.stages import outline
+from pipeline.stages import heights, outline
 from pipeline.stages.batch import Found, Geometries, Lines, Mask
 from pipeline.stages.context import Context
 from pipeline.stages.flatten import Flattener, Heights
@@ -84,6 +84,9 @@ class Shaper:
         self.given, found, self.heights = flattener.run()
         self.found.extend(found)
         self.alive &= ~shapely.is_missing(self.given)
+        bad, values = heights.unlikely(self.given, self.context)
+        low, high = self.context.city.heights.min, self.context.city.heights.max
+        self._drop(bad, "geometry.height", values=values, details=f"{low:g} … {high:g}")
 
     def _invalid_as_drawn(self) -> Mask:
         """Judged before reprojection: rounding afterwards must not hide or make a fault."""

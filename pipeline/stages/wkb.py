@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -59,9 +61,9 @@ def codes_at(data: _Bytes, starts: _Numbers) -> npt.NDArray[np.uint32]:
     return np.asarray(np.where(big, little.byteswap(), little) if big.any() else little)
 
 
-def written(geometries: Geometries) -> pa.Array:
-    """Geometries as 2D WKB. PostGIS gives them the SRID of the column that they come to."""
-    return pa.array(shapely.to_wkb(geometries, output_dimension=2), type=pa.binary())
+def written(geometries: Geometries, dimension: Literal[2, 3] = 2) -> pa.Array:
+    """Geometries as WKB. PostGIS gives them the SRID of the column that they come to."""
+    return pa.array(shapely.to_wkb(geometries, output_dimension=dimension), type=pa.binary())
 
 
 def written_again(

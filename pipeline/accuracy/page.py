@@ -1,47 +1,90 @@
-"""The accuracy report as one HTML page, in English or Persian, with a plot of the differences."""
+"""The accuracy report as one page and as PDF, in English or Persian, with a map of differences."""
 
 from __future__ import annotations
 
+import hashlib
+import re
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
+from pipeline import dates, paths
 from pipeline.accuracy.numbers import ENOUGH, Accuracy
+from pipeline.accuracy.picture import Sheet, sheet
 from pipeline.accuracy.points import Points
+from pipeline.documents import pdf
+from pipeline.rasters.appearance import Appearance
+from pipeline.rasters.seams import Seam
 
-_SIDE, _MARGIN, _ARROW = 420.0, 30.0, 40.0
+LANGUAGES = ("en", "fa")
 _FOLDER = Path(__file__).parent / "templates"
+_FONT_FACES = re.compile(r"@font-face *{[^}]*}")
 
 
-def page(product: str, made: str, points: Points, found: Accuracy, language: str) -> str:
-    """A page that needs nothing else; texts of ``language`` (en, fa)."""
+@dataclass(frozen=True)
+class Report:
+    """All that is told of a product: differences at check points; how its sheets look and fit,
+    where they are given. ``file`` is that of the product itself, for its picture under the map;
+    ``zone`` the timezone of whoever reads it."""
+
+    product: str
+    made: str
+    points: Points
+    found: Accuracy
+    looks: list[Appearance] = field(default_factory=list)
+    blurred: list[str] = field(default_factory=list)
+    seams: list[Seam] = field(default_factory=list)
+    file: Path | None = None
+    heights_above: str | None = None
+    zone: str = "UTC"
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        points = self.points
+        rows = zip(points.names, points.places.tolist(), points.differences.tolist(), strict=True)
+        return {
+            "product": self.product,
+            "made": self.made,
+            "heights_above": self.heights_above,
+            **asdict(self.found),
+            "left_out": points.left_out,
+            "points": [{"point": name, "at": at, "difference": apart} for name, at, apart in rows],
+            "sheets": [asdict(one) for one in self.looks],
+            "blurred": self.blurred,
+            "seams": [asdict(seam) for seam in self.seams],
+        }
+
+
+def page(report: Report, language: str, *, printed: bool = False) -> str:
+    """A page that needs nothing else; texts of ``language`` (en, fa). ``printed``: for a PDF,
+    whose style sheet comes from outside."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined
     )
     return environment.get_template("accuracy.html").render(
-        product=product, made=made, found=found, enough=ENOUGH, fa=language == "fa",
-        plot=Markup(plot(points)), left_out=points.left_out,  # noqa: S704 - numbers only
+        report=report, found=report.found, enough=ENOUGH, fa=language == "fa",
+        map=_map(report), left_out=report.points.left_out,
+        style=None if printed else _style(),
+        day=dates.moment(report.made, report.zone, language),
     )  # fmt: skip
 
 
-def plot(points: Points) -> str:
-    """An SVG map: each point with its difference as an arrow (vertical ones up or down)."""
-    low = points.places.min(axis=0)
-    span = float(max((points.places.max(axis=0) - low).max(), 1e-9))
-    at = (points.places - low) / span * (_SIDE - 2 * _MARGIN) + _MARGIN
-    shown = points.differences
-    if shown.shape[1] == 1:
-        shown = np.column_stack([np.zeros(len(shown)), shown[:, 0]])
-    longest = float(max(np.hypot(*shown.T).max(), 1e-9))
-    tips = at + shown / longest * _ARROW
-    lines = [
-        f'<line x1="{x:.1f}" y1="{_SIDE - y:.1f}" x2="{u:.1f}" y2="{_SIDE - v:.1f}"/>'
-        f'<circle cx="{x:.1f}" cy="{_SIDE - y:.1f}" r="2.5"/>'
-        for (x, y), (u, v) in zip(at, tips, strict=True)
-    ]
-    scale = f'<text x="8" y="{_SIDE - 6:.0f}">{longest:.3f} m</text>'
-    bar = f'<line class="scale" x1="8" y1="{_SIDE - 24:.0f}" x2="48" y2="{_SIDE - 24:.0f}"/>'
-    size = f"{_SIDE:.0f}"
-    return f'<svg viewBox="0 0 {size} {size}" width="{size}">{"".join(lines)}{bar}{scale}</svg>'
+def printed(report: Report, language: str) -> bytes:
+    """The report as PDF/A, its JSON inside."""
+    content = orjson.dumps(report.plain(), option=orjson.OPT_SERIALIZE_NUMPY)
+    digest = hashlib.sha256(content + language.encode()).digest()
+    made = page(report, language, printed=True)
+    return pdf.printed(pdf.Job(made, digest, ("accuracy.json", content)))
+
+
+def _map(report: Report) -> Sheet:
+    return sheet(report.points.places, report.points.differences, report.file)
+
+
+def _style() -> str:
+    """The style sheet of documents, without fonts that would have to be fetched."""
+    path = paths.server_files() / "static" / "css" / "paper.css"
+    return _FONT_FACES.sub("", path.read_text(encoding="utf-8"))

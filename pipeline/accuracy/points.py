@@ -52,6 +52,13 @@ def vertical(path: Path, model: Path) -> Points:
     return Points(kept, values[known, :2], missed, int((~known).sum()))
 
 
+def heights_above(model: Path) -> str | None:
+    """The vertical datum that the file names."""
+    with opened(model) as found:
+        named = found.dataset.tags().get("VERTICAL_DATUM")
+    return str(named) if named else None
+
+
 def _height(model: Model, grid: Grid, point: Floats) -> float:
     """The model's height at a point, NaN where it has none."""
     row, column = (float(value[0]) for value in grid.position(point[None]))

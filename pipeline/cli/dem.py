@@ -101,7 +101,7 @@ def _source(
         if files.paths:
             raise SettingsError("--loaded and files are given", todo="Give one or the other.")
         found = loaded.read(Database(settings), schemas)
-        return _Source(found.survey, [], list(found.layers), "-".join(found.layers))
+        return _Source(found.survey, [], list(found.layers), found.layers[0])
     if files.contours is None and files.spots is None:
         raise SettingsError(
             "neither --contours nor --spots is given", todo="Give at least one, or --loaded."

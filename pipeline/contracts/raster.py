@@ -10,6 +10,10 @@ from pydantic import Field as Setting
 
 from pipeline.contracts.base import CollectionId, Frozen, Identifier, Text
 
+_REPORTS = "accuracy"
+#: In which languages and forms the accuracy of a raster is told.
+ENDINGS = ("en.html", "fa.html", "en.pdf", "fa.pdf", "json")
+
 
 class Encoding(Frozen):
     """How the Cloud Optimized GeoTIFF is written (GDAL's names)."""
@@ -126,3 +130,22 @@ class ServedRaster(Frozen):
     def pointer(home: Path, layer: str) -> Path:
         """The file that holds this object for ``layer``."""
         return ServedRaster.folder(home, layer) / "served.json"
+
+    @staticmethod
+    def report(home: Path, layer: str, name: str, ending: str) -> Path:
+        """The accuracy report about the file ``name`` (without .tif), in one of ENDINGS."""
+        return ServedRaster.folder(home, layer) / _REPORTS / f"{name}.{ending}"
+
+    @staticmethod
+    def reports(home: Path, layer: str) -> dict[str, str]:
+        """Files of ``layer`` about which there is a report, and what changes with each of them."""
+        found = {}
+        for path in sorted((ServedRaster.folder(home, layer) / _REPORTS).glob("*.json")):
+            state = path.stat()
+            found[path.name.removesuffix(".json")] = f"{state.st_mtime_ns:x}-{state.st_size:x}"
+        return found
+
+    @property
+    def name(self) -> str:
+        """What the file is called."""
+        return self.path.rsplit("/", 1)[-1].removesuffix(".tif")

@@ -19,6 +19,7 @@ from pipeline.derive.raster_collections import CRS84
 
 FEATURES_PLUGIN = "pipeline.serve.provider.PostgisProvider"
 TILES_PLUGIN = "pipeline.serve.vector_tiles.VectorTiles"
+_ACCURACY = {"en": "Accuracy", "fa": "گزارش دقت"}
 MVT = {"name": "mvt", "mimetype": "application/vnd.mapbox-vector-tile"}
 
 
@@ -153,6 +154,7 @@ def raster_resource(
     the address ``base``."""
     made = head(city, contract.title, contract.description, [contract.theme])
     made["links"] += _file(city, contract, home / served.path, base)
+    made["links"] += _reports(city, contract, served, home, base)
     providers = raster_collections.providers(contract, city, home)
     return {**made, "extents": Extent(served.lonlat).as_config(), "providers": providers}
 
@@ -165,3 +167,23 @@ def _file(city: City, contract: RasterContract, file: Path, base: str) -> list[d
     href = base + raster_collections.file_path(contract)
     link = {"type": raster_collections.COG, "rel": "enclosure", "title": title, "href": href}
     return [{**link, "length": file.stat().st_size}]
+
+
+def _reports(
+    city: City, contract: RasterContract, served: ServedRaster, home: Path, base: str
+) -> list[dict[str, Any]]:
+    """Links to what is told of the accuracy: of the whole, and of its sheets."""
+    told = ServedRaster.reports(home, contract.id)
+    names = {served.name: "", **{part.name: part.sheet for part in served.parts}}
+    title = _ACCURACY[city.languages[0]]
+    return [
+        {
+            "rel": "describedby",
+            "type": kind,
+            "title": f"{title} {sheet}".strip(),
+            "href": base + raster_collections.report_path(contract, name, form),
+        }
+        for name, sheet in names.items()
+        if name in told
+        for form, kind in raster_collections.REPORT_FORMS.items()
+    ]

@@ -16,6 +16,8 @@ _PNG = {"name": "png", "mimetype": "image/png"}
 _GEOTIFF = {"name": "GTiff", "mimetype": "image/tiff; application=geotiff"}
 #: The media type of a Cloud Optimized GeoTIFF (OGC 21-026).
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+#: Media types of accuracy reports.
+REPORT_FORMS = {"html": "text/html", "pdf": "application/pdf", "json": "application/json"}
 _FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 # Heights as colours, for terrain in three dimensions.
 _CODED = {"terrain-rgb": "image/png", "terrarium": "image/png"}
@@ -49,6 +51,11 @@ def extent(home: Path, contract: RasterContract) -> tuple[float, float, float, f
 def file_path(contract: RasterContract) -> str:
     """Where the server has the COG itself, for clients that read files by ranges."""
     return f"/files/{contract.collection}.tif"
+
+
+def report_path(contract: RasterContract, name: str, form: str) -> str:
+    """Where the server tells the accuracy of the file ``name``, in one of REPORT_FORMS."""
+    return f"/files/{contract.collection}/{name}/accuracy.{form}"
 
 
 def _bands(contract: RasterContract, city: City) -> list[dict[str, Any]]:

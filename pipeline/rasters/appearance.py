@@ -26,12 +26,14 @@ _FEW = 3  # sheets from which one can stand out
 class Appearance:
     """``sharpness`` is the variance of details up to a pixel by that of details of one to two: it
     does not depend on contrast, and falls when a picture is blurred; None where no chip is whole.
-    Shares are of valid pixels; ``holes`` are invalid places with valid ones all round."""
+    Shares are of valid pixels; they and the sharpness are None where values are no tones. ``holes``
+    are invalid places with valid ones all round."""
 
     file: str
+    pixel_m: float
     sharpness: float | None
-    dark_share: float
-    bright_share: float
+    dark_share: float | None
+    bright_share: float | None
     holes: int
     hole_m2: float
     valid_share: float
@@ -49,20 +51,31 @@ def of(path: Path) -> Appearance:
 def _of(path: Path, dataset: Any) -> Appearance:
     coarser = max(-(-max(dataset.width, dataset.height) // _LONGEST), 1)
     shape = (-(-dataset.height // coarser), -(-dataset.width // coarser))
-    # Nearest, since a mean of clipped pixels is not clipped.
-    how = {"resampling": Resampling.nearest}
-    values = dataset.read(out_shape=(dataset.count, *shape), **how)
     valid = dataset.read_masks(1, out_shape=shape) > 0
-    count = max(int(valid.sum()), 1)
-    dark = float((values <= _DARK).all(axis=0)[valid].sum() / count)
-    bright = float((values >= _BRIGHT).all(axis=0)[valid].sum() / count)
+    dark, bright = _clipped(dataset, shape, valid)
     holes, cells = _holes(valid)
     unit = dataset.crs.linear_units_factor[1] if dataset.crs and dataset.crs.is_projected else 1.0
-    cell = abs(dataset.transform.a * dataset.transform.e) * (coarser * unit) ** 2
+    area = abs(dataset.transform.a * dataset.transform.e) * unit**2
     return Appearance(
-        path.name, _sharpness(dataset), round(dark, 5), round(bright, 5), holes,
-        round(cells * cell, 2), round(float(valid.mean()), 5),
+        path.name, round(float(np.sqrt(area)), 4),
+        None if dark is None else _sharpness(dataset), dark, bright, holes,
+        round(cells * area * coarser**2, 2), round(float(valid.mean()), 5),
     )  # fmt: skip
+
+
+def _clipped(
+    dataset: Any, shape: tuple[int, int], valid: NDArray[np.bool_]
+) -> tuple[float | None, float | None]:
+    """Shares of dark and bright pixels; heights have no tones."""
+    if dataset.dtypes[0] != "uint8":
+        return None, None
+    # Nearest, since a mean of clipped pixels is not clipped.
+    values = dataset.read(out_shape=(dataset.count, *shape), resampling=Resampling.nearest)
+    count = max(int(valid.sum()), 1)
+    shares = [
+        float(far.all(axis=0)[valid].sum() / count) for far in (values <= _DARK, values >= _BRIGHT)
+    ]
+    return round(shares[0], 5), round(shares[1], 5)
 
 
 def _holes(valid: NDArray[np.bool_]) -> tuple[int, int]:

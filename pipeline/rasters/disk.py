@@ -60,9 +60,14 @@ def publish(path: Path, place: Path) -> None:
 
 def write_text(place: Path, text: str) -> None:
     """Writes a small file wholly or not at all."""
+    write_bytes(place, text.encode())
+
+
+def write_bytes(place: Path, content: bytes) -> None:
+    """The same of bytes."""
     begun = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        begun.write_text(text, encoding="utf-8")
+        begun.write_bytes(content)
         publish(begun, place)
     finally:
         begun.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 
 from pydantic import ValidationError
 
-from pipeline.contracts.raster import ServedRaster
+from pipeline.contracts.raster import ENDINGS, ServedRaster
 from pipeline.rasters import disk
 
 _WORK = ".work-"
@@ -78,7 +78,8 @@ class Shelf:
             disk.write_text(pointer, served.model_dump_json(indent=2) + "\n")
 
     def sweep(self, kept: Iterable[str]) -> None:
-        """Removes COGs that are neither in force nor served, and what killed loads left behind.
+        """Removes COGs that are neither in force nor served, with their reports, and what killed
+        loads left behind.
 
         Who has a file open just now keeps it.
         """
@@ -86,6 +87,10 @@ class Shelf:
         for file in self.folder.glob("*.tif"):
             if file.name not in names:
                 file.unlink(missing_ok=True)
+        for name in ServedRaster.reports(self.home, self.layer):
+            if f"{name}.tif" not in names:
+                for ending in ENDINGS:
+                    ServedRaster.report(self.home, self.layer, name, ending).unlink(missing_ok=True)
         for folder in self.folder.glob(f"{_WORK}*"):
             if time.time() - folder.stat().st_mtime > _ABANDONED_S:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -6,11 +6,12 @@ import numpy as np
 import shapely
 
 from pipeline.sample import faults
-from pipeline.sample.arrays import Bools, Ints, Objects
+from pipeline.sample.arrays import Bools, Floats, Ints, Objects
 from pipeline.sample.arrivals import Arrival
 from pipeline.sample.town import Town
 
 _BEYOND_M, _ODD_M, _KEPT_SHARE = 1.5, 0.2, 0.6
+_INSIDE_M = 60.0
 Row = tuple[int, str, str, str, str]
 
 
@@ -21,9 +22,22 @@ def contours(arrival: Arrival, _: Town, count: int) -> list[Row]:
     arrival.shapes = arrival.shapes.copy()
     longest = np.argsort(-shapely.length(arrival.shapes), kind="stable")
     free = longest[~arrival.safe[longest]]
-    kinds = (free[0::3][:count], free[1::3][:count], free[2::3][:count])
-    made = _cut(arrival, kinds[0]) + _off(arrival, kinds[1])
-    return made + _crossed(arrival, kinds[2], kinds[0])
+    cut = free[_ends_inside(arrival.shapes, free)][:count]
+    rest = np.setdiff1d(free, cut)
+    off, crossing = rest[0::2][:count], rest[1::2][:count]
+    made = _cut(arrival, cut) + _off(arrival, off)
+    return made + _crossed(arrival, crossing, cut)
+
+
+def _ends_inside(lines: Objects, rows: Ints) -> Bools:
+    """Rows that end in the middle of the map when they are cut."""
+    inner = shapely.buffer(shapely.convex_hull(shapely.multilinestrings(lines)), -_INSIDE_M)
+    ends = [shapely.get_coordinates(lines[row])[_kept(lines[row]) - 1] for row in rows]
+    return np.asarray(shapely.contains(inner, shapely.points(np.array(ends))))
+
+
+def _kept(line: shapely.Geometry) -> int:
+    return max(2, int(shapely.get_num_coordinates(line) * _KEPT_SHARE))
 
 
 def _told(arrival: Arrival, row: int, code: str, rule: str, text: str) -> Row:
@@ -39,9 +53,8 @@ def _lines(arrival: Arrival) -> Objects:
 def _cut(arrival: Arrival, rows: Ints) -> list[Row]:
     made = []
     for row in rows.tolist():
-        line = shapely.get_coordinates(_lines(arrival)[row])
-        kept = line[: max(2, int(len(line) * _KEPT_SHARE))]
-        _lines(arrival)[row] = shapely.LineString(kept)
+        line = _lines(arrival)[row]
+        _lines(arrival)[row] = shapely.LineString(shapely.get_coordinates(line)[: _kept(line)])
         made.append(_told(arrival, row, "fabric.loose_end", "goes_on", "ends in the middle"))
     return made
 
@@ -60,18 +73,29 @@ def _crossed(arrival: Arrival, rows: Ints, cut: Ints) -> list[Row]:
     made = []
     height = arrival.frame["ELEV"].to_numpy(dtype=np.float64)
     for row in rows.tolist():
+        others: Bools = height != height[row]
+        others[cut] = False
         lines = _lines(arrival)
-        other: Bools = height != height[row]
-        other[cut] = False
-        apart = np.where(other, shapely.distance(lines, lines[row]), np.inf)
-        # One that is crossed by another spoilt line already is no place for a second fault.
-        next_one = lines[np.argmin(np.where(apart > 0, apart, np.inf))]
-        near = shapely.get_coordinates(shapely.shortest_line(lines[row], next_one))
-        step = near[1] - near[0]
-        tip = near[1] + step / np.hypot(*step) * _BEYOND_M
+        way = _shortest(lines[row], lines[others])
+        step = way[1] - way[0]
+        tip = way[1] + step / np.hypot(*step) * _BEYOND_M
         line = shapely.get_coordinates(lines[row])
-        at = int(np.argmin(np.hypot(*(line - near[0]).T)))
-        bent = np.vstack([line[: at + 1], np.round(tip, 2), line[at:]])
+        at = int(np.argmin(np.hypot(*(line - way[0]).T)))
+        bent = np.vstack([line[: at + 1], np.round(tip, 2), line[at + 1 :]])
         lines[row] = shapely.LineString(bent)
         made.append(_told(arrival, row, "fabric.crossing", "apart", "pulled over the next one"))
     return made
+
+
+def _shortest(line: shapely.Geometry, others: Objects) -> Floats:
+    """From a corner in the middle of the line to the nearest of the others, not to an end of it."""
+    corners = np.asarray(shapely.points(shapely.get_coordinates(line)))
+    middle = corners[len(corners) // 3 : -(len(corners) // 3) or None]
+    apart = shapely.distance(middle[:, None], others[None, :])
+    ends = shapely.get_point(others, 0), shapely.get_point(others, -1)
+    for end in ends:
+        apart[apart > shapely.distance(middle[:, None], end[None, :]) - _BEYOND_M] = np.inf
+    apart[apart == 0] = np.inf
+    one, other = np.unravel_index(int(np.argmin(apart)), apart.shape)
+    way = shapely.shortest_line(middle[one], others[other])
+    return np.asarray(shapely.get_coordinates(way))

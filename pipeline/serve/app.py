@@ -109,6 +109,7 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         ),
         "/files/{collection_id}.tif": ranges.raster,
         "/files/{collection_id}/{sheet}.tif": ranges.sheet,
+        "/files/{collection_id}/{sheet}/accuracy.{form}": ranges.report,
         "/files/{name}.pmtiles": ranges.tiles,
         "/health/live": health.live,
         "/health/ready": health.ready,

@@ -14,14 +14,15 @@ from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from pipeline.contracts.raster import ServedRaster
-from pipeline.derive.raster_collections import COG
-from pipeline.serve import publish
+from pipeline.derive.raster_collections import COG, REPORT_FORMS
+from pipeline.serve import publish, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
 from pipeline.serve.raster_source import Source
 from pipeline.serve.site import Site
 
 PMTILES = "application/vnd.pmtiles"
+_TOLD = ("en", "fa")  # languages of reports
 _BLOCK = 2**18
 _UNIT = "bytes"
 
@@ -106,6 +107,23 @@ async def sheet(request: Request) -> Response:
             stored = Stored(site.settings.home / part.path, part.version, COG, f"{wanted}.tif")
             return answer(request, stored)
     raise missing(f"the collection {name!r} has no sheet {wanted!r}")
+
+
+async def report(request: Request) -> Response:
+    """GET or HEAD /files/{collection}/{sheet}/accuracy.{form}: how accurate a file is."""
+    site = site_of(request)
+    given = wanted.parameters(request, ("lang",))
+    language = wanted.language(request, given, site.languages)
+    name, form = request.path_params["sheet"], request.path_params["form"]
+    kind = REPORT_FORMS.get(form)
+    served = _served(site, request.path_params["collection_id"])
+    version = ServedRaster.reports(site.settings.home, served.layer).get(name)
+    if kind is None or version is None:
+        raise missing(f"there is no accuracy.{form} about {name!r}")
+    ending = form if form == "json" else f"{language if language in _TOLD else _TOLD[0]}.{form}"
+    path = ServedRaster.report(site.settings.home, served.layer, name, ending)
+    stored = Stored(path, f"{version}-{ending}", kind, f"{name}-accuracy.{ending}")
+    return answer(request, stored)
 
 
 def _served(site: Site, collection: str) -> ServedRaster:

@@ -14,6 +14,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.contracts.raster import ServedRaster
 from pipeline.serve import answers, stac_items, stac_search, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import Problem, bad, missing
@@ -43,6 +44,8 @@ async def state(request: Request) -> str | None:
 async def _versions(site: Site) -> Any:
     for contract in site.schemas.rasters.values():
         yield Source(site.settings.home, contract.id).version() or ""
+        for told in ServedRaster.reports(site.settings.home, contract.id).values():
+            yield told
     for served in site.served.values():
         if stac_items.is_held(served):
             yield await site.state.version(served.layer.id)
@@ -178,6 +181,11 @@ def _linked(site: Site, item: Item) -> Item:
         _link("self", f"{up}/items/{item['id']}", GEOJSON), _link("root", root),
         _link("parent", up), _link("collection", up),
     ]  # fmt: skip
+    found += [
+        _link("describedby", asset["href"], asset["type"], title=asset["title"])
+        for asset in item["assets"].values()
+        if "metadata" in asset["roles"]
+    ]
     if not item["assets"]:
         feature = f"{site.base}/collections/{item['collection']}/items/{item['id']}"
         found.append(_link("alternate", feature, GEOJSON))

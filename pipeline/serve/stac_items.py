@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from pipeline.contracts.raster import RasterContract, ServedRaster, ServedSheet
-from pipeline.derive.raster_collections import COG
+from pipeline.derive.raster_collections import COG, REPORT_FORMS, report_path
 from pipeline.serve.query import Statement
 from pipeline.serve.raster_source import Source
 from pipeline.serve.served import Served
@@ -130,7 +130,22 @@ def _sheet(site: Site, contract: RasterContract, served: ServedRaster, part: Ser
             "proj:shape": [part.height, part.width],
             "proj:bbox": list(part.bounds),
         },
-        "assets": {"data": asset},
+        "assets": {"data": asset, **_reports(site, contract, part)},
+    }
+
+
+def _reports(site: Site, contract: RasterContract, part: ServedSheet) -> dict[str, Any]:
+    """What is told of the sheet's accuracy, as assets."""
+    if part.name not in ServedRaster.reports(site.settings.home, contract.id):
+        return {}
+    return {
+        f"accuracy-{form}": {
+            "href": site.base + report_path(contract, part.name, form),
+            "type": kind,
+            "roles": ["metadata"],
+            "title": f"Accuracy ({form.upper()})",
+        }
+        for form, kind in REPORT_FORMS.items()
     }
 
 

@@ -73,11 +73,11 @@ def _meets(ends: Geometries, heights: Floats, reach: float) -> Mask:
 
 
 def _at_border(ends: Geometries, survey: Survey, reach: float) -> Mask:
-    """At the border of the survey, or of its box: sheets are cut straight."""
-    west, south, east, north = survey.bounds
+    """At the border of the contours, or of their box: sheets are cut straight."""
+    west, south, east, north = shapely.total_bounds(survey.contours)
     x, y = shapely.get_coordinates(ends).T
     near_box = np.minimum.reduce([x - west, east - x, y - south, north - y]) <= 10 * reach
-    border = shapely.boundary(survey.hull)
+    border = shapely.boundary(shapely.convex_hull(shapely.geometrycollections(survey.contours)))
     shapely.prepare(border)
     return np.asarray(near_box | shapely.dwithin(ends, border, 10 * reach))
 

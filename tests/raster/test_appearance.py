@@ -8,12 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from affine import Affine
 from click.testing import CliRunner
 
 from pipeline.cli.raster import raster
 from pipeline.errors import ArrivalError
-from pipeline.rasters import appearance
-from tests.raster.conftest import Make
+from pipeline.rasters import appearance, seams
+from tests.raster.conftest import EAST, NORTH, Make
 
 
 def _texture(seed: int, blur: float = 0.0) -> np.ndarray:
@@ -61,3 +62,52 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "x.tif").write_bytes(b"no")
     with pytest.raises(ArrivalError, match="cannot be read"):
         appearance.of(tmp_path / "x.tif")
+
+
+def _noise() -> np.ndarray:
+    """Ground of 900 x 1100 pixels, (3, rows, columns), with details of a few pixels."""
+    rng = np.random.default_rng(4)
+    grey = cv2.GaussianBlur(rng.normal(0, 1, (900, 1100)).astype(np.float32), (0, 0), 1.5)
+    return np.stack([np.clip(grey * 120 + 128, 2, 253)] * 3).astype(np.uint8)
+
+
+def test_sheets_that_overlap_are_told_how_far_they_lie_apart(make: Make) -> None:
+    """The second shows the ground 2 px too far east and 10 grey levels brighter."""
+    ground = _noise()
+    one = make("one.tif", ground[:, :, :600])
+    east = Affine(1, 0, EAST + 300, 0, -1, NORTH)
+    other = make("other.tif", np.minimum(ground[:, :, 298:898] + 10, 255), transform=east)
+    good = make("good.tif", ground[:, :, 300:900], transform=east)
+    moved, right, _ = seams.between([one, other, good])
+    assert (moved.one, moved.other, moved.overlap_px) == ("one.tif", "other.tif", 300 * 900)
+    assert moved.rmse_px == pytest.approx(2.0, abs=0.25)
+    assert moved.median_px == pytest.approx(2.0, abs=0.1)
+    assert moved.chips >= 30
+    assert (right.rmse_px, right.difference) == (pytest.approx(0.0, abs=0.05), 0.0)
+    told = CliRunner().invoke(raster, ["quality", str(one), str(other)]).stdout
+    assert "displaced by 2.0" in told
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_the_step_at_a_seam_is_told_beside_what_is_usual(make: Make, *, below: bool) -> None:
+    """Heights that rise by 2 cm a cell; the second sheet is half a metre too high."""
+    rows, columns = np.mgrid[:80, :100]
+    plane = (900 + 0.02 * columns + 0.02 * rows)[None].astype(np.float32)
+    place = Affine(1, 0, EAST + (0 if below else 100), 0, -1, NORTH - (80 if below else 0))
+    next_one = plane + np.float32(0.5 + (0.02 * 80 if below else 0.02 * 100))
+    files = [make("a.tif", plane), make("b.tif", next_one, transform=place)]
+    (seam,) = seams.between(files[::-1])
+    assert (seam.overlap_px, seam.chips) == (0, 0)
+    assert seam.step == pytest.approx(0.52, abs=0.002)
+    assert seam.usual == pytest.approx(0.02, abs=0.002)
+    far = make("far.tif", plane, transform=Affine(1, 0, EAST + 500, 0, -1, NORTH))
+    assert seams.between([files[0], far]) == []
+
+
+def test_the_real_orthophotos_of_two_frames_fit(real_data: Path) -> None:
+    """NGI's own: made by another program, each on a grid of its own."""
+    files = sorted((real_data / "aerial_ngi" / "reference_ortho").glob("*.tif"))
+    (seam,) = seams.between(files)
+    assert seam.chips == 60
+    assert seam.median_px is not None
+    assert seam.median_px < 1.0

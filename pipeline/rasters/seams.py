@@ -100,7 +100,7 @@ def _overlapping(
     left = round((west - a.bounds[0]) / a.pixel)
     top = round((a.bounds[3] - north) / a.pixel)
     columns, rows = int((box[2] - west) / a.pixel), int((north - box[1]) / a.pixel)
-    place = a.transform * Affine.translation(left, top)
+    place = a.transform @ Affine.translation(left, top)
     with rasterio.open(one) as first, rasterio.open(other) as second:
         grid = {"crs": a.crs, "transform": place, "width": columns, "height": rows}
         with (

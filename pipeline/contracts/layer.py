@@ -134,7 +134,7 @@ class Relief(Frozen):
     Heights that are not between those of the city's profile are refused.
     """
 
-    role: Literal["contour", "spot", "breakline"]
+    role: Literal["level_line", "spot", "break_line"]
     height: Identifier | None = None
 
 
@@ -351,7 +351,7 @@ class LayerContract(Frozen):
         if self.relief is None:
             return self
         kept = self.geometry is not None and self.geometry.is_high
-        if (self.relief.role == "breakline") != kept or kept != (self.relief.height is None):
+        if (self.relief.role == "break_line") != kept or kept != (self.relief.height is None):
             raise ValueError("breaklines keep z and need no height, contours and spots the reverse")
         if self.relief.height and self.field(self.relief.height).type != "number":
             raise ValueError(f"{self.relief.height} is no number")

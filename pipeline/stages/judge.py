@@ -27,6 +27,8 @@ from pipeline.stages.wkb import written, written_again
 
 # Something arrived for the field, and no one value could be read of it.
 _UNREAD_VALUE = frozenset({"value.type", "geometry.slanted"})
+# No height can be read where there is no geometry.
+_SHAPELESS = UNREAD | {"geometry.missing", "geometry.empty", "geometry.nonfinite"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
     found.extend(more)
     rows = derive_fields(rows, context)
     found.extend(check_rows(rows, context))
-    found = _without_echo(found)
+    found = _without_echo(found, context)
     bad = found.lines_of(error_codes(context))
     good = ~np.isin(raw.lines, bad)
     return Judged(rows, good, found, shapes, heights, sizes, dates)
@@ -151,15 +153,18 @@ def _not_twice(shaped: Found, before: Found) -> Found:
     return _keep(shaped, lambda code, line, _: code != "geometry.missing" or line not in unread)
 
 
-def _without_echo(found: Found) -> Found:
-    """A value that could not be read is null now, but it is not missing."""
-    if _UNREAD_VALUE.isdisjoint(found.code):
+def _without_echo(found: Found, context: Context) -> Found:
+    """A value that could not be read is null now, but it is not missing; nor is a height whose
+    geometry is."""
+    by_shape = [column.to for column in context.columns if column.z]
+    told: set[tuple[int, str | None]] = set()
+    for code, line, name in zip(found.code, found.line, found.field_name, strict=True):
+        if code in _UNREAD_VALUE:
+            told.add((line, name))
+        elif by_shape and code in _SHAPELESS:
+            told.update((line, one) for one in by_shape)
+    if not told:
         return found
-    told = {
-        (line, name)
-        for code, line, name in zip(found.code, found.line, found.field_name, strict=True)
-        if code in _UNREAD_VALUE
-    }
     return _keep(
         found, lambda code, line, name: code != "value.missing" or (line, name) not in told
     )

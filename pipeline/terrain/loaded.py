@@ -34,14 +34,14 @@ def read(database: Database, schemas: Schemas) -> Loaded:
 
     Raises SettingsError where no contour and no spot height is loaded.
     """
-    found = {role: _Rows() for role in ("contour", "spot", "breakline")}
+    found = {role: _Rows() for role in ("level_line", "spot", "break_line")}
     with database.connect("loader") as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         check_city(connection, schemas)
         for layer in schemas.layers.values():
             if layer.relief is not None:
                 found[layer.relief.role].add(_rows(connection, layer), layer.id)
-    contours, spots, breaks = (found[role] for role in ("contour", "spot", "breakline"))
+    contours, spots, breaks = (found[role] for role in ("level_line", "spot", "break_line"))
     if not contours.layers and not spots.layers:
         raise SettingsError(
             "no heights are loaded",

@@ -17,7 +17,7 @@ from pipeline.errors import MakanError
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = sorted((ROOT / "pipeline").rglob("*.py"))
 # Words that are layer ids and ordinary English as well; as a literal they mean the word.
-ENGLISH = {"block", "project", "region", "street", "building", "district", "structure"}
+ENGLISH = {"block", "contour", "project", "region", "street", "building", "district", "structure"}
 
 
 def _literals(path: Path) -> Iterator[tuple[int, str]]:

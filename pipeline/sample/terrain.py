@@ -15,7 +15,7 @@ from ezdxf.filemanagement import new
 
 from pipeline.sample import fixture
 from pipeline.sample.arrays import Floats, Objects, objects
-from pipeline.sample.arrivals import Arrival, legacy
+from pipeline.sample.arrivals import Arrival
 from pipeline.sample.cadastre import jalali_dates
 from pipeline.sample.register import text
 from pipeline.sample.town import Town
@@ -84,14 +84,11 @@ def contours(town: Town) -> Arrival:
         {
             "SHOMARE": "M-" + text(np.arange(1, len(found) + 1), 6),
             "ELEV": level,
-            "NOE": np.where(level % (5 * CONTOUR_M) == 0, "اصلی", "میانی").astype(object),
+            "SHAKHES": np.where(level % (5 * CONTOUR_M) == 0, 1, 0),
         }
     )
-    frame["NOE"] = legacy(frame["NOE"].to_numpy(dtype=object))
     shapes = objects([shapely.LineString(line) for _, line in found])
-    return Arrival(
-        "contours", "monhani.shp", "ESRI Shapefile", frame, shapes, "LineString", encoding="CP1256"
-    )
+    return Arrival("contours", "monhani.shp", "ESRI Shapefile", frame, shapes, "LineString")
 
 
 def _length(line: Floats) -> float:

@@ -1,21 +1,25 @@
-"""Two workers against one: eight frames to orthophotos, by processes and by a Dask cluster.
+"""Two workers against one: frames to orthophotos, by processes and by a Dask cluster.
 
-``python -m benchmarks.imagery.scale [--frames 8 --columns 3072 --rows 3072 --dask]``
-Measure when nothing else runs: two workers need two free processors.
+``python -m benchmarks.imagery.scale [--frames 24 --columns 4096 --rows 4096 --rounds 3 --dask]``
+Measure when nothing else runs: two workers need two free processors. One worker is at it for over
+half a minute, so that what starting a process costs (half a CPU second) is what it is in real work.
+CPU seconds tell also on a busy machine what two workers do that one does not.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,27 +58,52 @@ def block(folder: Path, count: int, size: tuple[int, int]) -> list[Frame]:
         return list(study(sources, below).frames)
 
 
-def timed(name: str, runner: executor.Executor, frames: list[Frame], folder: Path) -> float:
-    """Seconds to rectify all; workers are warm, since they outlive a small first task."""
+def timed(
+    name: str, make: Callable[[], executor.Executor], frames: list[Frame], folder: Path
+) -> float:
+    """Seconds to rectify all, with what it takes to start the workers that ``make`` names."""
     schemas = registry.load("qom")
     contract = next(c for c in schemas.rasters.values() if len(c.bands) == 3)
     model, work = str(folder / "ground.tif"), str(folder / "work")
     shutil.rmtree(work, ignore_errors=True)
+    fingerprint = store.fingerprint(model)
     given = [
         Rectification(
             frame, ortho.cells(frame, 0.1, schemas.city), schemas.city, contract, model,
-            store.fingerprint(model), work,
+            fingerprint, work,
         )
         for frame in frames
     ]  # fmt: skip
-    began = time.perf_counter()
+    began, used = time.perf_counter(), _cpu()
+    runner = make()
     places = [place for place, _ in executor.gather(runner, tasks.rectify, given)]
     took = time.perf_counter() - began
+    del runner  # its processes end, and can be counted
+    gc.collect()
     digest = hashlib.sha256()
     for place in places:
         digest.update(Path(place).read_bytes())
-    print(f"{name:<22} {took:6.1f} s   sha256 {digest.hexdigest()[:16]}")
+    cpu = f"{_cpu() - used:6.1f} CPU-s" if "Dask" not in name else " " * 12
+    print(f"{name:<22} {took:6.1f} s {cpu}   sha256 {digest.hexdigest()[:16]}")
     return took
+
+
+def _cpu() -> float:
+    """Of this process and those of it that have ended."""
+    found = os.times()
+    return found.user + found.system + found.children_user + found.children_system
+
+
+def compared(
+    label: str, makers: dict[str, Callable[[], executor.Executor]], rounds: int,
+    frames: list[Frame], folder: Path,
+) -> None:  # fmt: skip
+    """Both in turn, ``rounds`` times; the middle of the ratios."""
+    ratios = []
+    for _ in range(rounds):
+        one, two = (timed(name, make, frames, folder) for name, make in makers.items())
+        ratios.append(one / two)
+    print(f"{label}: {statistics.median(ratios):.2f} x one (of {rounds} rounds)")
 
 
 @contextmanager
@@ -111,7 +140,7 @@ def cluster(workers: int) -> Iterator[executor.Executor]:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, value in (("frames", 8), ("columns", 3072), ("rows", 3072)):
+    for name, value in (("frames", 24), ("columns", 4096), ("rows", 4096), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--dask", action="store_true")
     given = parser.parse_args()
@@ -119,15 +148,15 @@ def main() -> None:
         folder = Path(name)
         frames = block(folder, given.frames, (given.columns, given.rows))
         print(f"load average at the start: {os.getloadavg()[0]:.1f}")
-        one = timed("one process", executor.Local(1), frames, folder)
-        two = timed("two processes", executor.Local(2), frames, folder)
-        print(f"two processes: {one / two:.2f} x one")
+        makers: dict[str, Callable[[], executor.Executor]] = {
+            "one process": lambda: executor.Local(1),
+            "two processes": lambda: executor.Local(2),
+        }
+        compared("two processes", makers, given.rounds, frames, folder)
         if given.dask:
-            with cluster(1) as runner:
-                one = timed("Dask, one worker", runner, frames, folder)
-            with cluster(2) as runner:
-                two = timed("Dask, two workers", runner, frames, folder)
-            print(f"two Dask workers: {one / two:.2f} x one")
+            with cluster(1) as one, cluster(2) as two:
+                workers = {"Dask, one worker": lambda: one, "Dask, two workers": lambda: two}
+                compared("two Dask workers", workers, given.rounds, frames, folder)
 
 
 if __name__ == "__main__":

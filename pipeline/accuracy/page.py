@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,12 +74,26 @@ def page(report: Report, language: str, *, printed: bool = False) -> str:
     )  # fmt: skip
 
 
-def printed(report: Report, language: str) -> bytes:
-    """The report as PDF/A, its JSON inside."""
+def printed(report: Report, languages: Sequence[str]) -> list[bytes]:
+    """The report as PDF/A in each of ``languages``, its JSON inside."""
     content = orjson.dumps(report.plain(), option=orjson.OPT_SERIALIZE_NUMPY)
-    digest = hashlib.sha256(content + language.encode()).digest()
-    made = page(report, language, printed=True)
-    return pdf.printed(pdf.Job(made, digest, ("accuracy.json", content)))
+    jobs = [
+        pdf.Job(
+            page(report, language, printed=True),
+            hashlib.sha256(content + language.encode()).digest(),
+            ("accuracy.json", content),
+        )
+        for language in languages
+    ]
+    return asyncio.run(_printed(jobs))
+
+
+async def _printed(jobs: list[pdf.Job]) -> list[bytes]:
+    printer = pdf.Printer()
+    try:
+        return [await printer.pdf(job) for job in jobs]
+    finally:
+        printer.close()
 
 
 def _map(report: Report) -> Sheet:

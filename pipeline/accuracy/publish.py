@@ -34,10 +34,9 @@ def about(shelf: Shelf, sheet: str | None) -> Path:
 def publish(shelf: Shelf, file: Path, report: Report) -> list[Path]:
     """Writes the report about ``file`` as JSON, as pages and as PDFs, one a language."""
     name = file.name.removesuffix(".tif")
-    made: dict[str, bytes] = {}
-    for language in LANGUAGES:
-        made[f"{language}.html"] = page(report, language).encode()
-        made[f"{language}.pdf"] = printed(report, language)
+    made = {f"{language}.html": page(report, language).encode() for language in LANGUAGES}
+    for language, content in zip(LANGUAGES, printed(report, LANGUAGES), strict=True):
+        made[f"{language}.pdf"] = content
     # Last, since it is what the server looks for.
     made["json"] = orjson.dumps(report.plain(), option=orjson.OPT_SERIALIZE_NUMPY)
     written = []

@@ -54,7 +54,7 @@ def accuracy(settings: Settings, /, as_json: bool, **given: Any) -> None:
             disk.write_text(given["html"], page.page(report, language))
     if given["pdf"]:
         with disk.writing(given["pdf"]):
-            disk.write_bytes(given["pdf"], page.printed(report, language))
+            disk.write_bytes(given["pdf"], page.printed(report, [language])[0])
     written: list[Path] = []
     if shelf is not None and file is not None:
         written = publish.publish(shelf, file, report)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +16,7 @@ import orjson
 import pyogrio.raw
 import shapely
 
-from pipeline.cli import options
+from pipeline.cli import options, progress
 from pipeline.cli.options import as_json
 from pipeline.cli.raster_files import declared_crs, declared_date
 from pipeline.contracts.raster import RasterContract
@@ -28,12 +30,43 @@ from pipeline.rasters.inspect import Declared, Job
 from pipeline.rasters.shelf import Shelf
 from pipeline.serve import running
 from pipeline.settings import Settings
-from pipeline.terrain import derived, loaded, parcels, read
+from pipeline.spread import executor as executors
+from pipeline.spread.executor import Local
+from pipeline.terrain import derived, loaded, parcels, products, read
 from pipeline.terrain.build import Built, Plan, build
 from pipeline.terrain.read import Files
 from pipeline.terrain.survey import Survey
+from pipeline.terrain.tasks import Spread
 
 _FILE = click.Path(path_type=Path)
+
+
+def _spread(command: Any) -> Any:
+    """Where tiles are made."""
+    for option in (
+        click.option("--work", type=_FILE, help="Folder that all workers reach; kept afterwards."),
+        click.option(
+            "--executor", default="local:1", show_default=True,
+            help="local (all processors), local:4 or dask://HOST:PORT.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@contextmanager
+def _spreading(given: dict[str, Any]) -> Iterator[tuple[Spread, Path | None]]:
+    """The executor that is asked for, its progress told where there are several processes."""
+    work: Path | None = given["work"]
+    if work is not None:
+        with disk.writing(work / "tile"):
+            work.mkdir(parents=True, exist_ok=True)
+    runner = executors.of(given["executor"])
+    if runner == Local(1):
+        yield Spread(runner), work
+        return
+    with progress.stages() as watching:
+        yield Spread(runner, watching), work
 
 
 @click.group()
@@ -53,6 +86,7 @@ def dem() -> None:
 @click.option("--no-validation", is_flag=True, help="Do not build first without a fifth of spots.")
 @click.option("--out", type=_FILE, help="Write a COG there and load nothing; needs no database.")
 @click.option("--report", type=_FILE, help="Write the report as JSON there.")
+@_spread
 @as_json
 @click.pass_obj
 def build_model(settings: Settings, /, as_json: bool, **given: Any) -> None:
@@ -64,9 +98,13 @@ def build_model(settings: Settings, /, as_json: bool, **given: Any) -> None:
     folder = out.parent if out else settings.home / "rasters" / contract.id
     with disk.writing(folder / "work"):
         folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".work-") as work:
+    with (
+        TemporaryDirectory(dir=folder, prefix=".work-") as work,
+        _spreading(given) as (spread, shared),
+    ):
         target = Path(work) / f"{source.sheet}.tif"
-        plan = Plan(target, contract, schemas.city, given["cell"], not given["no_validation"])
+        validate = not given["no_validation"]
+        plan = Plan(target, contract, schemas.city, given["cell"], validate, shared, spread)
         built = build(source.survey, plan)
         if out:
             made = cog.write(target, Path(work) / "cog.tif", contract.encoding)
@@ -190,15 +228,18 @@ def _answer(report: dict[str, Any], as_json: bool) -> None:
 @click.argument("source", type=_FILE)
 @click.option("--out", required=True, type=_FILE, help="A .tif, or a .gpkg for contours.")
 @click.option("--interval", type=float, help="Of contours, in metres.")
-def derive(product: str, source: Path, out: Path, interval: float | None) -> None:
+@_spread
+def derive(product: str, source: Path, out: Path, interval: float | None, **given: Any) -> None:
     """Make PRODUCT of the elevation model SOURCE: a COG, or contours as a GeoPackage."""
     if product != "contours":
-        made = derived.derive(source, out, product)
+        with _spreading(given) as (spread, work):
+            made = products.derive(source, out, product, spread, work)
         options.out(f"{out}: {made.width:,} x {made.height:,} pixels, {made.size / 1e6:.1f} MB")
         return
     if not interval or interval <= 0:
         raise SettingsError("contours need an interval", todo="Give it in metres: --interval 5.")
-    shapes, levels, crs = derived.contours(source, interval)
+    with _spreading(given) as (spread, work):
+        shapes, levels, crs = products.contours(source, interval, out, spread, work)
     with disk.writing(out):
         pyogrio.raw.write(
             out,

@@ -15,8 +15,7 @@ from rich.progress import (
 )
 
 from pipeline.cli import options
-from pipeline.photogrammetry.produce import Watching
-from pipeline.spread.executor import Watch
+from pipeline.spread.executor import Watch, Watching
 
 
 @contextmanager

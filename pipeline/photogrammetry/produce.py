@@ -25,13 +25,10 @@ from pipeline.photogrammetry.mosaic import Plan
 from pipeline.photogrammetry.piece import Piece, Span
 from pipeline.photogrammetry.tasks import Comparison, Composition, Rectification, Share
 from pipeline.spread import executor, store
-from pipeline.spread.executor import Executor, Local, Watch
+from pipeline.spread.executor import Executor, Local, Watching
 from pipeline.terrain.grid import Grid
 
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
-
-#: For the name of a stage, what is told how many of its tasks are done.
-Watching = Callable[[str], Watch | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,10 +73,10 @@ def contours(town: Town) -> Arrival:
     rows, columns = heights.heights.shape
     e = heights.west + (np.arange(columns) + 0.5) * heights.cell
     n = heights.north - (np.arange(rows) + 0.5) * heights.cell
-    lines = contourpy.contour_generator(e, n, heights.heights, name="serial")
+    generator = contourpy.contour_generator(e, n, heights.heights, name="serial")
     lowest, highest = heights.heights.min(), heights.heights.max()
     levels = np.arange(np.ceil(lowest), np.floor(highest) + 0.5, CONTOUR_M)
-    drawn: list[tuple[float, list[Any]]] = [(float(z), list(lines.lines(z))) for z in levels]
+    drawn: list[tuple[float, list[Any]]] = [(float(z), list(generator.lines(z))) for z in levels]
     found = [(z, np.round(line, 2)) for z, several in drawn for line in several]
     found = [(z, line) for z, line in found if _length(line) > _SHORTEST_M]
     level = np.array([z for z, _ in found])
@@ -87,7 +87,9 @@ def contours(town: Town) -> Arrival:
             "SHAKHES": np.where(level % (5 * CONTOUR_M) == 0, 1, 0),
         }
     )
-    shapes = objects([shapely.LineString(line) for _, line in found])
+    # Two corners of the grid's cells may be one after rounding.
+    lines = objects([shapely.LineString(line) for _, line in found])
+    shapes = objects(shapely.remove_repeated_points(lines, 0.005))
     return Arrival("contours", "monhani.shp", "ESRI Shapefile", frame, shapes, "LineString")
 
 

@@ -12,7 +12,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection
 from typing import Protocol
 
@@ -24,6 +24,8 @@ _DASK = re.compile(r"(dask|tcp|tls)://[^/\s]+")
 _LOCAL = re.compile(r"local(?::([1-9]\d{0,2}))?")
 
 Watch = Callable[[int, int], None]
+#: Of a stage that begins: who is told how many of its tasks are done, if anybody.
+Watching = Callable[[str], Watch | None]
 
 
 class Executor(Protocol):
@@ -69,9 +71,13 @@ def gather[T, R](
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Processes of this machine; a single one is this process itself."""
+    """Processes of this machine; a single one is this process itself.
+
+    They are kept from stage to stage, for starting one takes a second; they end with this object.
+    """
 
     processes: int
+    _idle: list[Lane] = field(default_factory=list, compare=False, repr=False)
 
     def each[T, R](self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
         """As ``Executor`` says."""
@@ -80,12 +86,15 @@ class Local:
             for number, task in enumerate(tasks):
                 yield number, work(task)
             return
-        lanes = [Lane() for _ in range(count)]
+        lanes = [self._idle.pop() if self._idle else Lane() for _ in range(count)]
         try:
             yield from _driven(lanes, work, tasks)
-        finally:
+        except BaseException:
+            # Some are still at work.
             for lane in lanes:
                 lane.end()
+            raise
+        self._idle.extend(lanes)
 
 
 def _driven[T, R](

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -51,10 +52,18 @@ class Lane:
 
     def end(self) -> None:
         """Ends the process, whatever it does."""
+        if self.pipe.closed:
+            return
         self._process.kill()
         self._process.join()
         self._process.close()
         self.pipe.close()
+
+    def __del__(self) -> None:
+        """Nobody will give it a task any more."""
+        # Where the interpreter ends, its daemons do.
+        if "pipe" in self.__dict__ and not sys.is_finalizing():
+            self.end()
 
 
 def _work(pipe: Connection[Any, Any]) -> None:

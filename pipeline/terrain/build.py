@@ -19,9 +19,10 @@ from pipeline.rasters import plain
 from pipeline.rasters.georeference import Georeference
 from pipeline.terrain import checks, quality
 from pipeline.terrain.grid import Grid, tiles
-from pipeline.terrain.levels import Progress, Solved, solve
+from pipeline.terrain.levels import Solved, solve
 from pipeline.terrain.quality import Counts, HoldOut
 from pipeline.terrain.survey import Survey
+from pipeline.terrain.tasks import ALONE, Spread
 
 _SIDE = 2048
 _MOST_CELLS = 40_000_000_000
@@ -84,20 +85,27 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be made: cells of ``cell_m`` metres; ``validate``: first without some spots."""
+    """What is to be made: cells of ``cell_m`` metres; ``validate``: first without some spots.
+    ``work``: where work files stand (else beside the target) that all workers of ``spread`` see."""
 
     target: Path
     contract: RasterContract
     city: City
     cell_m: float
     validate: bool = True
-    progress: Progress | None = None
+    work: Path | None = None
+    spread: Spread = ALONE
+
+    @property
+    def folder(self) -> Path:
+        """Where work files stand."""
+        return self.work or self.target.parent
 
 
 def build(survey: Survey, plan: Plan) -> Built:
     """Makes the surface of ``survey`` and writes it to ``plan.target``.
 
-    Work files stand in the target's folder. Raises SettingsError for a cell that makes no sense.
+    Raises SettingsError for a cell that makes no sense.
     """
     began = time.monotonic()
     cell = plan.cell_m / plan.city.metres_per_unit
@@ -109,7 +117,7 @@ def build(survey: Survey, plan: Plan) -> Built:
         )
     findings = list(checks.check(survey, plan.contract.id, cell))
     held = _validate(survey, grid, plan) if plan.validate else None
-    solved = solve(survey, grid, plan.target.parent, plan.progress)
+    solved = solve(survey, grid, plan.folder, plan.spread)
     counts = _write(survey, solved, plan)
     datum = plan.city.heights.datum
     findings += _judged(survey, counts, held, plan)
@@ -125,7 +133,7 @@ def _validate(survey: Survey, grid: Grid, plan: Plan) -> HoldOut | None:
     chosen = quality.withheld(survey.spots)
     if not chosen.any():
         return None
-    solved = solve(survey.without_spots(chosen), grid, plan.target.parent)
+    solved = solve(survey.without_spots(chosen), grid, plan.folder, plan.spread)
     return quality.hold_out(grid, solved.heights, survey.spots[chosen])
 
 

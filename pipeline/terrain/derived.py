@@ -1,4 +1,4 @@
-"""What follows from heights: hillshade, slope, contours, heights as colours. A window at a time."""
+"""What follows from heights, a window at a time: hillshade, slope, heights as colours."""
 
 from __future__ import annotations
 
@@ -6,26 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import contourpy
 import numpy as np
 import rasterio
-import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.windows import Window
 
 from pipeline.contracts.raster import Encoding
 from pipeline.errors import ArrivalError
-from pipeline.geo import Geometries
-from pipeline.rasters import cog, disk, heights
-from pipeline.rasters.cog import Cog
+from pipeline.rasters import heights
 from pipeline.rasters.opening import FAULTS, reason
-from pipeline.terrain.grid import Floats, Grid, Heights, Tile, tiles
+from pipeline.terrain.grid import Floats, Grid, Heights, Tile
 
-_SIDE = 2048
 _SUN_AZIMUTH, _SUN_HEIGHT = np.radians(315.0), np.radians(45.0)
 _DEFLATE = Encoding(compress="DEFLATE", predictor=2)
 _FLOATS = Encoding(compress="DEFLATE", predictor=3)
@@ -131,77 +125,3 @@ def opened(path: Path) -> Iterator[Model]:
             )
         grid = Grid(transform.c, transform.f, transform.a, dataset.height, dataset.width)
         yield Model(dataset, grid, crs, transform.a * crs.axis_info[0].unit_conversion_factor)
-
-
-def derive(source: Path, target: Path, name: str) -> Cog:
-    """Writes the product ``name`` of the model in ``source`` as a COG."""
-    product = PRODUCTS[name]
-    with TemporaryDirectory(dir=target.parent, prefix=".work-") as folder:
-        copy = Path(folder) / "plain.tif"
-        with opened(source) as model, disk.writing(copy):
-            _write(model, product, copy)
-        made = cog.write(copy, Path(folder) / "cog.tif", product.encoding)
-        disk.publish(made.path, target)
-    return cog.describe(target)
-
-
-def _write(model: Model, product: Product, path: Path) -> None:
-    grid = model.grid
-    profile = {
-        "driver": "GTiff",
-        "tiled": True,
-        "width": grid.columns,
-        "height": grid.rows,
-        "count": len(product.bands),
-        "dtype": product.dtype,
-        "nodata": product.nodata,
-        "crs": model.dataset.crs,
-        "transform": grid.transform,
-        "compress": "ZSTD",
-        "BIGTIFF": "IF_SAFER",
-    }
-    if len(product.bands) == 4:
-        profile |= {"photometric": "RGB", "ALPHA": "YES"}
-    with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(path, "w", **profile) as written:
-        for number, band in enumerate(product.bands, start=1):
-            written.set_band_description(number, band)
-        written.update_tags(AREA_OR_POINT="Area")
-        for tile in tiles(grid, _SIDE, 1):
-            made = product.make(model.read(tile), model.cell_m)[:, *tile.inner]
-            if product.nodata is not None:
-                made = np.where(np.isfinite(made), made, product.nodata).astype(product.dtype)
-            first, end, left, right = tile.core
-            written.write(made, window=Window(left, first, right - left, end - first))
-
-
-def contours(source: Path, interval: float) -> tuple[Geometries, Floats, CRS]:
-    """Lines of equal height at multiples of ``interval`` metres, their heights, and their CRS."""
-    found: dict[float, list[Any]] = {}
-    with opened(source) as model:
-        for tile in tiles(model.grid, _SIDE, 0):
-            # One more row and column, so that lines of neighbouring tiles meet.
-            rows, columns = model.grid.rows, model.grid.columns
-            end, right = min(tile.bottom + 1, rows), min(tile.right + 1, columns)
-            wide = Tile(tile.top, end, tile.left, right, tile.core)
-            for z, lines in _lines(model.read(wide), model.grid.part(wide), interval):
-                found.setdefault(z, []).extend(lines)
-        crs = model.crs
-    merged = [(z, shapely.line_merge(shapely.multilinestrings(found[z]))) for z in sorted(found)]
-    parts = [(z, part) for z, lines in merged for part in shapely.get_parts(lines)]
-    shapes = np.empty(len(parts), dtype=object)
-    shapes[:] = [part for _, part in parts]
-    return shapes, np.array([z for z, _ in parts]), crs
-
-
-def _lines(z: Heights, grid: Grid, interval: float) -> Iterator[tuple[float, list[Any]]]:
-    if not np.isfinite(z).any() or min(z.shape) < 2:
-        return
-    x = grid.west + (np.arange(grid.columns) + 0.5) * grid.cell
-    y = grid.north - (np.arange(grid.rows) + 0.5) * grid.cell
-    drawn = contourpy.contour_generator(x, y, np.ma.masked_invalid(z), name="serial")
-    low, high = np.nanmin(z) / interval, np.nanmax(z) / interval
-    for level in range(int(np.ceil(low)), int(np.floor(high)) + 1):
-        lines: Any = drawn.lines(level * interval)
-        parts = [shapely.LineString(line) for line in lines if len(line) > 1]
-        if parts:
-            yield level * interval, parts

@@ -138,23 +138,28 @@ def settle(z: Heights, seen: Observed, passes: int) -> Heights:
     return z
 
 
+def _dot(one: Heights, other: Heights) -> float:
+    """Line by line, since the sum that BLAS makes depends on how many threads it has."""
+    return float(np.einsum("ij,ij->i", one, other).sum(dtype=np.float64))
+
+
 def _descend(z: Heights, known: Heights, target: Heights, bending: Bending) -> Heights:
     """Preconditioned conjugate gradients for (known + bending) z = target, from ``z``."""
     inverse = 1.0 / (known + np.float32(_DIAGONAL))
     rest = target - known * z - bending.force(z)
     step = inverse * rest
-    rho = float(np.vdot(rest, step))
+    rho = _dot(rest, step)
     y = np.empty_like(z)
     for _ in range(_ROUNDS):
         if rho < 1e-9:
             break
         forced = known * step
         forced += bending.force(step)
-        share = np.float32(rho / float(np.vdot(step, forced)))
+        share = np.float32(rho / _dot(step, forced))
         z += share * step
         rest -= share * forced
         np.multiply(inverse, rest, out=y)
-        after = float(np.vdot(rest, y))
+        after = _dot(rest, y)
         step *= np.float32(after / rho)
         step += y
         rho = after

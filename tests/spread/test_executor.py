@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -27,6 +28,21 @@ def test_results_come_in_the_order_of_their_tasks(tmp_path: Path, processes: int
     assert found == [0, 1, 4, 9, 16]
     assert told == [(n, 5) for n in range(6)]
     assert len({path.name.split("-")[1] for path in tmp_path.iterdir()}) == min(processes, 5)
+
+
+def test_processes_are_kept_from_stage_to_stage(tmp_path: Path) -> None:
+    runner = Local(2)
+    for stage in range(3):
+        gather(runner, dig, [Dig(tmp_path, 10 * stage + n) for n in range(4)])
+    workers = {path.name.split("-")[1] for path in tmp_path.iterdir()}
+    assert len(workers) == 2
+    with pytest.raises(ArrivalError):
+        gather(runner, stumble, [Dig(tmp_path, n) for n in range(5)])
+    # Those of a stage that went wrong may still be at work: others go on.
+    assert gather(runner, dig, [Dig(tmp_path, n) for n in (50, 51)]) == [2500, 2601]
+    del runner
+    gc.collect()
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
 def test_a_lost_process_costs_its_task_alone(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from pipeline.db.engine import Database
 from pipeline.errors import ArrivalError, MakanError
 from pipeline.fabric import between
 from pipeline.findings import Catalog
-from pipeline.terrain import checks, derived, read
+from pipeline.terrain import checks, products, read
 from pipeline.terrain.read import Files
 from pipeline.terrain.survey import Survey
 
@@ -274,7 +274,7 @@ def test_slope_and_hillshade_of_a_plane(model: Path, tmp_path: Path) -> None:
     assert slope.mask.sum() == 100
     assert slope[0, 0] == pytest.approx(np.degrees(np.arctan(np.hypot(0.2, 0.1))), abs=1e-3)
     assert float(slope[10:30].min()) == pytest.approx(float(slope[10:30].max()), abs=5e-3)
-    derived.derive(model, tmp_path / "shade.tif", "hillshade")
+    products.derive(model, tmp_path / "shade.tif", "hillshade")
     with rasterio.open(tmp_path / "shade.tif") as made:
         shade = made.read(1)
     # The cosine between the plane's normal and the direction of the sun.
@@ -285,7 +285,7 @@ def test_slope_and_hillshade_of_a_plane(model: Path, tmp_path: Path) -> None:
 
 
 def test_heights_as_colours_decode_to_a_decimetre(model: Path, tmp_path: Path) -> None:
-    derived.derive(model, tmp_path / "rgb.tif", "terrain-rgb")
+    products.derive(model, tmp_path / "rgb.tif", "terrain-rgb")
     with rasterio.open(tmp_path / "rgb.tif") as made, rasterio.open(model) as source:
         red, green, blue, opacity = made.read().astype(np.float64)
         z = source.read(1, masked=True)
@@ -297,7 +297,7 @@ def test_heights_as_colours_decode_to_a_decimetre(model: Path, tmp_path: Path) -
 def test_contours_lie_at_their_height_and_are_whole(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(derived, "_SIDE", 32)
+    monkeypatch.setattr(products, "_SIDE", 32)
     out = tmp_path / "contours.gpkg"
     assert _run("dem", "derive", "contours", model, "--interval", "5", "--out", out).exit_code == 0
     meta, _, wkb, (levels,) = pyogrio.raw.read(out)

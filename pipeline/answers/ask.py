@@ -155,8 +155,9 @@ class Answerer:
                 explained=values.get(PART) is None,
             )
         if process.heights:
+            day = values.get(process.heights.day or "")
             found = await asyncio.to_thread(
-                heights.filled, self._home, self._schemas, process.heights, found
+                heights.filled, self._home, self._schemas, process.heights, found, day
             )
             if found is None:
                 raise NothingFoundError(process.nothing, [])

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import rasterio
 from pyproj import CRS
 
 from pipeline import geo
+from pipeline.answers.refusals import NothingFoundError
+from pipeline.contracts.base import Text
 from pipeline.contracts.process import Heights
+from pipeline.contracts.raster import ServedRaster
 from pipeline.contracts.registry import Schemas
+from pipeline.rasters import past
 from pipeline.rasters.point import value_at
 from pipeline.rasters.shelf import Shelf
 
@@ -19,16 +24,19 @@ HEIGHT, EAST, NORTH, ALONG = "ground_m", "e", "n", "along_m"
 
 
 def filled(
-    home: Path, schemas: Schemas, wanted: Heights, answer: dict[str, Any]
+    home: Path, schemas: Schemas, wanted: Heights, answer: dict[str, Any], day: str | None
 ) -> dict[str, Any] | None:
     """``answer`` with a height (m) at each of its places, and what follows for the whole line; None
-    where the model, or any model, says nothing of them."""
+    where the model, or any model, says nothing of them. ``day``: as the latest model not after it.
+
+    Raises NothingFoundError for a day before all models.
+    """
     shelf = Shelf(home, wanted.raster)
     served = shelf.served()
     if served is None:
         return None
     places = answer[wanted.of]
-    with rasterio.open(shelf.absolute(served.path)) as dataset:
+    with _opened(home, served, day) as dataset:
         move = geo.transformer(CRS.from_epsg(schemas.city.srid), dataset.crs)
         xs, ys = move.transform([one[EAST] for one in places], [one[NORTH] for one in places])
         found = [value_at(dataset, x, y) for x, y in zip(xs, ys, strict=True)]
@@ -37,6 +45,18 @@ def filled(
         return None
     told = [{**one, HEIGHT: height} for one, height in zip(places, known, strict=True)]
     return {**answer, wanted.of: told, **_summary(told), "model": {"version": served.version}}
+
+
+@contextmanager
+def _opened(home: Path, served: ServedRaster, day: str | None) -> Iterator[Any]:
+    with ExitStack() as stack:
+        try:
+            when = past.When(None, day) if day else None
+            dataset = stack.enter_context(past.opened(home, served, when))
+        except past.NoSuchTimeError as error:
+            persian = f"از آن زمان چیزی نیست؛ زمان‌های موجود: {'، '.join(error.days)}"
+            raise NothingFoundError(Text(en=str(error), fa=persian), error.days) from None
+        yield dataset
 
 
 def _summary(places: list[dict[str, Any]]) -> dict[str, Any]:

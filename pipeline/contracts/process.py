@@ -112,10 +112,12 @@ class Bundle(Frozen):
 
 class Heights(Frozen):
     """Which members of the answer get their ground height: each of ``of`` (with ``e`` and ``n`` in
-    the city's CRS) a ``ground_m`` of the elevation model ``raster``."""
+    the city's CRS) a ``ground_m`` of the elevation model ``raster``, now or on the day that the
+    input ``day`` names."""
 
     raster: Identifier
     of: Identifier
+    day: Identifier | None = None
 
 
 class Process(Frozen):

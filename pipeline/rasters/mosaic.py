@@ -52,6 +52,23 @@ class Grid:
     pixel: tuple[float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What all sheets have in common: type of the pixels, names of the bands, nodata value or
+    mask, and the EPSG code of the CRS."""
+
+    dtype: str
+    bands: tuple[str, ...]
+    nodata: float | None
+    mask: bool
+    srid: int
+
+    @classmethod
+    def of(cls, contract: RasterContract, city: City) -> Form:
+        """As a contract wants it."""
+        return cls(contract.dtype, contract.bands, contract.nodata, contract.mask, city.srid)
+
+
 def tile(path: Path) -> Tile:
     """The sheet in ``path``."""
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), rasterio.open(path, driver="GTiff") as dataset:
@@ -86,21 +103,21 @@ def _up(value: float) -> int:
     return math.ceil(value - _ON_GRID)
 
 
-def document(tiles: list[Tile], whole: Grid, contract: RasterContract, city: City) -> str:
+def document(tiles: list[Tile], whole: Grid, form: Form) -> str:
     """The VRT document that lays ``tiles`` over each other, the last on top."""
-    kind = _TYPES[contract.dtype]
+    kind = _TYPES[form.dtype]
     parts = [f'<VRTDataset rasterXSize="{whole.width}" rasterYSize="{whole.height}">']
-    parts.append(f"<SRS>EPSG:{city.srid}</SRS>")
+    parts.append(f"<SRS>EPSG:{form.srid}</SRS>")
     terms = (whole.left, whole.pixel[0], 0, whole.top, 0, -whole.pixel[1])
     parts.append(f"<GeoTransform>{','.join(map(repr, terms))}</GeoTransform>")
-    for number, name in enumerate(contract.bands, start=1):
+    for number, name in enumerate(form.bands, start=1):
         parts.append(f'<VRTRasterBand dataType="{kind}" band="{number}">')
         parts.append(f"<Description>{escape(name)}</Description>")
-        parts += _nodata(contract)
+        parts += _nodata(form)
         parts += _colour(name)
-        parts += [_source(one, str(number), whole, _overlay(contract)) for one in tiles]
+        parts += [_source(one, str(number), whole, _overlay(form)) for one in tiles]
         parts.append("</VRTRasterBand>")
-    if contract.mask:
+    if form.mask:
         parts.append('<MaskBand><VRTRasterBand dataType="Byte">')
         # Masked pixels of a later sheet must not hide valid ones of an earlier.
         parts += [_source(one, "mask,1", whole, "<NODATA>0</NODATA>") for one in tiles]
@@ -113,15 +130,15 @@ def _colour(name: str) -> Iterator[str]:
         yield f"<ColorInterp>{name.title()}</ColorInterp>"
 
 
-def _nodata(contract: RasterContract) -> Iterator[str]:
-    if contract.nodata is not None:
-        yield f"<NoDataValue>{contract.nodata!r}</NoDataValue>"
+def _nodata(form: Form) -> Iterator[str]:
+    if form.nodata is not None:
+        yield f"<NoDataValue>{form.nodata!r}</NoDataValue>"
 
 
-def _overlay(contract: RasterContract) -> str:
-    if contract.mask:
+def _overlay(form: Form) -> str:
+    if form.mask:
         return "<UseMaskBand>true</UseMaskBand>"
-    return "" if contract.nodata is None else f"<NODATA>{contract.nodata!r}</NODATA>"
+    return "" if form.nodata is None else f"<NODATA>{form.nodata!r}</NODATA>"
 
 
 def _source(one: Tile, band: str, whole: Grid, extra: str) -> str:

@@ -82,7 +82,7 @@ def _make(
     with shelf.work() as folder:
         tiles = [mosaic.tile(path.resolve()) for path in paths]
         whole = mosaic.grid(tiles, contract.limits.max_pixels)
-        text = mosaic.document(tiles, whole, contract, city)
+        text = mosaic.document(tiles, whole, mosaic.Form.of(contract, city))
         with disk.writing(folder / _VRT):
             (folder / _VRT).write_text(text, encoding="utf-8")
         boxes = _changed(shown, before, contract)

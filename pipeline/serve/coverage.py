@@ -38,6 +38,7 @@ from rasterio.windows import Window
 
 from pipeline.serve import coverage_json
 from pipeline.serve.coverage_part import Part, part_of
+from pipeline.serve.period import when
 from pipeline.serve.raster_source import (
     Bounds,
     Dataset,
@@ -93,17 +94,18 @@ class RasterCoverage(BaseProvider):  # type: ignore[misc]
         bbox: list[float] | None = None,
         bbox_crs: str | int | None = None,
         format_: str = "json",
+        datetime_: str | None = None,
         **_: Any,
     ) -> dict[str, Any] | bytes:
         """CoverageJSON (a dict) or, if ``format_`` is the definition's, a GeoTIFF.
 
         Raises ProviderNoDataError (204) outside the raster, ProviderInvalidQueryError (400),
-        ProviderRequestEntityTooLargeError (413).
+        ProviderItemNotFoundError (404), ProviderRequestEntityTooLargeError (413).
         """
         bands = self._chosen(properties)
         native = format_ == self.native_format
         most = self.options["max_pixels" if native else "max_values"] // len(bands)
-        with self.source.opened() as dataset:
+        with self.source.opened(when(datetime_)) as dataset:
             box = self._box(dataset, subsets or {}, bbox or [], bbox_crs)
             part = part_of(dataset, box, most)
             numbers = [number for number, _ in bands]

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from psycopg import sql
 
+from pipeline.rasters.past import When
 from pipeline.serve.clause import Binder, Clause
 from pipeline.serve.errors import bad
 from pipeline.serve.served import Served
@@ -46,6 +47,11 @@ def instant(text: str) -> datetime:
     if begin is None or begin != end:
         raise bad("datetime: of one feature ask for one moment; /items takes intervals")
     return begin
+
+
+def when(text: str | None) -> When | None:
+    """The time that is asked of a raster, None for now."""
+    return When.of(*interval(text)) if text else None
 
 
 @lru_cache(maxsize=512)

@@ -31,6 +31,7 @@ from shapely.geometry.base import BaseGeometry
 from pipeline import geo
 from pipeline.rasters.point import Values, value_at
 from pipeline.serve import coverage_json
+from pipeline.serve.period import when
 from pipeline.serve.raster_source import Source, crs_of, is_north_first, refused
 
 _MOST_POINTS = 1000
@@ -69,19 +70,21 @@ class RasterPosition(BaseEDRProvider):  # type: ignore[misc]
         select_properties: Sequence[str] | None = None,
         crs_transform_spec: Any = None,
         format_: str | None = None,
+        datetime_: str | None = None,
         **_: Any,
     ) -> dict[str, Any]:
         """CoverageJSON with the interpolated value at each point, null where there is none.
 
         Raises ProviderNoDataError (204) if no point lies in the raster, except for a page, which
-        would be blank; and ProviderInvalidQueryError (400).
+        would be blank; ProviderItemNotFoundError (404) for a time of which nothing is; and
+        ProviderInvalidQueryError (400).
         """
         given = crs_of(crs_transform_spec.target_crs_uri if crs_transform_spec else "OGC:CRS84")
         places = _places(wkt, given)
         bands = self._chosen(select_properties)
         east, north = zip(*places, strict=True)
         xs, ys = geo.transformer(given, self.stored).transform(east, north)
-        with self.source.opened() as dataset:
+        with self.source.opened(when(datetime_)) as dataset:
             found = [value_at(dataset, x, y) for x, y in zip(xs, ys, strict=True)]
         if all(values is None for values in found) and format_ != F_HTML:
             raise ProviderNoDataError

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,11 @@ import rasterio
 from pyproj import CRS
 
 from pipeline.contracts.raster import ServedRaster, ServedSheet
-from pipeline.serve.raster_source import SERVING, Bounds, Dataset, Source, moved
+from pipeline.rasters import past
+from pipeline.rasters.past import When
+from pipeline.serve.raster_source import SERVING, Bounds, Dataset, Source, moved, no_such_time
 from pipeline.serve.raster_view import View, view
 
-#: Begin and end of the time that is asked for, None where it is open.
-Interval = tuple[datetime | None, datetime | None]
 Size = tuple[int, int]
 
 
@@ -35,30 +34,25 @@ class Look:
 
 
 @contextmanager
-def looking(source: Source, when: Interval | None = None) -> Iterator[Look]:
-    """The layer now, or at the time ``when``; ProviderItemNotFoundError before the first load."""
+def looking(source: Source, when: When | None = None) -> Iterator[Look]:
+    """The layer now, or at the time ``when``; ProviderItemNotFoundError before the first load, and
+    for a time of which nothing is."""
     with source.opened() as dataset:
         crs = CRS.from_wkt(dataset.crs.to_wkt())
         bounds: Bounds = tuple(dataset.bounds)
-        if when is None:
+        served = source.served()
+        parts = _of_time(served, when) if served and when else None
+        if parts is None:
             yield Look(lambda box, target, size: view(dataset, box, target, size), bounds, crs)
             return
-        served = source.served()
-        parts = of_time(served, when) if served else []
-        past = _Past(source.home, parts, dataset, crs)
-        yield Look(past.see, bounds, crs)
+        yield Look(_Past(source.home, parts, dataset, crs).see, bounds, crs)
 
 
-def of_time(served: ServedRaster, when: Interval) -> list[ServedSheet]:
-    """The sheets acquired in an interval, the newest first; those of no known day are of none."""
-    begin, end = (moment.date().isoformat() if moment else None for moment in when)
-    return [
-        part
-        for part in reversed(served.parts)
-        if part.acquired is not None
-        and (begin is None or begin <= part.acquired)
-        and (end is None or part.acquired <= end)
-    ]
+def _of_time(served: ServedRaster, when: When) -> list[ServedSheet] | None:
+    try:
+        return past.sheets(served, when)
+    except past.NoSuchTimeError as error:
+        raise no_such_time(error) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from pyproj import CRS
 from pyproj.exceptions import ProjError
 
 from pipeline.serve import raster_draw, raster_image
-from pipeline.serve.period import interval
+from pipeline.serve.period import when
 from pipeline.serve.raster_look import Look, looking
 from pipeline.serve.raster_source import Bounds, Source, crs_of, crs_uri, moved, refused
 
@@ -71,8 +71,7 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
         self._must_be_drawable(width, height)
         target = crs_of(crs) if crs else self.storage_crs
         transparent = str(more.get("transparent", True)).lower() not in _FALSE
-        asked = more.get("datetime_")
-        with looking(self.source, interval(asked) if asked else None) as look:
+        with looking(self.source, when(more.get("datetime_"))) as look:
             box = self._box(look, bbox, target)
             pixels, known = self._drawn(look, box, target, (width, height))
         return raster_image.encode(pixels, known, form, transparent=transparent)

@@ -8,7 +8,7 @@ has open stays readable even when a load has just replaced it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -22,6 +22,8 @@ from rasterio.errors import RasterioIOError
 
 from pipeline import geo
 from pipeline.contracts.raster import ServedRaster
+from pipeline.rasters import past
+from pipeline.rasters.past import When
 
 Dataset = Any
 Bounds = tuple[float, float, float, float]
@@ -67,16 +69,13 @@ class Source:
         return " ".join([served.version, *(part.version for part in served.parts)])
 
     @contextmanager
-    def opened(self) -> Iterator[Dataset]:
-        """The COG, open for reading; raises ProviderItemNotFoundError before the first load."""
-        with rasterio.Env(**SERVING):
-            dataset = self._open()
-            try:
-                yield dataset
-            finally:
-                dataset.close()
+    def opened(self, when: When | None = None) -> Iterator[Dataset]:
+        """The COG, open for reading, or the sheets of another time as one raster; raises
+        ProviderItemNotFoundError (404) before the first load and for a time of which nothing is."""
+        with rasterio.Env(**SERVING), ExitStack() as stack:
+            yield self._open(when, stack)
 
-    def _open(self) -> Dataset:
+    def _open(self, when: When | None, stack: ExitStack) -> Dataset:
         # A load may remove the file between our reading its name and opening it; then the
         # pointer names another.
         for left in reversed(range(_TRIES)):
@@ -84,7 +83,9 @@ class Source:
             if served is None:
                 break
             try:
-                return rasterio.open(self.home / served.path, driver="GTiff")
+                return stack.enter_context(past.opened(self.home, served, when))
+            except past.NoSuchTimeError as error:
+                raise no_such_time(error) from None
             except RasterioIOError:
                 if not left:
                     raise
@@ -100,6 +101,11 @@ def _read(pointer: Path, state: tuple[int, int, int]) -> ServedRaster | None:
         return ServedRaster.model_validate_json(pointer.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
+
+
+def no_such_time(error: past.NoSuchTimeError) -> ProviderItemNotFoundError:
+    """404, with the times that there are."""
+    return ProviderItemNotFoundError(str(error), user_msg=str(error))
 
 
 def refused(detail: str) -> ProviderInvalidQueryError:

@@ -28,9 +28,10 @@ from pyproj import CRS
 
 from pipeline.derive.grids import PIXELS, Grid, Tile, offered
 from pipeline.rasters.heights import CODINGS
+from pipeline.rasters.past import When
 from pipeline.serve import raster_draw, raster_image
 from pipeline.serve.raster_draw import Heights
-from pipeline.serve.raster_look import Interval, Look, looking
+from pipeline.serve.raster_look import Look, looking
 from pipeline.serve.raster_source import Source, refused
 
 _TILE = "{tileMatrix}/{tileRow}/{tileCol}"
@@ -84,7 +85,7 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
         y: int | str | None = None,
         x: int | str | None = None,
         format_: str | None = None,
-        when: Interval | None = None,
+        when: When | None = None,
     ) -> bytes | None:
         """The image at a time, or now; None (an empty answer) where the raster has nothing.
 

@@ -6,11 +6,13 @@ import re
 from typing import Any
 
 from pygeoapi.plugin import load_plugin
+from pygeoapi.provider.base import ProviderItemNotFoundError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.derive.grids import Tile
+from pipeline.rasters.past import When
 from pipeline.serve import (
     answers,
     encodings,
@@ -24,7 +26,6 @@ from pipeline.serve import (
 )
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import bad, missing
-from pipeline.serve.raster_look import Interval
 from pipeline.serve.site import Site
 from pipeline.serve.tile_cache import Kept
 from pipeline.serve.tile_layers import Drawn
@@ -141,7 +142,7 @@ async def _image(request: Request) -> Response:
     grid = _raster_grid(provider, request)
     zoom = provider["options"]["zoom"]
     place = _place(request, zoom["min"], zoom["max"])
-    when = period.interval(given["datetime"]) if "datetime" in given else None
+    when = period.when(given.get("datetime"))
     content = await run_in_threadpool(_drawn, provider, grid, place, form, when)
     return answers.data(content, formats[form]) if content else answers.empty()
 
@@ -159,19 +160,20 @@ def _raster_grid(provider: dict[str, Any], request: Request) -> str:
     return name
 
 
-def _drawn(
-    provider: dict[str, Any], grid: str, place: Tile, form: str, when: Interval | None
-) -> bytes:
+def _drawn(provider: dict[str, Any], grid: str, place: Tile, form: str, when: When | None) -> bytes:
     plugin = load_plugin("provider", provider)
-    content: bytes | None = plugin.get_tiles(
-        layer=plugin.get_layer(),
-        tileset=grid,
-        z=place.zoom,
-        y=place.row,
-        x=place.column,
-        format_=form,
-        when=when,
-    )
+    try:
+        content: bytes | None = plugin.get_tiles(
+            layer=plugin.get_layer(),
+            tileset=grid,
+            z=place.zoom,
+            y=place.row,
+            x=place.column,
+            format_=form,
+            when=when,
+        )
+    except ProviderItemNotFoundError as error:
+        raise missing(str(error)) from None
     return content or b""
 
 

@@ -28,7 +28,7 @@ def _joined(
 ) -> tuple[Any, Any, Affine]:
     tiles = [mosaic.tile(path) for path in paths]
     whole = mosaic.grid(tiles, contract.limits.max_pixels)
-    (folder / "whole.vrt").write_text(mosaic.document(tiles, whole, contract, city))
+    (folder / "whole.vrt").write_text(mosaic.document(tiles, whole, mosaic.Form.of(contract, city)))
     made = cog.write(folder / "whole.vrt", folder / "whole.tif", contract.encoding, driver="VRT")
     with rasterio.open(made.path) as dataset:
         return dataset.read(), dataset.dataset_mask() > 0, dataset.transform
@@ -119,5 +119,5 @@ def test_a_sheet_far_away_is_refused(orthophoto: RasterContract) -> None:
 
 def test_a_file_name_cannot_write_into_the_document(orthophoto: RasterContract, qom: City) -> None:
     odd = mosaic.Tile(Path("a<b>&c.tif"), 10, 10, Affine(1, 0, EAST, 0, -1, NORTH))
-    text = mosaic.document([odd], mosaic.grid([odd], 10_000), orthophoto, qom)
+    text = mosaic.document([odd], mosaic.grid([odd], 10_000), mosaic.Form.of(orthophoto, qom))
     assert "a&lt;b&gt;&amp;c.tif" in text

@@ -5,22 +5,30 @@ from __future__ import annotations
 import warnings
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import shapely
 from affine import Affine
+from pygeoapi.plugin import load_plugin
+from pygeoapi.provider.base import ProviderItemNotFoundError
 from pyproj import Transformer
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
+from pipeline.answers import heights
+from pipeline.answers.refusals import NothingFoundError
+from pipeline.contracts.process import Heights
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
-from pipeline.derive import grids
+from pipeline.derive import grids, raster_collections
 from pipeline.derive.grids import Tile
 from pipeline.rasters.deliver import deliver
 from pipeline.rasters.inspect import Declared, Job
 from pipeline.rasters.shelf import Shelf
+from pipeline.serve.errors import Problem
 from tests.raster.conftest import EAST, NORTH, Imagery, Make
 
 UTM = "UTM39WGS84Quad"
@@ -113,8 +121,13 @@ def test_an_orthophoto_is_shown_as_it_was(imagery: Imagery, schemas: Schemas, co
         assert np.abs(shown(datetime=when) - old).max() < 12
     for when in ("2024-06-02", "2020-01-01/..", "2000-01-01/2030-01-01"):
         assert np.abs(shown(datetime=when) - new).max() < 12
-    nothing = _tile(imagery, "orthophoto", grids.WEB, place, datetime="2021-01-01/2022-01-01")
-    assert nothing.status_code == 204
+    # An instant: what was known by then.
+    assert np.abs(shown(datetime="2022-03-04T12:00:00Z") - old).max() < 12
+    for path in (f"tiles/{grids.WEB}/{place}", "map"):
+        for unknown in ("2021-01-01/2022-01-01", "2018-12-31"):
+            nothing = imagery.get(f"/collections/orthophoto/{path}", datetime=unknown)
+            assert nothing.status_code == 404
+            assert "there are 2019-05-01, 2024-06-02" in nothing.json()["description"]
     wrong = _tile(imagery, "orthophoto", grids.WEB, place, datetime="yesterday")
     assert wrong.status_code == 400
     box = {"bbox": "50.876,34.637,50.880,34.638", "width": "200", "height": "100"}
@@ -156,3 +169,82 @@ def test_an_earlier_state_of_a_sheet_stays(
     served = take(dark, date(2010, 1, 1))
     assert [part.acquired for part in served.parts] == ["2010-01-01", "2019-01-01", "2024-01-01"]
     assert served.version == before
+
+
+@pytest.fixture
+def series(database: Database, schemas: Schemas, make: Make, plane: Any, tmp_path: Path) -> Path:
+    """Models of one ground: of 2019 in two sheets, of 2024 the western one half a metre higher."""
+    contract, home = schemas.rasters["dem"], tmp_path / "home"
+    jobs = []
+    for year, rise in ((2019, 0.0), (2024, 0.5)):
+        for n, start in enumerate((0, 40) if year == 2019 else (0,)):
+            place = Affine(5, 0, EAST + 5 * start, 0, -5, NORTH)
+            folder = tmp_path / str(year)
+            folder.mkdir(exist_ok=True)
+            path = make(f"m{n}.tif", plane[:, :, start : start + 40] + rise, transform=place)
+            path = path.rename(folder / path.name)
+            jobs.append(Job(path, contract, schemas.city, Declared(acquired=date(year, 3, 1))))
+    for job in jobs:
+        (outcome,), _ = deliver(database, home, schemas, [job])
+        assert outcome.status == "done"
+    return home
+
+
+def _plugins(home: Path, schemas: Schemas) -> dict[str, Any]:
+    definitions = raster_collections.providers(schemas.rasters["dem"], schemas.city, home)
+    return {one["type"]: load_plugin("provider", one) for one in definitions}
+
+
+def test_heights_are_told_as_they_were(series: Path, schemas: Schemas, plane: Any) -> None:
+    plugins = _plugins(series, schemas)
+    # Between the centres of two cells of the western sheet; the plane rises by 1 %.
+    at = shapely.Point(EAST + 100, NORTH - 100)
+    spec = SimpleNamespace(target_crs_uri=schemas.city.crs_uri)
+    box = [EAST + 150, NORTH - 150, EAST + 250, NORTH - 50]
+    for when, rise, columns in (
+        (None, 0.5, 20), ("2019-03-01", 0.0, 20), ("2023-01-01", 0.0, 20), ("2024-03-01", 0.5, 20),
+        ("../2020-01-01", 0.0, 20), ("2030-01-01T00:00:00Z", 0.5, 20),
+        ("2020-01-01/..", 0.5, 10),  # the eastern sheet is of 2019
+    ):  # fmt: skip
+        told = plugins["edr"].position(wkt=at, crs_transform_spec=spec, datetime_=when)
+        assert told["ranges"]["height"]["values"] == [pytest.approx(901.0 + rise, abs=1e-3)]
+        told = plugins["coverage"].query(
+            bbox=box, bbox_crs=schemas.city.crs_uri, datetime_=when
+        )  # fmt: skip
+        found = np.array(told["ranges"]["height"]["values"], float).reshape(20, columns)
+        expected = plane[0, 10:30, 30:50] + np.where(np.arange(20) < 10, rise, 0.0)
+        assert found == pytest.approx(expected[:, :columns], abs=1e-3), when
+        content = plugins["coverage"].query(format_="GTiff", datetime_=when)
+        with MemoryFile(content) as memory, memory.open() as made:
+            assert made.read(1)[20, 20] == pytest.approx(plane[0, 20, 20] + rise, abs=1e-3)
+    with pytest.raises(Problem, match="is not"):
+        plugins["coverage"].query(datetime_="yesterday")
+
+
+def test_a_time_before_all_models_is_not_found(series: Path, schemas: Schemas) -> None:
+    plugins = _plugins(series, schemas)
+    with pytest.raises(ProviderItemNotFoundError, match="there are 2019-03-01, 2024-03-01"):
+        plugins["coverage"].query(datetime_="2018-01-01")
+    line = [{"e": EAST + x, "n": NORTH - 100, "along_m": x} for x in (50.0, 150.0, 350.0)]
+    wanted = Heights(raster="dem", of="points", day="day")
+    for day, rise in ((None, 0.5), ("2022-01-01", 0.0)):
+        told = heights.filled(series, schemas, wanted, {"points": line}, day)
+        assert told is not None
+        ground = [point["ground_m"] for point in told["points"]]
+        assert ground == pytest.approx([900.5 + rise, 901.5 + rise, 903.5], abs=1e-3)
+    with pytest.raises(NothingFoundError, match="2019-03-01"):
+        heights.filled(series, schemas, wanted, {"points": line}, "2018-01-01")
+
+
+def test_a_layer_without_days_has_no_other_time(imagery: Imagery) -> None:
+    """As OGC API has it: what has no time is not narrowed by one."""
+    point = {"coords": f"POINT({EAST + 100} {NORTH - 100})", "f": "json",
+             "crs": "http://www.opengis.net/def/crs/EPSG/0/32639"}  # fmt: skip
+    now = imagery.get("/collections/dem/position", **point).json()
+    then = imagery.get("/collections/dem/position", **point, datetime="2019-01-01").json()
+    assert now == then
+    late = imagery.get("/collections/dem/coverage", f="json", datetime="2019-01-01/2020-01-01")
+    assert late.status_code == 200
+    for path, more in (("coverage", {}), ("position", point), ("map", {})):
+        wrong = imagery.get(f"/collections/dem/{path}", **more, datetime="yesterday")
+        assert wrong.status_code == 400, path

@@ -24,7 +24,7 @@ from pipeline.cli.fresh import keep_fresh
 from pipeline.cli.options import as_json
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
-from pipeline.errors import ArrivalError, MakanError, SettingsError
+from pipeline.errors import ArrivalError, DatabaseError, MakanError, SettingsError
 from pipeline.findings import Catalog
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
@@ -90,6 +90,10 @@ def load(
                 if folder is None:
                     raise
                 refused = error
+                if _is_away(database, error):
+                    # Nothing that is left can be loaded, nor derived: it is said once, at the end.
+                    derived = False
+                    break
                 options.console().print(f"{name}: {error}", markup=False, soft_wrap=True)
                 continue
             outcomes.append(outcome)
@@ -123,6 +127,17 @@ def check(settings: Settings, feed: str, paths: tuple[Path, ...], as_json: bool)
             if not as_json:
                 bar.print(outcome)
     _end(outcomes, as_json=as_json, refused=None)
+
+
+def _is_away(database: Database, error: MakanError) -> bool:
+    """Whether it was the database's end that ended a load, not the file or another load."""
+    if not isinstance(error, DatabaseError):
+        return False
+    try:
+        with database.connect("loader"):
+            return False
+    except DatabaseError:
+        return True
 
 
 def _context(

@@ -81,8 +81,8 @@ class Bed:
             connection.execute("TRUNCATE data.parcel, history.parcel")
             connection.execute("UPDATE ops.run SET status = 'undone' WHERE status = 'done'")
 
-    def start(self, path: Path) -> ForkServerProcess:
-        """A load in a process of its own."""
+    def start(self, path: Path, *, folder: bool = False) -> ForkServerProcess:
+        """A load in a process of its own, of a file or of all files of a ``folder``."""
         settings = self.database.settings
         environment = {
             "MAKAN_HOME": str(settings.home), "MAKAN_CITY": settings.city,
@@ -90,7 +90,7 @@ class Bed:
         }  # fmt: skip
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(MODULES)
-        words = ["load", FEED, str(path)]
+        words = ["load", "--all", str(path)] if folder else ["load", FEED, str(path)]
         process = context.Process(
             target=testing.command, args=(words, environment, self.folder / "said.txt")
         )
@@ -239,6 +239,22 @@ def _as_told(bed: Bed, code: int | None, *, crash: bool) -> None:
     elif code not in (0, 1):
         assert code == 6, bed.said()
         assert bed.said() == ["makan: the database does not answer. Run `makan db start`."]
+
+
+def test_many_files_end_in_one_line_when_the_database_is_gone(bed: Bed) -> None:
+    """None of the files that are left is tried; what was loaded before stands."""
+    process = bed.start(bed.files[0].parent, folder=True)
+    bed.wait_until_armed()
+    time.sleep(0.5)
+    assert bed.database.cluster._pg_ctl("stop", "-m", "immediate", "-w", "-s").returncode == 0
+    begun = time.monotonic()
+    process.join(60)
+    _restart(bed.database.cluster)
+    assert process.exitcode == 6, bed.said()
+    assert time.monotonic() - begun < 30
+    gone = [line for line in bed.said() if "does not answer" in line]
+    assert gone == ["makan: the database does not answer. Run `makan db start`."]
+    assert bed.ask(OPEN) == (0,)
 
 
 def test_both_files_belong_to_the_feed(bed: Bed) -> None:

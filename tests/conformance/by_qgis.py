@@ -1,6 +1,7 @@
 """What QGIS makes of a collection; run by the system's Python, which has QGIS's own modules.
 
-Arguments: the service's address, the collection, a filter, and a folder with the styles of all
+Arguments: the service's address, the collection, the property that names a feature, the length of
+pages, a filter, and a folder with the styles of all
 collections (QML and SLD, and geometries.json). Prints one JSON object.
 """
 
@@ -19,24 +20,21 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QSize
 
-PAGE = 4
 SIZE, SOME = 100, 5
 #: Half of a picture in degrees, some metres.
 SIDE = 2e-5
-KEY = "nosazi"
 
 
-def opened(base: str, name: str, condition: str = "") -> QgsVectorLayer:
-    """The collection as a layer, read by small pages."""
-    query = f" filter='{condition}'" if condition else ""
-    source = f"pageSize='{PAGE}' typename='{name}' url='{base}'{query}"
+def opened(base: str, name: str, page: str) -> QgsVectorLayer:
+    """The collection as a layer, read by pages of this length."""
+    source = f"pageSize='{page}' typename='{name}' url='{base}'"
     layer = QgsVectorLayer(source, name, "OAPIF")
     if not layer.isValid():
         raise SystemExit(f"QGIS cannot read {name}: {layer.error().summary()}")
     return layer
 
 
-def table(layer: QgsVectorLayer, request: QgsFeatureRequest | None = None) -> list[dict]:
+def table(layer: QgsVectorLayer, key: str, request: QgsFeatureRequest | None = None) -> list[dict]:
     """The features with their attributes and the middle of their shape."""
     found = []
     for feature in layer.getFeatures(request) if request else layer.getFeatures():
@@ -47,14 +45,14 @@ def table(layer: QgsVectorLayer, request: QgsFeatureRequest | None = None) -> li
         }
         middle = feature.geometry().pointOnSurface().asPoint()
         found.append({**row, "@x": middle.x(), "@y": middle.y()})
-    return sorted(found, key=lambda row: row[KEY])
+    return sorted(found, key=lambda row: row[key])
 
 
-def drawn(layer: QgsVectorLayer) -> dict[str, str]:
+def drawn(layer: QgsVectorLayer, key: str) -> dict[str, str]:
     """The colour in the middle of some features, each alone in a picture, by its id."""
     layer.setLabelsEnabled(False)
-    wanted = [row for row in table(layer) if row["land_use"]][:SOME]
-    return {row[KEY]: _middle(layer, row) for row in wanted}
+    wanted = [row for row in table(layer, key) if row["land_use"]][:SOME]
+    return {row[key]: _middle(layer, row) for row in wanted}
 
 
 def _middle(layer: QgsVectorLayer, row: dict) -> str:
@@ -88,12 +86,12 @@ def styled(folder: Path) -> dict[str, dict]:
 
 def main() -> None:
     """Everything that is asked about the collection."""
-    base, name, condition, styles = sys.argv[1:]
+    base, name, key, page, condition, styles = sys.argv[1:]
     folder = Path(styles)
     application = QgsApplication([], False)
     application.initQgis()
-    layer = opened(base, name)
-    rows = table(layer)
+    layer = opened(base, name, page)
+    rows = table(layer, key)
     first = rows[0]
     box = QgsFeatureRequest().setFilterRect(
         type(layer.extent())(
@@ -105,14 +103,14 @@ def main() -> None:
         "crs": layer.crs().authid(),
         "types": {field.name(): field.typeName() for field in layer.fields()},
         "rows": rows,
-        "in_box": [row[KEY] for row in table(layer, box)],
+        "in_box": [row[key] for row in table(layer, key, box)],
     }
-    by_query = opened(base, name)
+    by_query = opened(base, name, page)
     found["subset"] = by_query.setSubsetString(condition)
-    found["filtered"] = [row[KEY] for row in table(by_query)]
+    found["filtered"] = [row[key] for row in table(by_query, key)]
     for kind, load in (("qml", layer.loadNamedStyle), ("sld", layer.loadSldStyle)):
         said, good = load(str(folder / f"{name}.{kind}"))
-        found[kind] = {"good": good, "said": said, "drawn": drawn(layer)}
+        found[kind] = {"good": good, "said": said, "drawn": drawn(layer, key)}
     found["styles"] = styled(folder)
     print(json.dumps(found, ensure_ascii=False))
     # QGIS's threads do not always end in peace without a window.

@@ -12,13 +12,13 @@ import pytest
 
 from pipeline.contracts.registry import Schemas
 
-from .conftest import Api
+from .conftest import Api, links
 
 PYTHON = Path("/usr/bin/python3")
 SCRIPT = Path(__file__).with_name("by_qgis.py")
 _LIMIT_S = 180
-#: QGIS has the id of a feature not among its attributes.
-KEY = "nosazi"
+#: What cities call the code of a parcel; QGIS has the id not among its attributes.
+KEYS = ("nosazi", "map_lot")
 
 
 def _is_here() -> bool:
@@ -43,8 +43,10 @@ def read(api: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 (folder / f"{style['id']}.{ending}").write_bytes(sheet)
     (folder / "geometries.json").write_text(json.dumps(geometries), "utf-8")
     base = str(api.client.base_url).rstrip("/")
-    words = [str(PYTHON), str(SCRIPT), base, "parcels", "\"land_use\" = 'residential'"]
-    words.append(str(folder))
+    number = api.json("/collections/parcels/items", limit=1)["numberMatched"]
+    page = str(max(4, number // 50))
+    words = [str(PYTHON), str(SCRIPT), base, "parcels", _named(api), page]
+    words += ["\"land_use\" = 'residential'", str(folder)]
     env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "HOME": str(folder)}
     for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
         env.pop(name, None)
@@ -67,23 +69,31 @@ def _shape(api: Api, name: str) -> dict[str, Any]:
     return {"type": kinds[kind], "fields": list(told)}
 
 
+def _named(api: Api) -> str:
+    known = api.json("/collections/parcels/queryables")["properties"]
+    return next(key for key in KEYS if key in known)
+
+
 def _key(feature: dict[str, Any]) -> str:
-    found: str = feature["properties"][KEY]
-    return found
+    return next(str(feature["properties"][key]) for key in KEYS if key in feature["properties"])
 
 
 def _features(api: Api, **asked: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = api.json("/collections/parcels/items", limit=10_000, **asked)[
-        "features"
-    ]
+    page = api.json("/collections/parcels/items", limit=10_000, **asked)
+    found: list[dict[str, Any]] = page["features"]
+    while following := links(page, "next"):
+        page = api.json(following[0]["href"])
+        found += page["features"]
     return found
 
 
 def test_qgis_reads_every_page(read: dict[str, Any], api: Api) -> None:
-    """Every feature once, over pages of four; texts as they are, axes the right way round."""
+    """Every feature once, over many pages; texts as they are, axes the right way round."""
     features = _features(api)
     features.sort(key=_key)
-    assert [row[KEY] for row in read["rows"]] == [_key(feature) for feature in features]
+    assert [_key({"properties": row}) for row in read["rows"]] == [
+        _key(feature) for feature in features
+    ]
     assert read["crs"] in ("OGC:CRS84", "EPSG:4326")
     for row, feature in zip(read["rows"], features, strict=True):
         for name, value in feature["properties"].items():
@@ -91,13 +101,13 @@ def test_qgis_reads_every_page(read: dict[str, Any], api: Api) -> None:
             if isinstance(value, str) and read["types"][name] == "string":
                 assert row[name] == value
         east, north = feature["geometry"]["coordinates"][0][0][0]
-        assert (row["@x"], row["@y"]) == pytest.approx((east, north), abs=0.01)
+        assert (row["@x"], row["@y"]) == pytest.approx((east, north), abs=0.05)
 
 
 def test_qgis_filters(read: dict[str, Any], api: Api) -> None:
     assert read["subset"]
     assert read["filtered"] == sorted(map(_key, _features(api, filter="land_use = 'residential'")))
-    assert read["in_box"] == [read["rows"][0][KEY]]
+    assert read["in_box"] == [_key({"properties": read["rows"][0]})]
 
 
 @pytest.mark.parametrize("form", ["qml", "sld"])
@@ -108,6 +118,8 @@ def test_qgis_draws_the_published_style(
     assert read[form]["good"], read[form]["said"]
     colours = {one.code: one.fill for one in schemas.layers["parcel"].style.classes}
     uses = {_key(feature): feature["properties"]["land_use"] for feature in _features(api)}
+    if not any(uses.values()):
+        pytest.skip("no parcel of this city has a land use")
     assert read[form]["drawn"]
     for key, colour in read[form]["drawn"].items():
         assert colour == colours[uses[key]].lower()

@@ -65,6 +65,12 @@ class Table:
 
     def _made(self, query: str) -> sql.Composed:
         names = [one.name for one in COLUMNS[self.fact.kind]]
+        # What is never null can be joined by; two such columns leave few rows to be compared.
+        whole = [one.name for one in COLUMNS[self.fact.kind] if one.needed][:2]
+        match = sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier("n", name), sql.Identifier("f", name))
+            for name in whole
+        )
 
         def listed(table: str | None = None) -> sql.Composed:
             parts = [sql.Identifier(table, one) if table else sql.Identifier(one) for one in names]
@@ -72,7 +78,7 @@ class Table:
 
         return sql.SQL(queries.load("facts")[query]).format(
             table=self._name, fresh=self._fresh, columns=listed(), theirs=listed("n"),
-            ours=listed("f"),
+            ours=listed("f"), match=match,
         )  # fmt: skip
 
 

@@ -163,13 +163,13 @@ CREATE TEMPORARY TABLE {fresh} ON COMMIT DROP AS SELECT {columns} FROM {table} W
 -- name: remove
 -- What was known of these subjects and is not so any more.
 DELETE FROM {table} f WHERE f.subject_id = ANY(%(ids)s::bigint[]) AND NOT EXISTS (
-    SELECT FROM {fresh} n WHERE n.subject_id = f.subject_id AND ({theirs}) IS NOT DISTINCT FROM ({ours})
+    SELECT FROM {fresh} n WHERE {match} AND ({theirs}) IS NOT DISTINCT FROM ({ours})
 )
 
 -- name: add
 -- What is so now and was not.
 INSERT INTO {table} ({columns}) SELECT {columns} FROM {fresh} n WHERE NOT EXISTS (
-    SELECT FROM {table} f WHERE f.subject_id = n.subject_id AND f.subject_id = ANY(%(ids)s::bigint[]) AND ({theirs}) IS NOT DISTINCT FROM ({ours})
+    SELECT FROM {table} f WHERE {match} AND f.subject_id = ANY(%(ids)s::bigint[]) AND ({theirs}) IS NOT DISTINCT FROM ({ours})
 )
 
 -- name: empty

@@ -58,8 +58,9 @@ ORDER BY 1, 2
 
 -- name: forget_originals
 -- What was kept of rows that the run did not publish after all.
+-- Asked once and kept by its hash: of a run that is not over nobody knows how many rows there are, and each would be looked for.
 DELETE FROM ops.original o WHERE o.run_id = %(run)s
-    AND NOT EXISTS (SELECT FROM {target} t WHERE t.run_id = o.run_id AND t.source_line = o.line)
+    AND o.line NOT IN (SELECT t.source_line FROM {target} t WHERE t.run_id = %(run)s)
 
 -- name: versions_view
 -- All versions of a layer's objects as an audience sees them: those in force and former ones. Which stand, when they held, and

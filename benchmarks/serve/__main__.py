@@ -74,7 +74,8 @@ class Bench:
     def requests(self, work: Work, side: str) -> list[Request] | None:
         """What ``side`` is asked; None for what it does not do."""
         key = (work.id, side)
-        if key not in self._asked:
+        if key not in self._asked or work.id.endswith("same"):
+            # Tags are of the bytes that are kept now.
             if side == OURS:
                 self._asked[key] = self.makan.ask(work.id)
             else:
@@ -159,7 +160,8 @@ class Bench:
 
     def flatgeobuf(self, rounds: int) -> None:
         """The whole layer as a file, in turns with ogr2ogr; and what memory it takes."""
-        self.makan.get(f"{works.ITEMS}?f=fgb&limit=1000")
+        for _ in range(8):  # each worker has its libraries then
+            self.makan.get(f"{works.ITEMS}?f=fgb&limit=1000")
         cpu.forget_peaks(self.makan.pid)
         before = cpu.peak_mb(self.makan.pid)
         times = []

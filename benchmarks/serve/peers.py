@@ -28,6 +28,8 @@ from pipeline.derive.grids import Tile
 
 _READY_S = 60
 _WORKERS = "2"
+#: How many pages far from the first are asked for.
+DEEP = 8
 _FOLDER = Path(__file__).parent / "conf"
 
 
@@ -126,7 +128,7 @@ def _items(path: str, work: str, sample: Sample, **always: str) -> list[Request]
     elif work == "page":
         asked = [{"limit": 100}]
     elif work == "deep":
-        asked = [{"limit": 100, "offset": sample.deep}]
+        asked = [{"limit": 100, "offset": sample.deep + number} for number in range(DEEP)]
     elif work == "one":
         return [Request(f"{path}/{number}?{query(**always)}") for number in sample.ids]
     else:

@@ -73,7 +73,7 @@ def rows(results: Results, works: Iterable[Work]) -> Iterable[tuple[str, ...]]:
             other = results.other(work, side)
             wanted = "" if goal is None else f">= {goal:.2f}".rstrip("0").rstrip(".")
             if other is None:
-                yield work.title, said, side, "-", "-", "-", "-", "-", wanted, "not measured"
+                yield work.title, said, side, "-", "-", "-", "-", "-", wanted, "none"
                 continue
             ratio = ours.rate / other.rate if other.rate else 0.0
             by_cpu = other.cpu_ms / ours.cpu_ms if ours.cpu_ms else 0.0

@@ -58,10 +58,12 @@ def link(rel: str, kind: str, title: str, href: str, language: str) -> Link:
 
 def address(path: str, given: Mapping[str, str]) -> str:
     """``path`` with the query ``given``."""
-    if not given:
-        return path
+    return f"{path}?{_query(given)}" if given else path
+
+
+def _query(given: Mapping[str, str]) -> str:
     pairs = (f"{quote(name, safe='')}={quote(value, safe=',:/')}" for name, value in given.items())
-    return f"{path}?{'&'.join(pairs)}"
+    return "&".join(pairs)
 
 
 def documents(
@@ -72,13 +74,15 @@ def documents(
     language: str,
 ) -> list[Link]:
     """The document itself and its other formats (``formats``: f -> media type, title)."""
-    rest = {name: value for name, value in given.items() if name != "f"}
+    # What all of them share is written once: there are many formats, and a page has few features.
+    rest = _query({name: value for name, value in given.items() if name != "f"})
+    tail = f"&{rest}" if rest else ""
     return [
         link(
             "self" if name == form else "alternate",
             kind,
             title,
-            address(path, {"f": name, **rest}),
+            f"{path}?f={name}{tail}",
             language,
         )
         for name, (kind, title) in formats.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import cast
 
 from psycopg import sql
@@ -21,6 +22,7 @@ ITEMS = (
 ITEM = ("f", "lang", "crs", "properties", "skipGeometry")
 
 
+@cache
 def known(served: Served) -> tuple[str, ...]:
     """All parameters of the collection's /items: a property that is named like one gives way."""
     return (*ITEMS, *(name for name in served.fields if name not in ITEMS))

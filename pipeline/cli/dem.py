@@ -228,12 +228,17 @@ def _answer(report: dict[str, Any], as_json: bool) -> None:
 @click.argument("source", type=_FILE)
 @click.option("--out", required=True, type=_FILE, help="A .tif, or a .gpkg for contours.")
 @click.option("--interval", type=float, help="Of contours, in metres.")
+@click.option("--exaggerate", type=click.FloatRange(0.1, 100), default=1.0, show_default=True,
+              help="A hillshade as if the ground were so much steeper.")  # fmt: skip
 @_spread
 def derive(product: str, source: Path, out: Path, interval: float | None, **given: Any) -> None:
     """Make PRODUCT of the elevation model SOURCE: a COG, or contours as a GeoPackage."""
+    steeper = given["exaggerate"]
+    if steeper != 1.0 and product != "hillshade":
+        raise SettingsError(f"{product} tells the ground as it is", todo="Leave --exaggerate out.")
     if product != "contours":
         with _spreading(given) as (spread, work):
-            made = products.derive(source, out, product, spread, work)
+            made = products.derive(source, out, product, spread, work, steeper)
         options.out(f"{out}: {made.width:,} x {made.height:,} pixels, {made.size / 1e6:.1f} MB")
         return
     if not interval or interval <= 0:

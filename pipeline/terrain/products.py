@@ -31,7 +31,8 @@ _SIDE = 2048
 @dataclass(frozen=True, slots=True)
 class Derivation:
     """A ``tile`` of a product of the ``model``, whose content is ``key``; ``interval`` in metres
-    for contours, which have no ``product``."""
+    for contours, which have no ``product``; ``steeper`` than it is, for the shade of even ground.
+    """
 
     model: str
     key: str
@@ -39,6 +40,7 @@ class Derivation:
     work: str
     product: str | None = None
     interval: float = 0.0
+    steeper: float = 1.0
 
     def __str__(self) -> str:
         first, _, left, _ = self.tile.core
@@ -46,7 +48,7 @@ class Derivation:
 
     def place(self) -> str:
         """Where the tile of the very same model stands."""
-        key = once.digest(self.key, self.tile, self.product, self.interval)
+        key = once.digest(self.key, self.tile, self.product, self.interval, self.steeper)
         return once.place(self.work, "derived", key, ".npz")
 
 
@@ -67,7 +69,7 @@ def _draw(task: Derivation, path: Path) -> None:
 
 def _pixels(task: Derivation, model: Model) -> dict[str, Any]:
     product = PRODUCTS[task.product or ""]
-    made = product.make(model.read(task.tile), model.cell_m)[:, *task.tile.inner]
+    made = product.make(model.read(task.tile), model.cell_m / task.steeper)[:, *task.tile.inner]
     if product.nodata is not None:
         made = np.where(np.isfinite(made), made, product.nodata).astype(product.dtype)
     return {"pixels": made}
@@ -97,7 +99,12 @@ def _contours(z: Heights, grid: Grid, interval: float) -> Iterator[tuple[float, 
 
 
 def derive(
-    source: Path, target: Path, name: str, spread: Spread = ALONE, work: Path | None = None
+    source: Path,
+    target: Path,
+    name: str,
+    spread: Spread = ALONE,
+    work: Path | None = None,
+    steeper: float = 1.0,
 ) -> Cog:
     """Writes the product ``name`` of the model in ``source`` as a COG.
 
@@ -109,7 +116,9 @@ def derive(
         with opened(source) as model, disk.writing(copy):
             key = store.fingerprint(str(source))
             given = [
-                Derivation(str(source.resolve()), key, tile, str(folder.resolve()), name)
+                Derivation(
+                    str(source.resolve()), key, tile, str(folder.resolve()), name, 0, steeper
+                )
                 for tile in tiles(model.grid, _SIDE, 1)
             ]
             places = spread.gather(name, drawn, given)

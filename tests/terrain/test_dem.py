@@ -23,7 +23,7 @@ from pipeline.cli.main import cli
 from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract
 from pipeline.db.engine import Database
-from pipeline.errors import ArrivalError, MakanError
+from pipeline.errors import ArrivalError, MakanError, SettingsError
 from pipeline.fabric import between
 from pipeline.findings import Catalog
 from pipeline.terrain import checks, products, read
@@ -282,6 +282,14 @@ def test_slope_and_hillshade_of_a_plane(model: Path, tmp_path: Path) -> None:
     light = normal @ sun / np.linalg.norm(normal)
     assert shade[20, 20] == pytest.approx(1 + 254 * light, abs=1)
     assert shade[45, 65] == 0
+    words = ("derive", "hillshade", model, "--exaggerate", "3", "--out", tmp_path / "steep.tif")
+    assert _run("dem", *words).exit_code == 0
+    normal = np.array([-0.6, 0.3, 1.0])
+    with rasterio.open(tmp_path / "steep.tif") as made:
+        light = normal @ sun / np.linalg.norm(normal)
+        assert made.read(1)[20, 20] == pytest.approx(1 + 254 * light, abs=1)
+    wrong = _run("dem", "derive", "slope", *words[2:-1], tmp_path / "no.tif")
+    assert isinstance(wrong.exception, SettingsError)
 
 
 def test_heights_as_colours_decode_to_a_decimetre(model: Path, tmp_path: Path) -> None:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import yaml
 
-from benchmarks.serve import install
+from benchmarks.serve import cpu, install
 from benchmarks.serve.drive import Request
 from benchmarks.serve.install import Unobtainable
 from benchmarks.serve.sample import Box, Sample
@@ -86,12 +87,17 @@ def running(peer: Peer, place: Place) -> Iterator[int]:
         _wait(process, f"http://127.0.0.1:{peer.port}{peer.ready}", log)
         yield process.pid
     finally:
+        # With all that it has started: lighttpd leaves MapServer's processes behind.
+        family = cpu.family(process.pid)
         process.terminate()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for one in family[1:]:
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

@@ -127,6 +127,15 @@ class Schemas:
             return self.city.parcel_code.pattern
         return field.pattern
 
+    def limits(self, layer: LayerContract, field: Field) -> tuple[float | None, float | None]:
+        """The least and the most that a number of ``layer`` may be: of the ground's height what
+        the city says."""
+        heights = self.city.heights
+        if layer.relief is None or layer.relief.height != field.name:
+            return field.min, field.max
+        least = heights.min if field.min is None else max(field.min, heights.min)
+        return least, heights.max if field.max is None else min(field.max, heights.max)
+
     @cached_property
     def fact_order(self) -> tuple[FactContract, ...]:
         """Facts so that each comes after those that it builds on."""

@@ -114,6 +114,10 @@ def city_checks(
         if field.type == "parcel_code":
             pattern = schemas.city.parcel_code.pattern
             found[f"city_{layer.id}_{field.name}_pattern"] = column.op("~")(pattern)
+        if layer.relief and layer.relief.height == field.name:
+            found[f"city_{layer.id}_{field.name}_range"] = column.between(
+                *schemas.limits(layer, field)
+            )
     if layer.geometry:
         box = func.ST_MakeEnvelope(*schemas.city.extent.bounds, schemas.city.srid)
         found[f"city_{layer.id}_extent"] = made.c[GEOMETRY].op("@")(box)

@@ -115,19 +115,10 @@ def _check_habit(rows: Rows, field: Field, found: Found) -> None:
         _tell(rows, field, odd, found, ("value.unusual", f"not {field.suspect}"))
 
 
-def _limits(field: Field, context: Context) -> tuple[float | None, float | None]:
-    """The least and the most that is believed: of the ground's height what the city says."""
-    relief, heights = context.layer.relief, context.city.heights
-    if relief is None or relief.height != field.name:
-        return field.min, field.max
-    least = heights.min if field.min is None else max(field.min, heights.min)
-    return least, heights.max if field.max is None else min(field.max, heights.max)
-
-
 def _check_range(rows: Rows, field: Field, context: Context, found: Found) -> None:
     if field.type not in ("integer", "number"):
         return
-    least, most = _limits(field, context)
+    least, most = context.schemas.limits(context.layer, field)
     values = rows.columns[field.name]
     # A whole number is compared with whole limits: not every bigint is a double.
     kind = int if field.type == "integer" else float

@@ -344,7 +344,8 @@ def test_heights_in_feet_cities_keep_metres(
 def command(database: Database, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs ``makan raster`` as a person would, with this test's database."""
     monkeypatch.setenv("MAKAN_HOME", str(home))
-    monkeypatch.setattr("pipeline.cli.raster.Database", lambda _: database)
+    for module in ("raster", "raster_sheets"):
+        monkeypatch.setattr(f"pipeline.cli.{module}.Database", lambda _: database)
 
     def run(*arguments: Any) -> Any:
         words = ["raster", *(str(argument) for argument in arguments)]

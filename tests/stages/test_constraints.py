@@ -83,11 +83,11 @@ def values(field: Field, schemas: Schemas) -> st.SearchStrategy[Any]:
     return made
 
 
-def good(field: Field, schemas: Schemas) -> Any:
+def good(layer: LayerContract, field: Field, schemas: Schemas) -> Any:
     """A value that ``field`` takes."""
     codes = schemas.codes(field)
     if field.type in ("integer", "number"):
-        return field.min or 1
+        return schemas.limits(layer, field)[0] or 1
     if field.type == "date":
         return dt.date(2020, 1, 1)
     if field.type == "datetime":
@@ -102,7 +102,7 @@ def good(field: Field, schemas: Schemas) -> Any:
 @st.composite
 def row_of(draw: st.DrawFn, layer: LayerContract, schemas: Schemas) -> dict[str, Any]:
     """Rows of ``layer``: up to two values are anything, so that both verdicts occur."""
-    row = {f.name: good(f, schemas) for f in layer.fields}
+    row = {f.name: good(layer, f, schemas) for f in layer.fields}
     patterns = [f for f in layer.fields if f.required and f.pattern]
     odd = draw(st.lists(st.sampled_from(layer.fields), max_size=2))
     for field in [*patterns, *odd]:
@@ -122,6 +122,8 @@ def good_shape(layer: LayerContract, schemas: Schemas) -> shapely.Geometry | Non
         "LineString": shapely.LineString([(x, y), (x + 9, y)]),
         "Polygon": shapely.box(x, y, x + 9, y + 9),
     }[part]
+    if layer.geometry.z == "keep":
+        made = shapely.force_3d(made, z=schemas.city.heights.min)
     return geo.promote(np.array([made], dtype=object), layer.geometry.type)[0]
 
 
@@ -174,7 +176,7 @@ def test_check_and_constraints_say_the_same(
             stored = pa.table(rows.columns).to_pylist()
             for line, row in enumerate(stored, start=1):
                 if shapes is not None:
-                    row["geom"] = written(shapes[:1])[0].as_py().hex()
+                    row["geom"] = written(shapes[:1], layer.geometry.dimension)[0].as_py().hex()
                 said = insert(connection, layer, row)
                 assert (said is not None) == (line in refused), (said, row)
 
@@ -197,7 +199,7 @@ def test_extent_and_constraint_say_the_same(
     y = data.draw(st.sampled_from([ymin, ymax, (ymin + ymax) / 2])) + data.draw(hairs)
     shapes = np.array([shapely.Point(x, y)], dtype=object)
     inside = bool(geo.within(shapes, schemas.city.extent.bounds)[0])
-    row = {f.name: good(f, schemas) for f in layer.fields if f.required}
+    row = {f.name: good(layer, f, schemas) for f in layer.fields if f.required}
     with cities[city].connect("owner", autocommit=True) as connection:
         said = insert(connection, layer, {**row, "geom": written(shapes)[0].as_py().hex()})
     assert (said is None) == inside, (x, y, said)

@@ -115,6 +115,7 @@ WHOLE = {
     "column.gone", "column.retyped", "edit.overtaken", "rows.drop", "extent.shift", "nulls.rise",
     "measure.change",
     "code.padded", "code.reversed", "code.undecided", "code.as_before",  # test_codes.py
+    "geometry.slanted", "geometry.flat", "geometry.height",  # test_relief.py
     "valid.backwards", "valid.reversed", "lineage.missing",  # test_versions.py, tests/joins
 }  # fmt: skip
 

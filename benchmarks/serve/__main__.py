@@ -258,7 +258,9 @@ def _postmaster(uri: str) -> int:
 
 
 def _about(given: argparse.Namespace, loads: list[float]) -> list[str]:
-    words = " ".join(["python -m benchmarks.serve", *sys.argv[1:]])
+    # Where this machine keeps its city is nobody else's.
+    kept = [one for one in sys.argv[1:] if "/" not in one and one not in ("--home", "--city")]
+    words = " ".join(["python -m benchmarks.serve", *kept])
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     made = (
         f"`{words}`, {now}: {given.parcels:,} parcels, {given.rounds} alternating rounds of "

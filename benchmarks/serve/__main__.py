@@ -27,7 +27,7 @@ from benchmarks import city
 from benchmarks.serve import cpu, peers, sample, table, works
 from benchmarks.serve.drive import Counted, Drivers, Request
 from benchmarks.serve.install import Unobtainable
-from benchmarks.serve.peers import Peer, Place
+from benchmarks.serve.peer import Peer, Place, running
 from benchmarks.serve.table import Limit, Measure, Results
 from benchmarks.serve.works import OURS, PLAIN, SQL, WORKS, Makan, Work
 from pipeline.contracts import registry
@@ -233,7 +233,7 @@ def _bench(given: argparse.Namespace) -> Iterator[Bench]:
                 continue
             try:
                 peer.install()
-                bench.peers[peer.name] = peer, stack.enter_context(peers.running(peer, place))
+                bench.peers[peer.name] = peer, stack.enter_context(running(peer, place))
             except Unobtainable as reason:
                 bench.results.missing[peer.name] = str(reason)
                 print(f"{peer.name} is not there: {reason}", file=sys.stderr, flush=True)

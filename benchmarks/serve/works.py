@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from benchmarks.serve import peers
 from benchmarks.serve.drive import Request
-from benchmarks.serve.peers import Place
+from benchmarks.serve.peer import Place
 from benchmarks.serve.sample import Sample
 from pipeline.derive import grids
 from pipeline.derive.grids import Tile

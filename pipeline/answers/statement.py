@@ -18,7 +18,8 @@ from psycopg import sql
 
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.fact import FactContract
-from pipeline.contracts.layer import FieldType, LayerContract
+from pipeline.contracts.field import FieldType
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.derive import views

@@ -13,7 +13,8 @@ from pipeline import paths
 from pipeline.contracts import toml
 from pipeline.contracts.base import Frozen, Identifier, Text
 from pipeline.contracts.fact import FactContract
-from pipeline.contracts.layer import Field, LayerContract, Operation, Privacy
+from pipeline.contracts.field import Field, Privacy
+from pipeline.contracts.layer import LayerContract, Operation
 
 if TYPE_CHECKING:
     from pipeline.contracts.process import Input, Process

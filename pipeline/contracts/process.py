@@ -16,7 +16,7 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from pipeline.contracts.base import CollectionId, Frozen, Identifier, Text
-from pipeline.contracts.layer import Privacy
+from pipeline.contracts.field import Privacy
 
 #: How a value that was given is understood before the query gets it.
 Meaning = Literal["plain", "code", "plate", "folded", "geometry", "shapes", "list", "receipt"]

@@ -17,8 +17,9 @@ from pipeline.contracts.codelist import Codelist
 from pipeline.contracts.fabric import FabricRule
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.feed import SINCE, UNTIL, Feed
+from pipeline.contracts.field import Field
 from pipeline.contracts.group import Group
-from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.raster import RasterContract
 from pipeline.errors import ContractError, SettingsError
 

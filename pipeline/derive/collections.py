@@ -10,7 +10,8 @@ from typing import Any
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.base import Text
 from pipeline.contracts.city import City
-from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.raster import RasterContract, ServedRaster
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import grids, raster_collections, views

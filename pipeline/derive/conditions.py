@@ -22,7 +22,8 @@ from sqlalchemy import (
     or_,
 )
 
-from pipeline.contracts.layer import Field, LayerContract, Rule
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract, Rule
 from pipeline.contracts.registry import Schemas
 from pipeline.derive.columns import GEOMETRY
 

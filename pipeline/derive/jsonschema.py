@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.contracts.audience import Audience
-from pipeline.contracts.layer import Field, FieldType, Geometry, LayerContract
+from pipeline.contracts.field import Field, FieldType
+from pipeline.contracts.layer import Geometry, LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import views
 from pipeline.derive.columns import ID

@@ -8,7 +8,8 @@ from typing import LiteralString
 from psycopg import sql
 
 from pipeline.contracts.audience import Audience
-from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive.columns import KEY_ENDING
 from pipeline.derive.views import published_fields

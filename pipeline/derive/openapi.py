@@ -10,7 +10,8 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.contracts.audience import Audience
-from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import (
     jsonschema,

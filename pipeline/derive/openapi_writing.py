@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.contracts.audience import Audience
-from pipeline.contracts.layer import Field, LayerContract, Operation
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract, Operation
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import jsonschema, views
 from pipeline.derive.openapi_parts import Part, json_of, ref

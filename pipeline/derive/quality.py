@@ -11,7 +11,8 @@ from typing import LiteralString
 from psycopg import sql
 
 from pipeline.contracts.base import Text
-from pipeline.contracts.layer import Field, LayerContract, Privacy
+from pipeline.contracts.field import Field, Privacy
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive.columns import DERIVED
 from pipeline.findings import Catalog

@@ -31,8 +31,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint
 from sqlalchemy.types import TypeEngine
 
-from pipeline.contracts.layer import Field, FieldType, LayerContract
+from pipeline.contracts.field import Field, FieldType
 from pipeline.contracts.layer import Geometry as Shape
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import conditions
 from pipeline.derive.columns import BEGUN, SINCE, UNTIL, VALID, WITHDRAWN

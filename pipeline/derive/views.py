@@ -10,7 +10,8 @@ from psycopg import sql
 
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.fact import FactContract
-from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive.columns import (
     DATA,

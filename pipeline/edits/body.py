@@ -11,7 +11,8 @@ import orjson
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.contracts.layer import Field, FieldType, LayerContract
+from pipeline.contracts.field import Field, FieldType
+from pipeline.contracts.layer import LayerContract
 from pipeline.edits.refusals import Malformed
 from pipeline.findings import Finding
 

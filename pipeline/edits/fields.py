@@ -8,7 +8,8 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract
 from pipeline.edits.place import same_place
 from pipeline.edits.row import Row
 from pipeline.edits.trial import written

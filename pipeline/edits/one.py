@@ -18,7 +18,8 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from pipeline import __version__, geo
-from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger, queries
 from pipeline.db.bulk import copy_table

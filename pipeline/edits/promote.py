@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 from psycopg import sql
 
 from pipeline import __version__, dates
-from pipeline.contracts.layer import LayerContract, Succession
+from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.lineage import Succession
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger, queries
 from pipeline.db.city import check_city

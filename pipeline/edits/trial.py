@@ -16,7 +16,8 @@ from shapely.geometry.base import BaseGeometry
 from pipeline import geo
 from pipeline.contracts.base import Text
 from pipeline.contracts.feed import Column, Feed, Source
-from pipeline.contracts.layer import FieldType, LayerContract
+from pipeline.contracts.field import FieldType
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.findings import Catalog, Finding
 from pipeline.stages.batch import COLUMNS, Raw

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.contracts.feed import Column, Feed
-from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.sample import faults, shape_faults
 from pipeline.sample.arrays import Bools, Ints

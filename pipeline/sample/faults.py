@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.contracts.feed import Column
-from pipeline.contracts.layer import Field, Rule
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import Rule
 from pipeline.sample.arrays import Bools, Ints
 from pipeline.sample.arrivals import Arrival
 

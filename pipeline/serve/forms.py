@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.contracts.layer import Field
+from pipeline.contracts.field import Field
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import collections
 from pipeline.serve import answers, wanted

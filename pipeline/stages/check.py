@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import text
-from pipeline.contracts.layer import Field, Rule
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import Rule
 from pipeline.stages import outline
 from pipeline.stages.batch import Floats, Found, Mask, Rows
 from pipeline.stages.clean import ARROW_TYPES

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipeline import dates, text
 from pipeline.contracts.city import City
 from pipeline.contracts.feed import Column
-from pipeline.contracts.layer import Field
+from pipeline.contracts.field import Field
 from pipeline.stages.batch import Found, Lines, Mask, Rows
 from pipeline.stages.context import Context
 from pipeline.stages.map import as_text

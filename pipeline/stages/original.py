@@ -17,7 +17,7 @@ from psycopg import sql
 
 from pipeline import dates
 from pipeline.contracts.feed import Column
-from pipeline.contracts.layer import Field
+from pipeline.contracts.field import Field
 from pipeline.db import queries
 from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection

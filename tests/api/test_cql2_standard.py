@@ -18,7 +18,7 @@ import pytest
 from psycopg import sql
 
 from pipeline.contracts.base import Text
-from pipeline.contracts.layer import Field
+from pipeline.contracts.field import Field
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.serve import cql, crs

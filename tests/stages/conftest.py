@@ -15,7 +15,7 @@ import shapely
 
 from pipeline.contracts import registry
 from pipeline.contracts.feed import Feed
-from pipeline.contracts.layer import Field
+from pipeline.contracts.field import Field
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.findings import Catalog

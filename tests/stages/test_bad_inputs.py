@@ -23,7 +23,8 @@ import pytest
 from pipeline import paths, testing
 from pipeline.contracts import registry
 from pipeline.contracts.feed import Feed
-from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import migrate as migration
 from pipeline.db.cluster import Cluster

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.contracts.layer import Field
+from pipeline.contracts.field import Field
 from pipeline.db.engine import Database
 from pipeline.stages import orientation
 

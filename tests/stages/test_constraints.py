@@ -19,7 +19,8 @@ from psycopg import sql
 
 from pipeline import geo, testing
 from pipeline.contracts import registry
-from pipeline.contracts.layer import Field, LayerContract
+from pipeline.contracts.field import Field
+from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.derive.columns import home

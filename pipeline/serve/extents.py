@@ -7,7 +7,6 @@ and asked again when that is another one.
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -26,6 +25,7 @@ from pipeline.derive.collections import Extent
 from pipeline.derive.columns import GEOMETRY
 from pipeline.serve import crs
 from pipeline.serve.clause import template
+from pipeline.serve.made_by import made_by
 from pipeline.settings import Settings
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -43,8 +43,8 @@ class Extents:
 
     def all(self, layers: list[LayerContract]) -> dict[str, Extent]:
         """Of ``layers``, by id. What cannot be written down is asked again next time."""
-        made_by, states = self._made_by(), self._states()
-        known = self._known(made_by)
+        digest, states = made_by(self.settings, self.schemas), self._states()
+        known = self._known(digest)
         found, kept = {}, {}
         for layer in layers:
             state = states.get(layer.id)
@@ -54,7 +54,7 @@ class Extents:
                 found[layer.id] = _read(known[layer.id])
             if state is not None:
                 kept[layer.id] = _told(found[layer.id], state)
-        self._remember(orjson.dumps({"made_by": made_by, "layers": kept}))
+        self._remember(orjson.dumps({"made_by": digest, "layers": kept}))
         return found
 
     def _remember(self, content: bytes) -> None:
@@ -64,20 +64,12 @@ class Extents:
             fresh.write_bytes(content)
             fresh.replace(self.path)
 
-    def _known(self, made_by: str) -> dict[str, Any]:
+    def _known(self, digest: str) -> dict[str, Any]:
         try:
             there = orjson.loads(self.path.read_bytes())
-            return dict(there["layers"]) if there["made_by"] == made_by else {}
+            return dict(there["layers"]) if there["made_by"] == digest else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}
-
-    def _made_by(self) -> str:
-        """Stands for the database, and for what decides which of its columns are read."""
-        digest = hashlib.sha256(f"{self.settings.database_url} {self.settings.database}".encode())
-        for path in sorted(self.schemas.root.rglob("*")):
-            if path.suffix in (".toml", ".sql"):
-                digest.update(path.read_bytes())
-        return digest.hexdigest()
 
     def _states(self) -> dict[str, str]:
         """As the server itself reads them, before what they stand for."""

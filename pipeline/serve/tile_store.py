@@ -7,7 +7,6 @@ places of its rows touch are taken away, all others stay with their tags.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +22,7 @@ from pipeline.derive.columns import GEOMETRY
 from pipeline.derive.grids import Boxes, Grid, Tile
 from pipeline.serve import encodings, mvt, reach, tile_cache
 from pipeline.serve.clause import template
+from pipeline.serve.made_by import made_by
 from pipeline.serve.query import Statement
 from pipeline.serve.reader import Reader
 from pipeline.serve.served import Served
@@ -198,13 +198,8 @@ def store(
     path = settings.home / "tiles" / f"{settings.audience}.sqlite"
     cache = TileCache(path, most_bytes=options["tile_cache_mb"] * 1_000_000)
     maker = Maker(reader.row, Bounds(options["tile_rows"], options["tile_kb"] * 1000))
-    # One home may have had several databases.
-    made_by = hashlib.sha256(f"{settings.database_url} {settings.database}".encode())
-    made_by.update(f"{__version__} {options['tile_rows']} {settings.audience}".encode())
-    for path in sorted(schemas.root.rglob("*.toml")):
-        made_by.update(path.read_bytes())
-    made_by.update((schemas.root / "sql" / "serve.sql").read_bytes())
-    return TileStore(schemas, state, cache, maker, made_by.hexdigest())
+    kept = made_by(settings, schemas, __version__, options["tile_rows"], settings.audience)
+    return TileStore(schemas, state, cache, maker, kept)
 
 
 def _tiles(spans: np.ndarray) -> set[tuple[int, int]]:

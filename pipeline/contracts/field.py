@@ -26,7 +26,7 @@ class Field(Frozen):
     ``search`` keeps the folded text beside it, in an indexed column of its own. ``numbers_of``
     makes the column of the numbers of another text field, as 1234/567/4; no feed maps it.
     ``filled``: who makes a row over the API cannot give it: the database does (schemas/edits/),
-    once or whenever the row's place changes.
+    once or whenever the row's place changes; ``later``: nobody does, it is known afterwards.
     """
 
     name: Identifier
@@ -48,7 +48,7 @@ class Field(Frozen):
     decimals: int | None = None
     codelist: Identifier | None = None
     derive: Literal["area", "perimeter", "length"] | None = None
-    filled: Literal["create", "place"] | None = None
+    filled: Literal["create", "place", "later"] | None = None
     numbers_of: Identifier | None = None
 
     @model_validator(mode="after")

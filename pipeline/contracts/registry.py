@@ -218,7 +218,8 @@ def _check_writable(schemas: Schemas, layer: LayerContract, where: str) -> None:
         found = schemas.audiences.get(name)
         if found is None or found.writer is None or not found.sees(layer):
             raise ContractError(f"writable: {name} is no audience that can write it", where=where)
-    if any(field.filled for field in layer.fields) != schemas.fill_file(layer).is_file():
+    filled = any(field.filled in ("create", "place") for field in layer.fields)
+    if filled != schemas.fill_file(layer).is_file():
         file = schemas.fill_file(layer).relative_to(schemas.root)
         raise ContractError(f"filled fields and {file} go together", where=where)
 

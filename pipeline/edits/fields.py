@@ -33,7 +33,8 @@ def read_only(
         stands = written(current.values[field.name]) if current else None
         if value in (None, stands) or (field.derive and value == _measure(field, shape, metres)):
             continue
-        yield Finding("edit.read_only", layer.id, field=field.name, value=str(value))
+        code = "edit.later" if field.filled == "later" else "edit.read_only"
+        yield Finding(code, layer.id, field=field.name, value=str(value))
 
 
 def _measure(field: Field, shape: BaseGeometry | None, metres: float) -> float | None:

@@ -189,6 +189,11 @@ def test_nobody_numbers_or_routes_a_report_himself(
     assert answer.status_code == 422
     told = {(one["code"], one["field"]) for one in answer.json()["findings"]}
     assert told == {("edit.read_only", "report_no"), ("edit.read_only", "unit_code")}
+    early = send(staff, report(*P7, result_fa="انجام شد"), **portal)
+    assert early.status_code == 422
+    assert [(one["code"], one["field"]) for one in early.json()["findings"]] == [
+        ("edit.later", "result_fa")
+    ]
     bare = send(staff, {**report(*P7), "geometry": None}, **portal)
     assert "geometry.missing" in {one["code"] for one in bare.json()["findings"]}
     assert staff.delete(f"{REPORTS}/1", headers={"If-Match": "*", **portal}).status_code == 405
@@ -306,13 +311,16 @@ def test_offices_and_shops_are_there(public: TestClient) -> None:
 def test_the_form_of_a_report_is_for_those_who_may_send_one(
     staff: TestClient, public: TestClient, language: str, said: str
 ) -> None:
-    """What the database fills is not asked; who reported is, and said to be kept apart."""
+    """C137-3: what the database fills, or what came of it, is not asked; who reported is."""
     page = staff.get(f"/collections/reports/new?lang={language}")
     assert page.status_code == 200, page.text
     assert f'<option value="waste">{said}</option>' in page.text
     for name in ("report_category", "description_fa", "reporter_phone"):
         assert f'name="{name}"' in page.text
-    for name in ("unit_code", "report_no", "street_x", "possible_duplicate_of"):
+    for name in (
+        *("unit_code", "report_no", "street_x", "possible_duplicate_of"),
+        *("closed_at", "result_fa", "report_status"),
+    ):
         assert f'name="{name}"' not in page.text
     with served_here(staff):
         assert "/collections/reports/new" in staff.get("/collections/reports?f=html").text

@@ -26,6 +26,8 @@ def cell(value: Any) -> Any:
     """A value that no spreadsheet takes for a formula."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return value

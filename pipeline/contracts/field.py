@@ -27,6 +27,8 @@ class Field(Frozen):
     makes the column of the numbers of another text field, as 1234/567/4; no feed maps it.
     ``filled``: who makes a row over the API cannot give it: the database does (schemas/edits/),
     once or whenever the row's place changes; ``later``: nobody does, it is known afterwards.
+    ``several``: a text of several values, parted by commas or semicolons of either script; JSON
+    has them as an array. ``refers``: the layer of whose one key field it is a value.
     """
 
     name: Identifier
@@ -50,6 +52,8 @@ class Field(Frozen):
     derive: Literal["area", "perimeter", "length"] | None = None
     filled: Literal["create", "place", "later"] | None = None
     numbers_of: Identifier | None = None
+    several: bool = False
+    refers: Identifier | None = None
 
     @model_validator(mode="after")
     def _limits_fit_type(self) -> Self:
@@ -63,8 +67,8 @@ class Field(Frozen):
         money = self.unit == _RIALS, self.name.endswith("_irr"), self.type == "integer"
         if any(money[:2]) and not all(money):
             raise ValueError('money is an integer of unit "IRR" whose name ends in _irr')
-        if (self.search or self.numbers_of) and self.type != "text":
-            raise ValueError("search and numbers_of are for text fields")
+        if (self.search or self.numbers_of or self.several) and self.type != "text":
+            raise ValueError("search, numbers_of and several are for text fields")
         if self.derive and self.type != "number":
             raise ValueError("derive is for number fields")
         return self

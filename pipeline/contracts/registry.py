@@ -182,10 +182,7 @@ def _check_layers(schemas: Schemas) -> None:
         for other in layer.after:
             if other not in schemas.layers:
                 raise ContractError(f"after names no layer: {other}", where=where)
-        for field in layer.fields:
-            name = schemas.city.codelists.get(field.codelist or "", field.codelist or "")
-            if name and name not in schemas.codelists:
-                raise ContractError(f"{field.name}: no code list {name}", where=where)
+        _check_fields(schemas, layer, where)
         _check_style(schemas, layer, where)
         if (layer.source == "view") != schemas.view_file(layer).is_file():
             file = schemas.view_file(layer).relative_to(schemas.root)
@@ -197,6 +194,16 @@ def _check_layers(schemas: Schemas) -> None:
         _ = schemas.load_order
     except CycleError as error:
         raise ContractError(f"after goes round in a circle: {error.args[1]}") from error
+
+
+def _check_fields(schemas: Schemas, layer: LayerContract, where: str) -> None:
+    """What fields name exists: code lists, and layers whose key is one field."""
+    for field in layer.fields:
+        name = schemas.city.codelists.get(field.codelist or "", field.codelist or "")
+        if name and name not in schemas.codelists:
+            raise ContractError(f"{field.name}: no code list {name}", where=where)
+        if field.refers and len(schemas.layer(field.refers).key) != 1:
+            raise ContractError(f"{field.name} refers to what has no single key", where=where)
 
 
 def _check_style(schemas: Schemas, layer: LayerContract, where: str) -> None:

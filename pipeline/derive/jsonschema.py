@@ -29,7 +29,7 @@ def _limits(schemas: Schemas, field: Field) -> dict[str, Any]:
     found: dict[str, Any] = {
         "minimum": field.min,
         "maximum": field.max,
-        "maxLength": field.max_length,
+        "maxLength": None if field.several else field.max_length,
         "pattern": schemas.pattern(field),
         "x-ogc-unit": field.unit,
     }
@@ -38,7 +38,11 @@ def _limits(schemas: Schemas, field: Field) -> dict[str, Any]:
 
 def field_schema(schemas: Schemas, field: Field, language: str) -> dict[str, Any]:
     """The schema of one property."""
-    made: dict[str, Any] = {"title": field.title.of(language), **_TYPES[field.type]}
+    kind: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+    made: dict[str, Any] = {
+        "title": field.title.of(language),
+        **(kind if field.several else _TYPES[field.type]),
+    }
     if field.description:
         made["description"] = field.description.of(language)
     made |= _limits(schemas, field)
@@ -100,6 +104,10 @@ def queryables(
 ) -> dict[str, Any]:
     """What can be asked for in a filter (OGC API Features Part 3): only what is seen anyway."""
     properties = _properties(schemas, layer, audience, language)
+    for name, field in views.published_fields(schemas, layer, audience).items():
+        if field.several:  # what is compared is the text
+            properties[name] = {**properties[name], "type": "string"}
+            del properties[name]["items"]
     if layer.geometry:
         # QGIS knows a geometry by this reference and not by its format.
         reference = f"https://geojson.org/schema/{layer.geometry.type}.json"

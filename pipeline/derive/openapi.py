@@ -263,6 +263,7 @@ def _equal(schemas: Schemas, shown: dict[str, Field]) -> list[dict[str, Any]]:
         full = jsonschema.field_schema(schemas, field, language)
         # A client may ask for a value that no feature has: only the type is binding.
         kept = {key: full[key] for key in ("type", "format") if key in full}
+        kept = {"type": "string"} if field.several else kept
         found.append(
             {
                 "name": name,

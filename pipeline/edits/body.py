@@ -103,6 +103,8 @@ def _personal(made: Draft, layer: LayerContract, name: str, value: Any) -> None:
 
 
 def _value(made: Draft, layer: LayerContract, known: Field, value: Any) -> None:
+    if known.several and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = ", ".join(value) or None
     wanted = _JSON_TYPES[known.type]
     fits = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
     if isinstance(value, int) and not isinstance(value, bool):

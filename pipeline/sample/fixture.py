@@ -57,6 +57,7 @@ PROJECT_NO = "PR-1"
 PROJECT_TITLE = "تعریض کوچه یاس"
 # The last day of a Jalali month that no Gregorian calendar has: 21 May 2023.
 PROJECT_NOTICE, PROJECT_APPROVAL = "1402/02/31", "1401/12/29"
+CONTRACTS = "1402/118، 1402/240"
 PROJECT_BOX = (-20.0, -10.0, 30.0, 2.0)
 
 # A red square on the ground of the park, 4 m wide, for checks of the orthophoto.

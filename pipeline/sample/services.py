@@ -26,12 +26,13 @@ _DEPARTMENTS = {
     "SAKHT": ("کنترل ساختمان", ("ساخت و ساز", "سد معبر")),
     "OMOMI": ("امور عمومی", ("سایر",)),
 }
+_DEPOT = "حمل و نقل و انبار"
 _CLASSES = {
     "پارک و فضای سبز": ("بوستان", True),
     "ورزشی": ("ورزشگاه", True),
     "فرهنگی و هنری": ("کتابخانه", True),
     "اداری و انتظامی": ("ساختمان", False),
-    "حمل و نقل و انبار": ("انبار", False),
+    _DEPOT: ("انبار", False),
 }
 _GUILDS = (
     ("خواروبار", "خواربارفروشان", "فروشگاه", "Grocery"),
@@ -112,13 +113,15 @@ def offices(town: Town) -> Arrival:
 
 
 def _assets(town: Town) -> tuple[Ints, Objects]:
-    """The plots that are the municipality's, and their uses; the fixture's park is the first."""
+    """The plots that are the municipality's, and their uses; the fixture's park is the first, a
+    depot on a plot without a building the last."""
     use = land_uses(town)
     wanted = np.isin(use, list(_CLASSES)) & (town.city.rng("assets").random(len(use)) < 0.7)
     park = np.flatnonzero(town.city.lots.block == 1)[:1]
     wanted[park] = False
-    lot = np.concatenate([park, np.flatnonzero(wanted)])
-    return lot, use[lot]
+    free = np.flatnonzero(~wanted & ~np.isin(np.arange(len(use)), [*town.houses.lot, *park]))
+    lot = np.concatenate([park, np.flatnonzero(wanted), free[-1:]])
+    return lot, np.concatenate([use[lot[:-1]], [_DEPOT][: len(free)]])
 
 
 def municipal_assets(town: Town) -> Arrival:

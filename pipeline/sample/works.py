@@ -74,7 +74,8 @@ def projects(town: Town) -> Arrival:
     city, rng = town.city, town.city.rng("projects")
     open_blocks = np.flatnonzero(city.blocks.use == Use.OPEN)[: 3 + len(city.lots) // 20_000]
     others = _other_widenings(town, rng)
-    shapes = [_strip(), *_buffered(town, others), *city.block_shapes[open_blocks]]
+    strip, long = _strip(), shapely.length(town.streets.shapes[others]).round(2)
+    shapes = [strip, *_buffered(town, others), *city.block_shapes[open_blocks]]
     titles = [fixture.PROJECT_TITLE, *("تعریض " + town.names.fa[others])]
     titles += ["احداث بوستان محله‌ای بلوک " + code for code in town.register.audit[open_blocks]]
     n = len(shapes)
@@ -95,7 +96,8 @@ def projects(town: Town) -> Arrival:
             "تاریخ_مصوبه": approved,
             "کد_طرح": PLAN,
             "کد_بودجه": "40" + text(rng.integers(10_000, 99_999, n)),
-            "قراردادها": None,
+            "طول": [strip.bounds[2] - strip.bounds[0], *long, *[None] * len(open_blocks)],
+            "قراردادها": [fixture.CONTRACTS, *[None] * (n - 1)],
         }
     )
     found = np.empty(n, dtype=object)

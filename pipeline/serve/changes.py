@@ -254,7 +254,7 @@ def _statement(served: Served, shape: Shape, is_undo: bool) -> bytes:
         versions=sql.Identifier(schema, views.versions_view(served.layer)),
         begun=_template("begun_by_undo" if is_undo else "begun_by_load"),
         geometry=query.geometry(served, shape),
-        properties=query.properties(tuple(served.fields)),
+        properties=query.properties(served, tuple(served.fields)),
     )
     return made.as_bytes(None)
 

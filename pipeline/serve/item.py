@@ -13,6 +13,8 @@ from pipeline.serve.errors import Problem, missing
 from pipeline.serve.items import FORMATS, Asked
 from pipeline.serve.links import GEOJSON, JSONFG
 from pipeline.serve.query import Shape
+from pipeline.serve.served import Served
+from pipeline.serve.site import Site
 
 _FORMATS = {name: FORMATS[name] for name in ("json", "jsonfg", "html")}
 _TOLD = 20
@@ -73,6 +75,8 @@ async def _one(asked: Asked, feature: bytes, number: int, shape: Shape) -> Respo
     path = f"{asked.path}/items/{number}"
     found = links.documents(path, asked.given, _FORMATS, asked.form, asked.language)
     found.append(asked.collection_link())
+    if asked.served.references:
+        found += related(asked.site, asked.served, orjson.loads(feature), asked.language)
     headers = {"Content-Crs": f"<{shape.crs.uri}>"}
     if asked.form == "jsonfg":
         content = json_fg.feature(asked.served, shape, found, feature)
@@ -83,6 +87,24 @@ async def _one(asked: Asked, feature: bytes, number: int, shape: Shape) -> Respo
     answer = await _page(asked, orjson.loads(feature), found)
     answer.headers.update(headers)
     return answer
+
+
+def related(site: Site, served: Served, feature: dict[str, Any], language: str) -> list[links.Link]:
+    """The features of other collections that this one names, such as the plan of a zone."""
+    found = []
+    for name, layer in served.references.items():
+        value, other = feature["properties"].get(name), site.served.get(_collection(site, layer))
+        if value is None or other is None:
+            continue
+        key = site.schemas.city.published(other.layer.key[0])
+        path = links.address(f"{site.base}/collections/{other.id}/items", {key: str(value)})
+        title = f"{other.layer.title.of(language)}: {value}"
+        found.append(links.link("related", GEOJSON, title, path, language))
+    return found
+
+
+def _collection(site: Site, layer: str) -> str:
+    return site.schemas.layer(layer).publish.collection
 
 
 async def _page(asked: Asked, feature: dict[str, Any], found: list[links.Link]) -> Response:

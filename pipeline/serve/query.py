@@ -139,7 +139,7 @@ def held(served: Served, number: int, most: int) -> Statement:
 def _feature(read: _Read, shape: Shape) -> sql.Composed:
     served = read.served
     names = shape.names if shape.names is not None else tuple(served.fields)
-    parts = {"geometry": geometry(served, shape), "properties": properties(names)}
+    parts = {"geometry": geometry(served, shape), "properties": properties(served, names)}
     kind = "version" if read.past else "feature"
     if shape.placed:
         none, shown = sql.SQL("'null'"), parts["geometry"]
@@ -166,12 +166,20 @@ def _moved(served: Served, shape: Shape) -> sql.Composable:
     return sql.SQL("ST_Transform({}, {})").format(stored, sql.Literal(shape.crs.srid))
 
 
-def properties(names: tuple[str, ...]) -> sql.Composable:
+def properties(served: Served, names: tuple[str, ...]) -> sql.Composable:
     """SQL for the properties ``names`` of the row ``v``, as JSON text."""
     if not names:
         return sql.SQL("'{{}}'").format()
-    columns = sql.SQL(", ").join([sql.SQL("v.") + sql.Identifier(name) for name in names])
+    columns = sql.SQL(", ").join([_told(served, name) for name in names])
     return template("properties").format(columns=columns)
+
+
+def _told(served: Served, name: str) -> sql.Composable:
+    """The column ``name``, or the array of the values that its text holds."""
+    column = sql.SQL("v.") + sql.Identifier(name)
+    if name not in served.fields or not served.fields[name].several:
+        return column
+    return template("several").format(text=column, name=sql.Identifier(name))
 
 
 def geometry(served: Served, shape: Shape) -> sql.Composable:

@@ -94,6 +94,11 @@ class Served:
         name = self.city.published(column) if column else None
         return (name,) if name in self.fields else ()
 
+    @cached_property
+    def references(self) -> dict[str, str]:
+        """The properties that name a feature of another collection, and its layer."""
+        return {name: field.refers for name, field in self.fields.items() if field.refers}
+
     def is_at(self, zoom: int) -> bool:
         """Whether tiles of this zoom level hold the layer."""
         return self.layer.publish.min_zoom <= zoom <= self.layer.publish.max_zoom

@@ -18,6 +18,7 @@ from pipeline.sample import (
     bar,
     cadastre,
     census,
+    dossiers,
     past,
     photo,
     places,
@@ -88,6 +89,10 @@ def _tables(built: Town, audited: Audited, posted: Arrival) -> list[Callable[[],
         services.map_ads,
         past.former_codes,
         past.lineage,
+        dossiers.units,
+        dossiers.second_plates,
+        dossiers.cases,
+        dossiers.shares,
         terrain.control_points,
         terrain.contours,
         terrain.spot_heights,
@@ -129,7 +134,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 39 if imagery else 37
+    steps = 43 if imagery else 41
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}

@@ -36,6 +36,7 @@ AFFECTED = (5, 6, 7, 8, 9)
 # The last plot of the northern row keeps 3 m by 2 m as its own way in.
 PASSAGE_NUMBER, PASSAGE_M2 = 4, 6.0
 PLATE = "1234/567 بخش 4"
+SECOND_PLATE = "1234/568 بخش 4"
 POSTCODE = "3715613947"
 POSTCODE_AREA = POSTCODE[:5]
 

@@ -3,6 +3,7 @@
 SELECT CASE %(of)s::text WHEN 'parcels' THEN (SELECT count(*) FROM {parcel} AS p)
     WHEN 'places' THEN (SELECT count(*) FROM {poi} AS p) WHEN 'projects' THEN (SELECT count(*) FROM {project} AS p)
     WHEN 'reports' THEN (SELECT count(*) FROM {citizen_report_public} AS p)
+    WHEN 'cases' THEN (SELECT count(*) FROM {case_file} AS p) WHEN 'assets' THEN (SELECT count(*) FROM {municipal_asset} AS p)
     WHEN 'audit_records' THEN (SELECT count(*) FROM {audit_record} AS p) ELSE (SELECT count(*) FROM {building} AS p) END
 
 -- name: answer
@@ -51,6 +52,17 @@ counted AS (
     SELECT u.object_id, d.year, d.month, NULL, NULL, NULL, 1, a.area_built_m2, a.run_id
     FROM {audit_record} AS a LEFT JOIN LATERAL makan.jalali(a.visited_on) AS d ON true LEFT JOIN {fact.audit_parcel} AS m ON m.subject_id = a.id LEFT JOIN parcel_unit AS u ON u.subject_id = m.object_id
     WHERE %(of)s::text = 'audit_records'
+    UNION ALL
+    SELECT u.object_id, d.year, d.month, CASE WHEN %(split)s::text IN ('kind', 'kind_and_state') THEN f.case_type END,
+        CASE WHEN %(split)s::text IN ('state', 'kind_and_state') THEN f.case_stage END, f.closed_on - f.opened_on, 1, NULL, f.run_id
+    FROM {case_file} AS f LEFT JOIN LATERAL makan.jalali(f.opened_on) AS d ON true
+    LEFT JOIN {parcel} AS p ON p.parcel_code = f.parcel_code LEFT JOIN parcel_unit AS u ON u.subject_id = p.id
+    WHERE %(of)s::text = 'cases'
+    UNION ALL
+    SELECT (SELECT w.id FROM unit AS w WHERE ST_Intersects(w.geom, ST_PointOnSurface(a.geom)) ORDER BY length(w.code), w.code LIMIT 1),
+        d.year, d.month, CASE WHEN %(split)s::text IN ('kind', 'kind_and_state') THEN a.asset_class END, NULL, NULL, 1, a.area_grid_m2, a.run_id
+    FROM {municipal_asset} AS a LEFT JOIN LATERAL makan.jalali(a.acquired_on) AS d ON true
+    WHERE %(of)s::text = 'assets' AND (a.disposed_on IS NULL OR a.disposed_on > current_date)
     UNION ALL
     SELECT CASE %(by)s::text WHEN 'region' THEN (SELECT w.id FROM unit AS w WHERE w.code = r.region_code)
             WHEN 'neighbourhood' THEN (SELECT w.id FROM unit AS w WHERE w.code = r.neighbourhood_code)

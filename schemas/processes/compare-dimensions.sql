@@ -4,6 +4,10 @@ WITH chosen AS MATERIALIZED {part.chosen},
 given AS (
     SELECT e.place, e.value->>'side' AS side, (e.value->>'edge')::bigint AS edge, (e.value->>'length_m')::float8 AS measured
     FROM jsonb_array_elements(%(measured)s::text::jsonb) WITH ORDINALITY AS e (value, place)
+    UNION ALL
+    SELECT s.place, s.side, NULL, s.measured FROM chosen AS c JOIN {visit} AS v ON v.visit_no = %(visit_no)s::text AND v.parcel_code = c.parcel_code
+    CROSS JOIN LATERAL (VALUES (1, 'N', v.length_n_m), (2, 'E', v.length_e_m), (3, 'S', v.length_s_m), (4, 'W', v.length_w_m)) AS s (place, side, measured)
+    WHERE s.measured IS NOT NULL
 ),
 told AS (
     SELECT g.*, m.length_m, m.run_id, greatest(%(tolerance_m)s::float8, m.length_m * %(tolerance_pct)s::float8 / 100) AS tolerance
@@ -22,7 +26,7 @@ SELECT jsonb_build_object('parcel', {part.identity}, 'sides', (
     'not_measured', (SELECT coalesce(jsonb_agg(jsonb_build_object('edge', f.seq, 'side', f.side, 'map_m', round(f.length_m::numeric, 2))
         ORDER BY f.seq), '[]') FROM {fact.parcel_edge} AS f WHERE f.subject_id = c.id AND NOT EXISTS (
             SELECT FROM given AS g WHERE g.edge = f.seq OR g.edge IS NULL AND g.side = f.side)),
-    'run', c.run_id)::text FROM chosen AS c
+    'run', c.run_id)::text FROM chosen AS c WHERE EXISTS (SELECT FROM given AS g)
 
 -- name: near
 -- Codes that may have been meant.

@@ -22,12 +22,27 @@ WITH meant AS (
     FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place)
     JOIN {parcel} AS p ON p.registration_plate_numbers = k.plate
     UNION ALL
+    SELECT p.id, 'further plate', 1.0 - 0.1 * (k.place - 1), NULL
+    FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place)
+    JOIN {parcel_plate} AS r ON r.registration_plate_numbers = k.plate JOIN {parcel} AS p ON p.parcel_code = r.parcel_code
+    UNION ALL
+    SELECT p.id, 'plate of a unit', 1.0 - 0.1 * (k.place - 1), NULL
+    FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place)
+    JOIN {building_unit} AS r ON r.registration_plate_numbers = k.plate JOIN {parcel} AS p ON p.parcel_code = r.parcel_code
+    UNION ALL
     SELECT f.parcel_id, 'postcode ' || f.quality, f.score, f.distance_m
     FROM makan.parcel_of_postcode(%(postcode)s::text) AS f WHERE f.parcel_id IS NOT NULL
     UNION ALL
     SELECT p.id, 'building', 1.0 - 0.1 * (k.place - 1), NULL
     FROM unnest(%(building_code)s::text[]) WITH ORDINALITY AS k (code, place)
     JOIN {building} AS b ON b.building_code = k.code JOIN {parcel} AS p ON p.parcel_code = b.parcel_code
+    UNION ALL
+    SELECT p.id, 'unit', 1.0 - 0.1 * (k.place - 1), NULL
+    FROM unnest(%(building_code)s::text[]) WITH ORDINALITY AS k (code, place)
+    JOIN {building_unit} AS b ON b.unit_code = k.code JOIN {parcel} AS p ON p.parcel_code = b.parcel_code
+    UNION ALL
+    SELECT p.id, 'asset', 1.0, NULL
+    FROM {municipal_asset} AS a JOIN {parcel} AS p ON p.parcel_code = a.parcel_code WHERE a.asset_no = %(asset_no)s::text
     UNION ALL
     SELECT a.object_id, 'address', a.score * a.alike, NULL
     FROM (

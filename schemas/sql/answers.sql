@@ -307,6 +307,31 @@ SELECT coalesce(jsonb_agg(jsonb_build_object('audit_code', u.audit_code, 'unit_n
     ORDER BY u.audit_round, u.audit_code, u.unit_no, u.audit_row), '[]')
 FROM chosen AS c JOIN {fact.audit_parcel} AS f ON f.object_id = c.id JOIN {audit_record} AS u ON u.id = f.subject_id
 
+-- name: part_registered_units_json
+-- Flats and shops of the chosen parcel by their unique codes.
+SELECT coalesce(jsonb_agg(jsonb_build_object('unit_code', u.unit_code, 'building_code', u.building_code, 'unit_kind', u.unit_kind,
+    'unit_use', u.unit_use, 'floor_no', u.floor_no, 'area_net_m2', u.area_net_m2, 'parking_count', u.parking_count,
+    'registration_plate', u.registration_plate, 'run', u.run_id) ORDER BY u.floor_no, length(u.unit_code), u.unit_code), '[]')
+FROM chosen AS c JOIN {building_unit} AS u ON u.parcel_code = c.parcel_code
+
+-- name: part_plates_json
+-- Every registration plate of the chosen parcel, that of the parcel itself first.
+SELECT coalesce(jsonb_agg(jsonb_build_object('registration_plate', r.registration_plate, 'separated_from', r.separated_from,
+    'piece_no', r.piece_no, 'run', r.run_id) ORDER BY r.place, r.registration_plate), '[]')
+FROM chosen AS c CROSS JOIN LATERAL (
+    SELECT 1 AS place, c.registration_plate, NULL::text AS separated_from, NULL::text AS piece_no, c.run_id
+    WHERE c.registration_plate IS NOT NULL
+    UNION ALL
+    SELECT 2, a.registration_plate, a.separated_from, a.piece_no, a.run_id FROM {parcel_plate} AS a WHERE a.parcel_code = c.parcel_code
+) AS r
+
+-- name: part_cases_json
+-- References to cases about the chosen parcel, open ones first.
+SELECT coalesce(jsonb_agg(jsonb_build_object('case_system', f.case_system, 'case_no', f.case_no, 'case_type', f.case_type,
+    'case_stage', f.case_stage, 'opened_on', f.opened_on, 'closed_on', f.closed_on, 'run', f.run_id)
+    ORDER BY f.closed_on DESC NULLS FIRST, f.opened_on DESC, f.case_no), '[]')
+FROM chosen AS c JOIN {case_file} AS f ON f.parcel_code = c.parcel_code
+
 -- name: part_special_areas_json
 -- Special areas (heritage, buffers and the like) that the chosen parcel lies in.
 SELECT coalesce(jsonb_agg(jsonb_build_object('kind', s.special_area_kind, 'name_fa', s.name_fa,
@@ -352,6 +377,13 @@ SELECT coalesce(jsonb_agg(jsonb_build_object('kind', 'plan', 'plan_id', e.plan_i
     'title', jsonb_build_object('fa', e.title_fa, 'en', e.title_en), 'approval_no', e.approval_no,
     'approval_date', e.approval_date, 'document', e.document_url, 'run', e.run_id)), '[]')
 FROM edition AS e WHERE e.documented
+
+-- name: part_archive_json
+-- What the archive has of the chosen parcel.
+SELECT coalesce(jsonb_agg(jsonb_build_object('kind', a.document_kind, 'document_no', a.document_no,
+    'title', jsonb_build_object('fa', a.title_fa, 'en', NULL), 'issued_on', a.issued_on, 'case_no', a.case_no,
+    'document', a.document_url, 'run', a.run_id) ORDER BY a.issued_on DESC NULLS LAST, a.document_no), '[]')
+FROM chosen AS c JOIN {archive_document} AS a ON a.parcel_code = c.parcel_code
 
 -- name: part_findings_json
 -- What is known to be wrong with the chosen parcel, or at its place with what stands there. The OFFSET lets the view be

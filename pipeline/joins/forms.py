@@ -34,6 +34,12 @@ def keys(values: pa.Array, form: Form, city: City) -> list[pa.Array]:
     return [_address(shown)]
 
 
+def code(written: str, city: City) -> str:
+    """One parcel code as the city writes it: ``1-12-45-7`` in full; text that is none as it is."""
+    (found,) = keys(pa.array([written]), "code", city)[0].to_pylist()
+    return found or written
+
+
 def _folded(shown: pa.Array) -> pa.Array:
     """As people search (``makan.fold``)."""
     return _nothing(fold.column(shown))

@@ -7,6 +7,7 @@ from typing import cast
 
 from psycopg import sql
 
+from pipeline.joins import forms
 from pipeline.serve import bbox, cql, crs, paging, period
 from pipeline.serve.clause import Binder, Clause
 from pipeline.serve.errors import Problem, bad
@@ -120,12 +121,14 @@ def _conditions(served: Served, given: dict[str, str]) -> list[Clause]:
 
 
 def _equal(served: Served, wanted: dict[str, str]) -> Clause:
-    """Each property equals its parameter."""
+    """Each property equals its parameter; a parcel's code is read with any padding."""
     binder = Binder("q")
     parts = []
     for name, text in wanted.items():
         kind = served.kinds[name]
-        value = binder.add(read(kind, text, name), CASTS[kind])
+        is_code = served.fields[name].type == "parcel_code"
+        meant = forms.code(text, served.city) if is_code else text
+        value = binder.add(read(kind, meant, name), CASTS[kind])
         parts.append(sql.SQL("v.{} = {}").format(sql.Identifier(name), value))
     return binder.clause(sql.SQL(" AND ").join(parts), varied=True)
 

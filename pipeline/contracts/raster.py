@@ -121,6 +121,12 @@ class ServedRaster(Frozen):
     updated: str
     parts: tuple[ServedSheet, ...] = ()
 
+    @property
+    def taken(self) -> tuple[str, str] | None:
+        """The first and the last day on which sheets in force were taken (ISO dates)."""
+        days = sorted(part.acquired for part in self.parts if part.acquired)
+        return (days[0], days[-1]) if days else None
+
     @staticmethod
     def folder(home: Path, layer: str) -> Path:
         """Where the rasters of ``layer`` are kept."""

@@ -157,7 +157,9 @@ def raster_resource(
     made["links"] += _file(city, contract, home / served.path, base)
     made["links"] += _reports(city, contract, served, home, base)
     providers = raster_collections.providers(contract, city, home)
-    return {**made, "extents": Extent(served.lonlat).as_config(), "providers": providers}
+    days = [datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in served.taken or ()]
+    extent = Extent(served.lonlat, *days)
+    return {**made, "extents": extent.as_config(), "providers": providers}
 
 
 def _file(city: City, contract: RasterContract, file: Path, base: str) -> list[dict[str, Any]]:

@@ -112,6 +112,7 @@ def _tiles(contract: RasterContract, city: City, home: Path) -> dict[str, Any]:
             "city": {"srid": city.srid, "extent": list(city.extent.bounds)},
             "heights": _believable(contract, city),
             "formats": {**_FORMATS, **coded},
+            "attribution": {lang: city.provider.of(lang) for lang in city.languages},
         },
         "format": dict(_PNG),
     }

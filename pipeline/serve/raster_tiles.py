@@ -12,6 +12,7 @@ Provider definition (``pipeline.derive.raster_collections`` writes it):
         city: {srid: 32639, extent: [...]}   # which the grids follow from
         heights: [850.0, 1400.0] | null      # believable range: heights are drawn as a hillshade
         formats: {png: image/png, jpeg: image/jpeg, webp: image/webp, terrain-rgb: image/png}
+        attribution: {fa: …, en: …}          # whose pictures they are
     format: {name: png, mimetype: image/png}
 
 ``get_tiles`` answers any of ``formats``; pygeoapi's own endpoint asks for ``format`` only.
@@ -142,7 +143,7 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
         **more: Any,
     ) -> dict[str, Any]:
         """The tile set: for a page, as TileJSON 3.0, or in the words of OGC API Tiles."""
-        del layer, more
+        del layer
         if tileset not in self.schemes:
             raise ProviderTileNotFoundError
         here = f"{server_url}/collections/{dataset}/tiles/{tileset}"
@@ -150,6 +151,7 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
         form = (metadata_format or "json").lower()
         if form == "html":
             return self._page(dataset, here, texts)
+        texts |= self._whose(more.get("language"))
         if form == "tilejson":
             return self._tilejson(here, texts)
         return self._ogc(server_url, here, texts)
@@ -165,6 +167,15 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
             "metadata": {f"{end}zoom": self.options["zoom"][end] for end in ("min", "max")},
         }
 
+    def _whose(self, language: str | None) -> dict[str, Any]:
+        """Whose pictures these are, and the first and last day on which they were taken."""
+        names: dict[str, str] = self.options.get("attribution", {})
+        found: dict[str, Any] = {}
+        if names:
+            found["attribution"] = names.get(language or "") or next(iter(names.values()))
+        served = self.source.served()
+        return found | ({"acquired": list(served.taken)} if served and served.taken else {})
+
     def _tilejson(self, here: str, texts: dict[str, Any]) -> dict[str, Any]:
         west, south, east, north = self._extent()
         grid = self.grids[here.rsplit("/", 1)[-1]]
@@ -173,6 +184,7 @@ class RasterTiles(BaseTileProvider):  # type: ignore[misc]
             "tilejson": "3.0.0",
             "name": texts["title"],
             "description": texts["description"],
+            **{name: texts[name] for name in ("attribution", "acquired") if name in texts},
             "scheme": "xyz",
             "tiles": [f"{here}/{{z}}/{{y}}/{{x}}?f={self.format_type}"],
             "minzoom": self.options["zoom"]["min"],

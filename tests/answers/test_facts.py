@@ -18,6 +18,7 @@ PRICES = {"year": 1404, "land_price_irr": 500_000, "building_price_irr": 300_000
 
 
 def test_bar_o_kaf_of_p7(staff: TestClient, public: TestClient, ask: Asked) -> None:
+    """SHR-4: 8 m and 12 m, offset 2.00, widening 20.00, remainder 180.00; a level or a reason."""
     found = ask(staff, "bar-o-kaf", nosazi=CODE)
     (side,) = found["sides"]
     assert side["side"] == "S"

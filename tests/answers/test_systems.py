@@ -185,6 +185,7 @@ def test_blocks_of_the_whole_sample_lose_no_parcel(
 def test_a_subdivision_of_1000_m2_balances_to_a_hundredth(
     public: TestClient, ask: Asked, thousand: str
 ) -> None:
+    """AML-16: 1000.00 m2 to 0.01; smallest plot and frontage are told."""
     west, south = 488_700.0, 3_833_200.0
     pieces = [
         {"kind": "road", "label": "lane", "geometry": rect(west, south, west + 40, south + 5)},
@@ -250,6 +251,7 @@ def thousand(sampled: Database) -> Iterator[str]:
 def test_a_footprint_of_110_m2_is_2_over_and_nothing_lies_outside(
     public: TestClient, ask: Asked
 ) -> None:
+    """SHR-6: 110.00 m2 is 2.00 over, 0.00 outside the remainder."""
     asked = {"nosazi": P7, "crs": GRID}
     found = ask(
         public, "check-footprint", footprint=rect(488600, 3833102, 488610, 3833113), **asked
@@ -268,6 +270,7 @@ def test_a_footprint_of_110_m2_is_2_over_and_nothing_lies_outside(
 
 
 def test_twelve_more_square_metres_on_the_third_floor(public: TestClient, ask: Asked) -> None:
+    """SHR-7: 12.00 m2 on floor 3, with its polygon; facts only."""
     permitted = [
         {"floor": floor, "geometry": rect(488600, 3833102, 488610, 3833112.8)}
         for floor in (1, 2, 3)

@@ -67,6 +67,7 @@ def test_patb_gives_the_matrices_as_they_are(tmp_path: Path) -> None:
 def test_a_matrix_that_is_no_rotation_refuses_the_batch_with_frame_and_line(
     tmp_path: Path,
 ) -> None:
+    """SDB-1.2: a matrix off by more than 1e-6 rejects the batch with its frame and line."""
     with pytest.raises(ArrivalError, match="frame 2001, line 7: the matrix is no rotation"):
         orientation.read(patb(tmp_path / "block.pat", spoil=2), None, None)
 

@@ -134,6 +134,7 @@ def test_noise_and_gross_errors(made: Made) -> None:
 
 
 def test_fewer_than_thirty_check_points_are_said_to_be_few(made: Made) -> None:
+    """SDB-2.4: RMSE at check points; fewer than 30 are "not to ASPRS 2023"."""
     made.write_control(checks=29)
     words = [word for word in made.words() if word != "--json"]
     result = CliRunner().invoke(frames, words, obj=Settings())
@@ -223,6 +224,7 @@ def test_a_contractors_result_is_stored(tmp_path: Path, database: Database, qom:
 
 
 def test_an_adjusted_block_is_published(made: Made, database: Database) -> None:
+    """SDB-2.4: sigma0, control, check and tie points as a collection."""
     _run(made.words("--block", "qom-1"), database.settings)
     with database.connect("reader") as connection:
         row = connection.execute(

@@ -105,6 +105,7 @@ def account(told):
 
 
 def test_a_ring_that_lacks_4_mm_is_closed_and_told(sheet, areas):
+    """SDB-3.1: a gap of 4 mm is snapped and logged."""
     sheet.line((0, 0), (10, 0), (10, 20), (0, 20), (0, 0.004))
     sheet.text("7", 5, 10)
     rows, (shape,), told = areas(sheet)
@@ -117,6 +118,7 @@ def test_a_ring_that_lacks_4_mm_is_closed_and_told(sheet, areas):
 
 @pytest.mark.parametrize("gap", [0.06, 0.4])
 def test_a_ring_that_lacks_40_cm_stays_open_and_is_told_with_its_place(sheet, areas, gap):
+    """SDB-3.1: a gap of 40 cm is not snapped, but an issue with its place."""
     handle = sheet.line((0, 0), (10, 0), (10, 20), (0, 20), (0, gap))
     sheet.text("7", 5, 10)
     rows, _, told = areas(sheet)
@@ -277,6 +279,7 @@ def test_neighbouring_sheets_are_joined_within_03_mm_of_the_map(areas, shift):
 
 
 def test_sheets_that_do_not_fit_are_told_with_both_handles(areas):
+    """SDB-2.5: an edge that does not match is told with the handles of both sheets."""
     west, east, one, two = two_sheets(0.3)
     rows, _, told = areas(west, east)
     assert rows == []

@@ -131,6 +131,7 @@ def test_every_vector_finding_is_planted_somewhere() -> None:
 def test_each_planted_fault_is_named_with_line_key_and_field(
     bench: Any, database: Database, query: Any
 ) -> None:
+    """SDB-3.6: an unknown code among others: the row is set aside with line, key and field."""
     rows = [bench.parcel(100), bench.parcel(200)]
     rows += [bench.parcel(place, **fault) for place, (fault, _) in enumerate(PLANTED)]
     # A doubled key is told of every row that has it; row 3 is parcel 0.

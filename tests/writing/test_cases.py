@@ -85,10 +85,10 @@ def test_a_request_becomes_a_case_on_its_parcel(staff: TestClient, public: TestC
 
 
 def test_documents_hang_on_parcel_and_case(staff: TestClient, public: TestClient) -> None:
-    """SHR-15, AML-9 and AML-13: the archive's numbers, for staff, with the passport."""
+    """SHR-15, AML-9, AML-13, AML-15: the archive's numbers, for staff, with the passport."""
     paper = {"document_no": "B-1", "document_kind": "minutes", "title_fa": "صورت‌جلسه تفکیک",
              "issued_on": "2026-05-01", "nosazi": WHOLE, "case_no": "پ/99",
-             "document_url": "https://example.org/b-1.pdf"}  # fmt: skip
+             "asset_no": "A-100", "document_url": "https://example.org/b-1.pdf"}  # fmt: skip
     assert send(staff, "documents", None, **paper).status_code == 201
     found = [one for one in ask(staff, "parcel-passport", nosazi=P7)["documents"]
              if one["kind"] != "plan"]  # fmt: skip
@@ -98,6 +98,9 @@ def test_documents_hang_on_parcel_and_case(staff: TestClient, public: TestClient
     asked = {"nosazi": P7, "document_kind": "minutes"}
     (listed,) = staff.get("/collections/documents/items", params=asked).json()["features"]
     assert listed["properties"]["case_no"] == "پ/99"
+    # What was given for an asset: the minutes name both.
+    (given,) = staff.get("/collections/documents/items?asset_no=A-100").json()["features"]
+    assert given["properties"]["nosazi"] == WHOLE
     assert "B-1" not in json.dumps(ask(public, "parcel-passport", nosazi=P7))
     assert public.get("/collections/documents").status_code == 404
     assert "B-1" not in json.dumps(ask(staff, "inquiry-extract", nosazi=P7))

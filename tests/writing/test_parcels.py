@@ -364,7 +364,7 @@ def test_a_deleted_parcel_is_missed_by_what_names_it(staff: TestClient) -> None:
 
 
 def test_what_an_auditor_has_seen_is_not_deleted(staff: TestClient, rows: Any) -> None:
-    """As of a load: it does not just vanish, unless its lineage says what became of it."""
+    """SDB-2.3, as of a load: it does not just vanish, unless its lineage says what became of it."""
     feature, tag = found(staff, "1-12-45-8-0-0-0")
     path, code = f"{PARCELS}/{feature['id']}", "1-12-45-8-0-0-0"
     rows(

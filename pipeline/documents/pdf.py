@@ -7,19 +7,24 @@ and data. A page can have nothing fetched: pictures stand in it.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ctypes
 import multiprocessing
+import shutil
 import signal
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pipeline import paths
+from pipeline.documents import copied
 
 _PR_SET_PDEATHSIG = 1
+_FONTS = "../vendor/vazirmatn"
 _WAITING = 8
 _LIMIT_S = 60.0
 
@@ -106,10 +111,10 @@ def printed(job: Job) -> bytes:
     fonts, sheet = _look()
     name, content = job.attached
     within = URLFetcher(allowed_protocols=("data",))
-    made: bytes = weasyprint.HTML(string=job.page, url_fetcher=within).write_pdf(
+    made: bytes = weasyprint.HTML(string=copied.kept(job.page), url_fetcher=within).write_pdf(
         stylesheets=[sheet],
         font_config=fonts,
-        finisher=_ligatures_in_order,
+        finisher=copied.meant,
         pdf_identifier=job.digest,
         pdf_variant="pdf/a-3b",
         attachments=[
@@ -117,26 +122,6 @@ def printed(job: Job) -> bytes:
         ],
     )
     return made
-
-
-#: Lam with an alef is one glyph. Of its two letters readers of PDFs turn the order, since they lay
-#: out what is drawn from the right; the one character that stands for both they leave, and
-#: normalise (NFKC) to them.
-_LAM_ALEF = {"06440622": "fef5", "06440623": "fef7", "06440625": "fef9", "06440627": "fefb"}
-
-
-def _ligatures_in_order(_: Any, pdf: Any) -> None:
-    """What is searched and copied of the PDF is what was written: پلاک, not پالک."""
-    for made in pdf.objects:
-        lines = getattr(made, "stream", [])
-        if b"begincmap" in lines:
-            made.stream = [_in_order(line) for line in lines]
-
-
-def _in_order(line: bytes) -> bytes:
-    glyph, _, letters = line.partition(b"> <")
-    one = _LAM_ALEF.get(letters.removesuffix(b">").decode("ascii", "replace"))
-    return line if one is None else glyph + f"> <{one}>".encode()
 
 
 @cache
@@ -148,5 +133,12 @@ def _look() -> tuple[Any, Any]:
 
     fonts = FontConfiguration()
     here = URLFetcher(allowed_protocols=("file",))
-    path = str(paths.server_files() / "static" / "css" / "paper.css")
-    return fonts, weasyprint.CSS(filename=path, font_config=fonts, url_fetcher=here)
+    style = paths.server_files() / "static" / "css" / "paper.css"
+    ours = Path(tempfile.mkdtemp(prefix="makan-fonts-"))
+    atexit.register(shutil.rmtree, ours, ignore_errors=True)
+    copied.fonts(style.parent / _FONTS, ours)
+    text = style.read_text(encoding="utf-8").replace(_FONTS, ours.as_uri())
+    sheet = weasyprint.CSS(
+        string=text, base_url=style.as_uri(), font_config=fonts, url_fetcher=here
+    )
+    return fonts, sheet

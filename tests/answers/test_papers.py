@@ -205,6 +205,27 @@ def test_persian_is_copied_as_it_is_written(staff: TestClient) -> None:
     assert not {"پالک", "اصالحی"} & words
 
 
+def test_the_non_joiner_is_copied_too(staff: TestClient, tmp_path: Path) -> None:
+    """By PDFium and, where it is installed, by Poppler: every word of the page that has one."""
+    page = paper(staff, "parcel-passport", "html").text.partition("<body")[2]
+    shown = re.sub(r"<(script|style|svg)\b.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
+    written = set(re.findall(r"[ء-ی]+\u200c[ء-ی]+", shown))
+    assert len(written) > 3
+    content = paper(staff, "parcel-passport", "pdf").content
+    told = [text_of(content)]
+    if shutil.which("pdftotext"):
+        path = tmp_path / "passport.pdf"
+        path.write_bytes(content)
+        words = ["pdftotext", str(path), "-"]
+        read = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+        told.append(unicodedata.normalize("NFKC", read.stdout))
+    for text in told:
+        kept = {word for word in written if word in text}
+        assert len(kept) > 3
+        assert {word for word in written - kept if word.replace("\u200c", "") in text} == set()
+        assert "\u2423" not in text
+
+
 def test_documents_are_pdf_a_3b(staff: TestClient, tmp_path: Path) -> None:
     """By veraPDF, all rules of ISO 19005-3 level B; tests/answers/verapdf/pom.xml fetches it."""
     library = os.environ.get("VERAPDF")

@@ -9,8 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,20 @@ from typing import Any
 import httpx2 as httpx
 import pyogrio
 import pytest
+import shapely
 from openapi_spec_validator import validate
 from owslib.ogcapi.features import Features
 from starlette.testclient import TestClient
 
+from pipeline.contracts import registry
+from pipeline.db import ledger
 from pipeline.db.engine import Database
+from pipeline.stages import history
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 GEOJSON = {"Content-Type": "application/geo+json"}
+UTM = "http://www.opengis.net/def/crs/EPSG/0/32639"
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +191,105 @@ def test_an_edit_is_quick(client: httpx.Client) -> None:
         took.append(time.perf_counter() - begun)
         assert answer.status_code == 204, answer.text
     assert sorted(took)[2] < 2.0
+
+
+@pytest.fixture
+def taken_back(written: Database) -> Iterator[None]:
+    """What a test writes is undone, the latest first."""
+    with written.connect("loader") as connection:
+        before = {run.id for run in ledger.runs(connection)}
+    yield
+    with written.connect("loader") as connection:
+        runs = [run for run in ledger.runs(connection) if run.id not in before]
+        made = [run.id for run in runs if run.kind == "edit"]
+    for run in made:
+        history.undo(written, registry.load("qom"), run)
+
+
+def at_once(server: str, key: str, calls: list[Callable[[httpx.Client], httpx.Response]]) -> Any:
+    """Each call by a client of its own, all let go at the same moment."""
+    gate = threading.Barrier(len(calls))
+
+    def run(call: Callable[[httpx.Client], httpx.Response]) -> httpx.Response:
+        with httpx.Client(base_url=server, headers={"X-API-Key": key}) as own:
+            own.get("/health/live")
+            gate.wait()
+            return call(own)
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def boxed(client: httpx.Client, code: str) -> tuple[dict[str, Any], shapely.Geometry]:
+    """A parcel in the city's CRS, and its box."""
+    query = {"nosazi": code, "crs": UTM}
+    (feature,) = client.get("/collections/parcels/items", params=query).json()["features"]
+    feature["properties"]["area_deed_m2"] = None  # which a smaller parcel would contradict
+    for measured in ("area_grid_m2", "perimeter_grid_m"):
+        del feature["properties"][measured]
+    return feature, shapely.box(*shapely.from_geojson(json.dumps(feature["geometry"])).bounds)
+
+
+def put_shape(feature: dict[str, Any], shape: shapely.Geometry) -> Any:
+    drawn = json.loads(shapely.to_geojson(shapely.MultiPolygon([shape])))
+    content = json.dumps({**feature, "geometry": drawn})
+    path = f"/collections/parcels/items/{feature['id']}"
+    headers = {**GEOJSON, "Content-Crs": f"<{UTM}>", "If-Match": "*"}
+    return lambda client: client.put(path, content=content, headers=headers)
+
+
+def test_two_clients_cannot_both_take_the_strip_between_parcels(
+    server: str, keys: dict[str, str], client: httpx.Client, taken_back: None, written: Database
+) -> None:
+    """Neighbours that touch, each drawn wider by its owner: alone either is right, both overlap."""
+    left, right = (boxed(client, f"1-12-45-{number}-0-0-0") for number in (7, 8))
+    if left[1].bounds[0] > right[1].bounds[0]:
+        left, right = right, left
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = left[1].bounds, right[1].bounds
+    assert abs(x1 - u0) < 0.01
+    for turn in range(4):
+        narrow = (shapely.box(x0, y0, x1 - 2, y1), shapely.box(u0 + 2, v0, u1, v1))
+        for (feature, _), shape in zip((left, right), narrow, strict=True):
+            answer = put_shape(feature, shape)(client)
+            assert answer.status_code == 204, (turn, answer.text)
+        wide = (shapely.box(x0, y0, x1 + 1, y1), shapely.box(u0 - 1, v0, u1, v1))
+        calls = [put_shape(f, s) for (f, _), s in zip((left, right), wide, strict=True)]
+        answers = at_once(server, keys["editor"], calls)
+        assert sorted(one.status_code for one in answers) == [204, 422], [one.text for one in answers]
+        (refused,) = (one for one in answers if one.status_code == 422)
+        assert "fabric.overlap" in {one["code"] for one in refused.json()["findings"]}
+    with written.connect("owner") as connection:
+        found = connection.execute(
+            "SELECT ST_Area(ST_Intersection(a.geom, b.geom)) FROM data.parcel a, data.parcel b"
+            " WHERE a.id = %s AND b.id = %s", (left[0]["id"], right[0]["id"]),
+        ).fetchone()  # fmt: skip
+    assert found == (0.0,)
+
+
+def test_a_parcel_cannot_go_while_a_building_comes_to_it(
+    server: str, keys: dict[str, str], client: httpx.Client, taken_back: None, written: Database
+) -> None:
+    """Two layers, two processes: the building's parcel is there, or the parcel's building is."""
+    with written.connect("owner") as connection:
+        vacant = connection.execute(
+            "SELECT p.id, p.parcel_code FROM data.parcel p WHERE NOT EXISTS"
+            " (SELECT FROM data.building b WHERE b.parcel_code = p.parcel_code) ORDER BY 1"
+        ).fetchall()
+    building = client.get("/collections/buildings/items?limit=1").json()["features"][0]
+    statuses = []
+    for turn, (number, code) in enumerate(vacant[:6]):
+        shape = client.get(f"/collections/parcels/items/{number}").json()["geometry"]
+        inner = shapely.from_geojson(json.dumps(shape)).buffer(-2e-5)
+        made = {
+            "type": "Feature", "geometry": json.loads(shapely.to_geojson(shapely.MultiPolygon([inner]))),
+            "properties": {**building["properties"], "nosazi": code, "building_code": f"{code}-R{turn}"},
+        }  # fmt: skip
+        answers = at_once(server, keys["editor"], [
+            lambda own, number=number: own.delete(
+                f"/collections/parcels/items/{number}", headers={"If-Match": "*"}),
+            lambda own, made=made: own.post(
+                "/collections/buildings/items", content=json.dumps(made), headers=GEOJSON),
+        ])  # fmt: skip
+        statuses.append(tuple(one.status_code for one in answers))
+        assert statuses[-1] in [(204, 422), (422, 201)], [one.text for one in answers]
+    assert statuses

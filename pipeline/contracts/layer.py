@@ -110,9 +110,13 @@ class Publish(Frozen):
     From ``min_zoom`` on there are tiles. Below ``feature_zoom`` they hold what the layer looks like
     from afar (classes of the style, no single features), from it on the features themselves; at
     it only with their class, further in with all ``tile_fields``.
+
+    ``within``: a view whose features lie where those of this layer do, so nobody needs to compute
+    all of it to know where it is.
     """
 
     collection: CollectionId
+    within: Identifier | None = None
     label: Identifier | None = None
     default_limit: int = 100
     max_limit: int = 10_000

@@ -187,6 +187,7 @@ def _check_layers(schemas: Schemas) -> None:
         if (layer.source == "view") != schemas.view_file(layer).is_file():
             file = schemas.view_file(layer).relative_to(schemas.root)
             raise ContractError(f"source is {layer.source}, and {file} says otherwise", where=where)
+        _check_within(schemas, layer, where)
         _check_fabric(schemas, layer, where)
         _check_lineage(schemas, layer, where)
         _check_writable(schemas, layer, where)
@@ -204,6 +205,13 @@ def _check_fields(schemas: Schemas, layer: LayerContract, where: str) -> None:
             raise ContractError(f"{field.name}: no code list {name}", where=where)
         if field.refers and len(schemas.layer(field.refers).key) != 1:
             raise ContractError(f"{field.name} refers to what has no single key", where=where)
+
+
+def _check_within(schemas: Schemas, layer: LayerContract, where: str) -> None:
+    within = layer.publish.within
+    fits = layer.source == "view" and layer.geometry and within in schemas.layers
+    if within is not None and not fits:
+        raise ContractError("within is of a view with a geometry, and names a layer", where=where)
 
 
 def _check_style(schemas: Schemas, layer: LayerContract, where: str) -> None:

@@ -7,12 +7,11 @@ from functools import lru_cache
 
 import shapely
 from psycopg import sql
-from shapely.geometry.base import BaseGeometry
 
 from pipeline.derive.columns import GEOMETRY
 from pipeline.serve import crs
 from pipeline.serve.clause import NEVER, Binder, Clause, template
-from pipeline.serve.crs import Bounds, Crs
+from pipeline.serve.crs import Bent, Bounds, Crs
 from pipeline.serve.errors import bad
 from pipeline.serve.served import Served
 
@@ -49,26 +48,14 @@ def _cut(box: Bounds, to: Bounds) -> Bounds | None:
     return (xmin, ymin, xmax, ymax) if xmin <= xmax and ymin <= ymax else None
 
 
-def _inner(bent: BaseGeometry) -> Bounds:
-    """A rectangle wholly inside a box that was bent by a transformation."""
-    points = shapely.get_coordinates(bent)
-    side = len(points) // 4
-    bottom, right, top, left = (points[n * side : (n + 1) * side + 1] for n in range(4))
-    found = (left[:, 0].max(), bottom[:, 1].max(), right[:, 0].min(), top[:, 1].min())
-    if found[0] < found[2] and found[1] < found[3]:
-        return found
-    x, y = points[0]
-    return (x, y, x, y)
-
-
-def _solid(bent: BaseGeometry) -> BaseGeometry:
-    """The box as it is, or the line or point that it has shrunk to."""
+def _solid(bent: Bent, srid: int) -> str:
+    """The box as it is, or the line or point that it has shrunk to, as EWKB."""
     xmin, ymin, xmax, ymax = bent.bounds
     if xmin < xmax and ymin < ymax:
-        return bent
+        return bent.ewkb(srid)
     if (xmin, ymin) == (xmax, ymax):
-        return shapely.Point(xmin, ymin)
-    return shapely.LineString([(xmin, ymin), (xmax, ymax)])
+        return crs.ewkb(shapely.Point(xmin, ymin), srid)
+    return crs.ewkb(shapely.LineString([(xmin, ymin), (xmax, ymax)]), srid)
 
 
 @lru_cache(maxsize=2048)
@@ -88,11 +75,11 @@ def clause(served: Served, text: str, given: Crs) -> Clause:
     binder = Binder("b")
     # No city lies on both sides of the antimeridian: one box is left.
     bent = crs.bent(boxes[0], given, city.srid)
-    inner = _inner(bent) if given.srid != city.srid else boxes[0]
+    inner = bent.inner if given.srid != city.srid else boxes[0]
     shapes = (
         crs.rectangle(bent.bounds, city.srid),
         crs.rectangle(inner, city.srid),
-        crs.ewkb(_solid(bent), city.srid),
+        _solid(bent, city.srid),
     )
     outer, within, exact = (binder.add(shape, "geometry") for shape in shapes)
     condition = template("meets_box").format(

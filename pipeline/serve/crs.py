@@ -26,6 +26,7 @@ _WGS84, _WEB_MERCATOR = 4326, 3857
 _METRES_PER_DEGREE = 111_320.0
 _EDGE_POINTS, _STEP_M = 100, 100.0
 _POLYGON = struct.Struct("<BIIII10d")
+_RING = struct.Struct("<BIIII")
 _POLYGON_WITH_SRID = 0x20000003
 
 Bounds = tuple[float, float, float, float]
@@ -111,36 +112,68 @@ def ewkb(shape: BaseGeometry, srid: int) -> str:
     return text
 
 
-def bent(box: Bounds, source: Crs, target: int) -> BaseGeometry:
+@dataclass(frozen=True, slots=True)
+class Bent:
+    """What a rectangle has become in another CRS: points along its edge, as many on each side,
+    against the clock from its lower left corner. Plain arrays: every request with a box has one."""
+
+    x: Any
+    y: Any
+
+    @property
+    def bounds(self) -> Bounds:
+        """The rectangle round it."""
+        x, y = self.x, self.y
+        return (float(x.min()), float(y.min()), float(x.max()), float(y.max()))
+
+    @property
+    def inner(self) -> Bounds:
+        """A rectangle wholly inside it; its first corner where there is none."""
+        side = len(self.x) // 4
+        x, y = self.x, self.y
+        west, east = max(x[0], x[3 * side :].max()), x[side : 2 * side + 1].min()
+        south, north = y[: side + 1].max(), y[2 * side : 3 * side + 1].min()
+        if west < east and south < north:
+            return (float(west), float(south), float(east), float(north))
+        return (float(x[0]), float(y[0]), float(x[0]), float(y[0]))
+
+    def ewkb(self, srid: int) -> str:
+        """The polygon as EWKB in hexadecimal digits."""
+        points = np.column_stack((np.append(self.x, self.x[0]), np.append(self.y, self.y[0])))
+        head = _RING.pack(1, _POLYGON_WITH_SRID, srid, 1, len(points))
+        return (head + points.astype("<f8", copy=False).tobytes()).hex()
+
+
+def bent(box: Bounds, source: Crs, target: int) -> Bent:
     """A box of ``source`` in another SRID, with as many points on its edges as its size needs."""
     if source.srid == target:
-        return shapely.box(*box)
+        return moved_ring(box, source.srid, target, 1)
     length = max(box[2] - box[0], box[3] - box[1]) * source.metres_per_unit
     points = min(_EDGE_POINTS, int(length / _STEP_M) + 1)
-    return transform(ring(box, points), source.srid, target)
+    return moved_ring(box, source.srid, target, points)
+
+
+def moved_ring(bounds: Bounds, source: int, target: int, points: int) -> Bent:
+    """The rectangle with ``points`` on each edge in another SRID."""
+    (xmin, ymin, xmax, ymax), (right, up) = bounds, _unit_ring(points)
+    # Exact at both ends, so that corners are where the box says.
+    x, y = xmin * (1.0 - right) + xmax * right, ymin * (1.0 - up) + ymax * up
+    if source != target:
+        x, y = transformer(source, target).transform(x, y)
+    return Bent(x, y)
+
+
+@cache
+def _unit_ring(points: int) -> tuple[Any, Any]:
+    steps, ones = np.linspace(0.0, 1.0, points, endpoint=False), np.ones(points)
+    right = np.concatenate([steps, ones, 1.0 - steps, 0.0 * ones])
+    return right, np.concatenate([0.0 * ones, steps, ones, 1.0 - steps])
 
 
 def ring(bounds: Bounds, points: int = _EDGE_POINTS) -> BaseGeometry:
     """The rectangle with ``points`` on each edge, so that it stays itself when it is bent."""
-    xmin, ymin, xmax, ymax = bounds
-    steps = np.linspace(0.0, 1.0, points, endpoint=False)
-    x = np.concatenate(
-        [
-            xmin + (xmax - xmin) * steps,
-            np.full(points, xmax),
-            xmax - (xmax - xmin) * steps,
-            np.full(points, xmin),
-        ]
-    )
-    y = np.concatenate(
-        [
-            np.full(points, ymin),
-            ymin + (ymax - ymin) * steps,
-            np.full(points, ymax),
-            ymax - (ymax - ymin) * steps,
-        ]
-    )
-    return shapely.Polygon(np.column_stack([x, y]))
+    found = moved_ring(bounds, 0, 0, points)
+    return shapely.Polygon(np.column_stack([found.x, found.y]))
 
 
 def domain(city: City, srid: int) -> Bounds:

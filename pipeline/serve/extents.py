@@ -45,11 +45,14 @@ class Extents:
         """Of ``layers``, by id. What cannot be written down is asked again next time."""
         digest, states = made_by(self.settings, self.schemas), self._states()
         known = self._known(digest)
-        found, kept = {}, {}
-        for layer in layers:
+        found: dict[str, Extent] = {}
+        kept = {}
+        # Those that lie within another come after it.
+        for layer in sorted(layers, key=lambda one: one.publish.within is not None):
             state = states.get(layer.id)
             if state is None or known.get(layer.id, {}).get("state") != state:
-                found[layer.id] = self._asked(layer)
+                outer = found.get(layer.publish.within or "")
+                found[layer.id] = self._within(layer, outer) if outer else self._asked(layer)
             else:
                 found[layer.id] = _read(known[layer.id])
             if state is not None:
@@ -76,6 +79,12 @@ class Extents:
         view = sql.Identifier(self.audience.schema_name, views.VERSION)
         row = self.connection.execute(template("versions").format(view=view)).fetchone()
         return dict(orjson.loads(str(row[0]))) if row else {}
+
+    def _within(self, layer: LayerContract, outer: Extent) -> Extent:
+        """That of the layer within which the features lie, if there are any."""
+        view = sql.Identifier(self.audience.schema_name, layer.id)
+        row = self.connection.execute(template("any").format(view=view)).fetchone()
+        return Extent(outer.bbox, *self._period(layer)) if row and row[0] else self._asked(layer)
 
     def _asked(self, layer: LayerContract) -> Extent:
         """Where and when the features are; the city's extent while there are none."""

@@ -107,6 +107,7 @@ class _Job:
         self._uri = uri
         self._wished = wished
         self._write = write
+        self._in_space = isinstance(write, _FlatGeobuf)
         self._connection: Connection | None = None
         self._failure: Exception | None = None
 
@@ -131,7 +132,7 @@ class _Job:
             self._connection.cancel_safe(timeout=_LOOK_S)
 
     def _batches(self, connection: Connection, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        statement = self._wished.rows()
+        statement = self._wished.rows(in_space=self._in_space)
         try:
             with connection.cursor("file") as cursor:
                 cursor.execute(statement.sql, statement.values, binary=True)
@@ -186,9 +187,10 @@ def _writer(wished: Query, form: str, base: str) -> Write:
         return _Parquet(kind, srid)
     if geometry is None or not shaped:
         raise bad(f"f: {form} needs a geometry; GeoParquet (f=parquet) and CSV do not")
-    address = f"{base}/collections/{wished.served.id}"
-    driver, options = ("GML", gml.options(address)) if form == "gml" else ("FlatGeobuf", {})
-    return _Gdal(driver, wished.served.id, geometry.gdal_type, wished.shape.crs.srid, options)
+    drawn = (wished.served.id, geometry.gdal_type, wished.shape.crs.srid)
+    if form == "gml":
+        return _Gdal("GML", *drawn, gml.options(f"{base}/collections/{wished.served.id}"))
+    return _FlatGeobuf(_Gdal("FlatGeobuf", *drawn, {}))
 
 
 @dataclass(frozen=True)
@@ -199,13 +201,27 @@ class _Gdal:
     srid: int
     options: dict[str, str]
 
-    def __call__(self, rows: pa.RecordBatchReader, path: Path) -> None:
+    def __call__(self, rows: pa.RecordBatchReader, path: Path, **of_layer: str) -> None:
         import pyogrio  # only here: it takes time to import, and few ask for files
 
         pyogrio.write_arrow(
             rows, path, driver=self.driver, layer=self.name, geometry_name=GEOMETRY,
             geometry_type=self.type, crs=f"EPSG:{self.srid}", dataset_options=self.options,
+            layer_options=of_layer,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _FlatGeobuf:
+    by_gdal: _Gdal
+
+    def __call__(self, rows: pa.RecordBatchReader, path: Path) -> None:
+        from pipeline.serve import flatgeobuf  # with what it needs, likewise
+
+        def write(some: pa.RecordBatchReader, there: Path, index: str) -> None:
+            self.by_gdal(some, there, SPATIAL_INDEX=index)
+
+        flatgeobuf.write(rows, path, GEOMETRY, write)
 
 
 @dataclass(frozen=True)

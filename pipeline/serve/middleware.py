@@ -13,15 +13,22 @@ _CONTENT_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
-_ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
-_CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Crs, Content-Range, ETag, Link, "
-    "Location, OGC-NumberMatched, OGC-NumberReturned, Retry-After",
-}
+Headed = tuple[tuple[bytes, bytes], ...]
+_FOR_PAGES = (b"content-security-policy", _CONTENT_POLICY.encode())
+_HIDDEN = (b"x-powered-by", b"server")
+_ALWAYS: Headed = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+)
+_EXPOSED = (
+    "Accept-Ranges, Content-Crs, Content-Range, ETag, Link, Location, OGC-NumberMatched, "
+    "OGC-NumberReturned, Retry-After"
+)
+#: Pages of everywhere may read what everybody may.
+_CORS: Headed = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", _EXPOSED.encode()),
+)
 _HEADERS = (
     *("Accept", "Accept-Language", "Content-Crs", "Content-Type", "If-Match", "If-None-Match"),
     *("If-Range", "Prefer", "Range"),
@@ -45,6 +52,7 @@ class Guard:
         """Round ``app``; ``closed``: it is not for everybody, so neither are its answers."""
         self._app = app
         self._closed = closed
+        self._always = _ALWAYS if closed else _ALWAYS + _CORS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on and dresses its answer."""
@@ -62,8 +70,9 @@ class Guard:
 
         async def dress(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _dress(message, encoding)
-                _close(message) if self._closed else _open(message)
+                _dress(message, encoding, self._always)
+                if self._closed:
+                    _close(message)
             await send(message)
 
         await self._app(scope, receive, dress)
@@ -92,11 +101,6 @@ def _plain_tags(scope: Scope) -> tuple[Scope, str | None]:
     return scope, None
 
 
-def _open(message: Message) -> None:
-    """Pages of everywhere may read what everybody may."""
-    MutableHeaders(scope=message).update(_CORS)
-
-
 def _close(message: Message) -> None:
     """No page of elsewhere reads it, and no cache that others share keeps it."""
     headers = MutableHeaders(scope=message)
@@ -105,16 +109,23 @@ def _close(message: Message) -> None:
     headers["Cache-Control"] = ", ".join(["private", *kept])
 
 
-def _dress(message: Message, known: str | None) -> None:
-    headers = MutableHeaders(scope=message)
-    encoding = known if message["status"] == 304 else headers.get("content-encoding")
-    if "etag" in headers and encoding:
-        headers["ETag"] = headers["etag"].removesuffix('"') + f'-{encoding}"'
+def _dress(message: Message, known: str | None, more: Headed) -> None:
+    """Everybody's headers, in one pass: this is done for every answer. ``known`` is the encoding
+    that the tag of a 304 speaks of."""
+    told = {}
+    headers = []
+    for pair in message["headers"]:
+        told[pair[0].lower()] = pair[1]
+        if pair[0].lower() not in _HIDDEN:
+            headers.append(pair)
+    encoding = known if message["status"] == 304 else told.get(b"content-encoding", b"").decode()
+    tag = told.get(b"etag")
+    if tag and encoding:
+        marked = (b"etag", tag.removesuffix(b'"') + f'-{encoding}"'.encode())
+        headers = [marked if name.lower() == b"etag" else (name, value) for name, value in headers]
+    headers += more
+    if told.get(b"content-type", b"").startswith(b"text/html"):
+        headers.append(_FOR_PAGES)
+    message["headers"] = headers
     if message["status"] == 304:
-        headers.add_vary_header("Accept-Encoding")
-    headers.update(_ALWAYS)
-    for name in ("x-powered-by", "server"):
-        if name in headers:
-            del headers[name]
-    if headers.get("content-type", "").startswith("text/html"):
-        headers["Content-Security-Policy"] = _CONTENT_POLICY
+        MutableHeaders(scope=message).add_vary_header("Accept-Encoding")

@@ -78,8 +78,9 @@ class Query:
         extent = {"limit": Int8(self.limit), "offset": Int8(self.offset)}
         return Statement(made, {**where.values, **after.values, **extent}, where.varied)
 
-    def rows(self) -> Statement:
-        """Asks for all features at once, as columns; ``limit`` 0 is no limit."""
+    def rows(self, *, in_space: bool = False) -> Statement:
+        """Asks for all features at once, as columns; ``limit`` 0 is no limit. ``in_space``: those
+        that lie near each other come near each other, whatever the order was."""
         where = conjunction(self.where)
         columns: list[sql.Composable] = [
             sql.SQL("v.") + sql.Identifier(name) for name in (ID, *self.columns)
@@ -87,8 +88,9 @@ class Query:
         if self.served.has_geometry and not self.shape.skip_geometry:
             shape = template("wkb").format(shape=_moved(self.served, self.shape))
             columns.append(shape + sql.SQL(" AS geometry"))
-        made = template("rows").format(
+        made = template("rows_in_space" if in_space else "rows").format(
             columns=sql.SQL(", ").join(columns),
+            geom=sql.Identifier(GEOMETRY),
             view=self.read.view,
             where=ready(where.text),
             order=paging.order(self.keys),

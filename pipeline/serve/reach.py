@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
 
 from pipeline.contracts.city import City
 from pipeline.derive.grids import Boxes, Grid, Tile
@@ -86,11 +85,13 @@ def _inside(moved: Boxes) -> Bounds | None:
 def stored(grid: Grid, bounds: Bounds, city: City) -> tuple[Bounds, float] | None:
     """``bounds`` of ``grid`` as a box in the city's CRS, cut where no feature can be, and units of
     that CRS in one of the grid's; None where the city is not."""
-    box = shapely.box(*bounds).intersection(shapely.box(*crs.domain(city, grid.srid)))
-    if box.is_empty or box.area == 0:
+    edges = list(zip(bounds, crs.domain(city, grid.srid), strict=True))
+    west, south = (max(pair) for pair in edges[:2])
+    east, north = (min(pair) for pair in edges[2:])
+    if west >= east or south >= north:
         return None
-    cut: Bounds = box.bounds
+    cut = (west, south, east, north)
     if grid.srid == city.srid:
         return cut, 1.0
-    bent = crs.transform(crs.ring(cut, _EDGE_POINTS), grid.srid, city.srid).bounds
-    return bent, (bent[2] - bent[0]) / (cut[2] - cut[0])
+    bent = crs.moved_ring(cut, grid.srid, city.srid, _EDGE_POINTS).bounds
+    return bent, (bent[2] - bent[0]) / (east - west)

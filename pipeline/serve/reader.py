@@ -8,11 +8,12 @@ replaced once without the client noticing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import select
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, waiting
 from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format
 from psycopg_pool import AsyncConnectionPool
@@ -26,6 +27,7 @@ _CONNECTION_S = 2.0
 _UNWATCHED_S = 0.25
 _WATCH_EVERY_S = 0.5
 _CANCEL_S = 0.5
+_PIECE_MS = 1
 
 
 class _Text(Loader):
@@ -37,7 +39,35 @@ class _Text(Loader):
         return bytes(data)
 
 
-async def _configure(connection: AsyncConnection[Row]) -> None:
+_Waits = Generator[waiting.Wait, waiting.Ready | int, Any]
+
+
+def _in_one_go(answer: _Waits, socket: int) -> _Waits:
+    """``answer``, which waits itself for more of what has begun to come: that is a row which is
+    ready, in pieces of 8 kB, and to go round the loop for each costs more than the pieces do."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    try:
+        wanted = next(answer)
+        come = False
+        while True:
+            come = come and wanted == waiting.Wait.R and bool(poll.poll(_PIECE_MS))
+            ready = waiting.Ready.R if come else (yield wanted)
+            come = ready == waiting.Ready.R
+            wanted = answer.send(ready)
+    except StopIteration as done:
+        return done.value
+
+
+class _Connection(AsyncConnection[Row]):
+    """A connection on which long answers come in one go."""
+
+    async def wait(self, gen: _Waits, *given: Any, **more: Any) -> Any:
+        """As the connection does it."""
+        return await super().wait(_in_one_go(gen, self.pgconn.socket), *given, **more)
+
+
+async def _configure(connection: _Connection) -> None:
     connection.adapters.register_loader("text", _Text)
     await connection.execute("SET TIME ZONE 'UTC'")
 
@@ -55,8 +85,9 @@ class Reader:
     def __init__(self, database: Database, role: str, *, size: int) -> None:
         """For at most ``size`` queries of ``role`` at once; nothing is connected yet."""
         self._limit_s = database.settings.statement_timeout_s
-        self._pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             database.uri(role),
+            connection_class=_Connection,
             min_size=1,
             max_size=size,
             timeout=_CONNECTION_S,

@@ -12,8 +12,8 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -84,10 +84,38 @@ def tag(body: bytes) -> str:
     return f'"{blake2b(body, digest_size=12).hexdigest()}"'
 
 
-def packed(body: bytes) -> Kept:
-    """``body`` as it is kept: in the encoding that costs least. Most are never asked for again, and
-    those that are mostly in this one."""
-    return Kept(tag(body), len(body), {_FIRST: encodings.encode(body, _FIRST)} if body else {})
+def packed(body: bytes, mark: str | None = None) -> Kept:
+    """``body``, whose tag is ``mark``, as it is kept: in the encoding that costs least. Most are
+    never asked for again, and those that are mostly in this one."""
+    encoded = {_FIRST: encodings.encode(body, _FIRST)} if body else {}
+    return Kept(mark or tag(body), len(body), encoded)
+
+
+_PUT = """
+INSERT OR REPLACE INTO tile (
+    source, grid, zoom, row, col, most, used, size, tag, plain, zstd, br, gzip
+) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+WHERE EXISTS (SELECT 1 FROM source WHERE name = ? AND state = ?)
+"""
+
+
+def _row(key: Key, kept: Kept, state: str) -> tuple[object, ...]:
+    bodies = [kept.packed.get(name) for name in encodings.OFFERED]
+    size = sum(len(body) for body in bodies if body)
+    told = (time.time(), size, kept.tag, kept.plain)
+    return (*key.values, *told, *bodies, key.source, state)
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
 
 
 class TileCache:
@@ -158,18 +186,21 @@ class TileCache:
         """Keeps the tile, if it is still there, in one more encoding."""
         self._ask(_ADD[name], (body, len(body), kept.number, kept.tag))
 
-    def put(self, key: Key, kept: Kept, state: str) -> None:
-        """Keeps the tile if its source is still at ``state``."""
-        bodies = [kept.packed.get(name) for name in encodings.OFFERED]
-        size = sum(len(body) for body in bodies if body)
-        self._ask(
-            "INSERT OR REPLACE INTO tile (source, grid, zoom, row, col, most, used, size, tag, "
-            "plain, zstd, br, gzip) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "
-            "WHERE EXISTS (SELECT 1 FROM source WHERE name = ? AND state = ?)",
-            (*key.values, time.time(), size, kept.tag, kept.plain, *bodies, key.source, state),
-        )
-        self._puts += 1
-        if self._puts % _LOOK_EVERY == 1:
+    def put(self, *made: tuple[Key, Kept, str]) -> None:
+        """Keeps the tiles, in one transaction, each if its source is still at the state beside it:
+        what a transaction costs is more than what a tile does."""
+        rows = [_row(*one) for one in made]
+        try:
+            with self._lock:
+                if not self._db:
+                    return
+                with _transaction(self._db):
+                    self._db.executemany(_PUT, rows)
+        except sqlite3.Error as error:
+            log.warning("the cache of tiles: %s", error)
+            return
+        before, self._puts = self._puts, self._puts + len(rows)
+        if not before or before // _LOOK_EVERY != self._puts // _LOOK_EVERY:
             self._shrink()
 
     def state(self, source: str) -> tuple[str, str] | None:
@@ -209,23 +240,19 @@ class TileCache:
         after: tuple[str, str],
         gone: Iterable[tuple[str, Tile]] | None,
     ) -> None:
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(db):
             asked = "SELECT state, made_by FROM source WHERE name = ?"
-            if db.execute(asked, (source,)).fetchone() == before:
-                if gone is None:
-                    db.execute("DELETE FROM tile WHERE source = ?", (source,))
-                else:
-                    db.executemany(
-                        "DELETE FROM tile WHERE source = ? AND grid = ? AND zoom = ? AND row = ? "
-                        "AND col = ?",
-                        [(source, grid, one.zoom, one.row, one.column) for grid, one in gone],
-                    )
-                db.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?)", (source, *after))
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
+            if db.execute(asked, (source,)).fetchone() != before:
+                return
+            if gone is None:
+                db.execute("DELETE FROM tile WHERE source = ?", (source,))
+            else:
+                db.executemany(
+                    "DELETE FROM tile WHERE source = ? AND grid = ? AND zoom = ? AND row = ? "
+                    "AND col = ?",
+                    [(source, grid, one.zoom, one.row, one.column) for grid, one in gone],
+                )
+            db.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?)", (source, *after))
 
     def size(self) -> tuple[int, int]:
         """How many tiles there are, and their bytes."""

@@ -26,10 +26,12 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One layer of a tile; ``far``: it shows what the layer looks like from afar."""
+    """One layer of a tile; ``far``: it shows what the layer looks like from afar; ``tag``: that of
+    the bytes, where it is known."""
 
     body: bytes
     far: bool = False
+    tag: str | None = None
 
 
 @dataclass(frozen=True)

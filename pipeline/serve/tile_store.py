@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from pipeline.settings import Settings
 from pipeline.tiling.lattice import Lattice
 
 _MOST_MOVED = 20_000
+_MOMENT_S = 0.05
 #: So much the counter of shapes of small scale rises when all of them are made again.
 WHOLE = 1_000_000
 
@@ -49,6 +50,7 @@ class TileStore:
     _known: dict[str, str] = field(default_factory=dict)
     _moving: dict[str, asyncio.Lock] = field(default_factory=dict)
     _keeping: set[asyncio.Future[None]] = field(default_factory=set)
+    _made: list[tuple[Key, Made, str]] = field(default_factory=list)
 
     async def get(
         self, served: Served, grid: Grid, tile: Tile, size: int | None = None
@@ -68,9 +70,10 @@ class TileStore:
         if kept:
             return kept
         made = await self.maker.make(served, grid, tile, from_afar=from_afar, size=most)
+        made = replace(made, tag=tile_cache.tag(made.body))
         # Shapes of small scale that a tile of larger scale fell back to may be behind the layer.
         if at_level or not made.far or _run(far) == _run(now):
-            self._later(self._keep, key, made.body, state)
+            self._keep_soon(key, made, state)
         return made
 
     async def encoded(self, kept: Kept, name: str) -> bytes:
@@ -105,11 +108,24 @@ class TileStore:
 
     async def settled(self) -> None:
         """Waits until what was made is kept."""
+        self._keep_now()
         if self._keeping:
             await asyncio.wait(self._keeping)
 
-    def _keep(self, key: Key, body: bytes, state: str) -> None:
-        self.cache.put(key, tile_cache.packed(body), state)
+    def _keep_soon(self, key: Key, made: Made, state: str) -> None:
+        """Keeps a tile, and what else is made in the next moment, together."""
+        self._made.append((key, made, state))
+        if len(self._made) == 1:
+            asyncio.get_running_loop().call_later(_MOMENT_S, self._keep_now)
+
+    def _keep_now(self) -> None:
+        if self._made:
+            made, self._made = self._made, []
+            self._later(self._keep, made)
+
+    def _keep(self, made: list[tuple[Key, Made, str]]) -> None:
+        packed = [(key, tile_cache.packed(one.body, one.tag), state) for key, one, state in made]
+        self.cache.put(*packed)
 
     async def _moved_on(self, layer: LayerContract, source: str, state: str) -> None:
         """Takes the tiles away that are not of ``state`` any more; once for all who wait."""

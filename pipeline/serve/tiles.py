@@ -109,7 +109,7 @@ async def _one(request: Request, found: Kept | Made, site: Site) -> Response:
     empty = not (found.body if isinstance(found, Made) else found.plain)
     if empty:
         return Response(status_code=204, headers=cache)
-    mark = found.tag if isinstance(found, Kept) else tile_cache.tag(found.body)
+    mark = found.tag or tile_cache.tag(found.body if isinstance(found, Made) else found.body())
     headers = {**cache, "ETag": mark, "Vary": "Accept, Accept-Encoding, Accept-Language"}
     asked = request.headers.get("if-none-match", "")
     if mark in fresh.tags(asked) or asked.strip() == "*":

@@ -23,6 +23,12 @@ FROM (
 -- Every feature that is asked for, as columns of a file; the geometry last, as WKB.
 SELECT {columns} FROM {view} AS v WHERE {where} ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
 
+-- name: rows_in_space
+-- The same along a Hilbert curve, by which PostGIS orders geometries.
+SELECT {columns}
+FROM (SELECT * FROM {view} AS v WHERE {where} ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s) AS v
+ORDER BY v.{geom}
+
 -- name: wkb
 -- The geometry of a file's row.
 ST_AsBinary({shape})
@@ -119,6 +125,10 @@ regexp_split_to_array(btrim({text}), '\s*[,;،؛]\s*') AS {name}
 -- Where the features of a view are, in the stored CRS.
 SELECT ST_XMin(box), ST_YMin(box), ST_XMax(box), ST_YMax(box)
 FROM (SELECT ST_Extent(v.{geom}) AS box FROM {view} AS v) AS found
+
+-- name: any
+-- Whether a view has any feature.
+SELECT EXISTS (SELECT FROM {view} AS v)
 
 -- name: period
 -- The first and the last date of a view.

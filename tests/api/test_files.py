@@ -179,10 +179,10 @@ def test_one_file_at_a_time(client: TestClient, monkeypatch: pytest.MonkeyPatch)
     begun, go = threading.Event(), threading.Event()
 
     class Slow(files._Gdal):
-        def __call__(self, rows: Any, path: Path) -> None:
+        def __call__(self, rows: Any, path: Path, **more: str) -> None:
             begun.set()
             go.wait(20)
-            super().__call__(rows, path)
+            super().__call__(rows, path, **more)
 
     monkeypatch.setattr(files, "_Gdal", Slow)
     answers: list[int] = []
@@ -211,8 +211,8 @@ def test_who_leaves_ends_the_work(client: TestClient, monkeypatch: pytest.Monkey
         return True
 
     class Slow(files._Gdal):
-        def __call__(self, rows: Any, path: Path) -> None:
-            del path
+        def __call__(self, rows: Any, path: Path, **more: str) -> None:
+            del path, more
             list(rows)
 
     monkeypatch.setattr(files, "_Gdal", Slow)
@@ -226,7 +226,7 @@ def test_who_leaves_ends_the_work(client: TestClient, monkeypatch: pytest.Monkey
         columns = wished.columns
 
         @staticmethod
-        def rows() -> Any:
+        def rows(**_: bool) -> Any:
             return slow
 
     own = files.Files(found.database, "reader", found.files.folder, asyncio.Semaphore(1))

@@ -262,16 +262,16 @@ def test_what_was_made_before_a_change_is_not_kept(tmp_path: Path) -> None:
     one, other = (TileCache(tmp_path / "t.sqlite", most_bytes=10**6) for _ in range(2))
     one.open(), other.open()
     one.advance("s", None, ("1.1", "m"), None)
-    one.put(KEY, tile_cache.packed(b"old" * 100), "1.1")
+    one.put((KEY, tile_cache.packed(b"old" * 100), "1.1"))
     assert other.get(KEY).body() == b"old" * 100
     other.advance("s", ("1.1", "m"), ("2.2", "m"), [(GRID, KEY.tile)])
     assert one.get(KEY) is None
-    one.put(KEY, tile_cache.packed(b"old" * 100), "1.1")
+    one.put((KEY, tile_cache.packed(b"old" * 100), "1.1"))
     assert one.get(KEY) is None
     # Who is behind does not bring the former state back.
     one.advance("s", ("1.1", "m"), ("1.2", "m"), None)
     assert other.state("s") == ("2.2", "m")
-    one.put(KEY, tile_cache.packed(b""), "2.2")
+    one.put((KEY, tile_cache.packed(b""), "2.2"))
     assert other.get(KEY).plain == 0
     one.close(), other.close()
 
@@ -283,7 +283,7 @@ def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
     noise = np.random.default_rng(1)
     for column in range(200):
         body = noise.bytes(6_000)
-        cache.put(replace(KEY, tile=Tile(9, 0, column)), tile_cache.packed(body), "1.1")
+        cache.put((replace(KEY, tile=Tile(9, 0, column)), tile_cache.packed(body), "1.1"))
     tiles, size = cache.size()
     assert size < 300_000 + 51 * 6_100
     assert tiles < 110
@@ -299,7 +299,7 @@ def test_a_file_that_cannot_be_read_is_made_anew(tmp_path: Path) -> None:
     cache = TileCache(path, most_bytes=10**6)
     cache.open()
     cache.advance("s", None, ("1.1", "m"), None)
-    cache.put(KEY, tile_cache.packed(b"x" * 99), "1.1")
+    cache.put((KEY, tile_cache.packed(b"x" * 99), "1.1"))
     assert cache.get(KEY).body() == b"x" * 99
     cache.close()
 
@@ -316,7 +316,7 @@ cache.open()
 cache.advance("s", None, ("1.1", "m"), None)
 for number in range(10**6):
     body = str(number).encode() * 3000
-    cache.put(Key("s", sys.argv[2], Tile(20, 0, number), 500), tile_cache.packed(body), "1.1")
+    cache.put((Key("s", sys.argv[2], Tile(20, 0, number), 500), tile_cache.packed(body), "1.1"))
 """
 
 

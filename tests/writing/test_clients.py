@@ -255,7 +255,9 @@ def test_two_clients_cannot_both_take_the_strip_between_parcels(
         wide = (shapely.box(x0, y0, x1 + 1, y1), shapely.box(u0 - 1, v0, u1, v1))
         calls = [put_shape(f, s) for (f, _), s in zip((left, right), wide, strict=True)]
         answers = at_once(server, keys["editor"], calls)
-        assert sorted(one.status_code for one in answers) == [204, 422], [one.text for one in answers]
+        assert sorted(one.status_code for one in answers) == [204, 422], [
+            one.text for one in answers
+        ]
         (refused,) = (one for one in answers if one.status_code == 422)
         assert "fabric.overlap" in {one["code"] for one in refused.json()["findings"]}
     with written.connect("owner") as connection:
@@ -280,10 +282,9 @@ def test_a_parcel_cannot_go_while_a_building_comes_to_it(
     for turn, (number, code) in enumerate(vacant[:6]):
         shape = client.get(f"/collections/parcels/items/{number}").json()["geometry"]
         inner = shapely.from_geojson(json.dumps(shape)).buffer(-2e-5)
-        made = {
-            "type": "Feature", "geometry": json.loads(shapely.to_geojson(shapely.MultiPolygon([inner]))),
-            "properties": {**building["properties"], "nosazi": code, "building_code": f"{code}-R{turn}"},
-        }  # fmt: skip
+        drawn = json.loads(shapely.to_geojson(shapely.MultiPolygon([inner])))
+        told = {**building["properties"], "nosazi": code, "building_code": f"{code}-R{turn}"}
+        made = {"type": "Feature", "geometry": drawn, "properties": told}
         answers = at_once(server, keys["editor"], [
             lambda own, number=number: own.delete(
                 f"/collections/parcels/items/{number}", headers={"If-Match": "*"}),

@@ -559,3 +559,24 @@ def test_warnings_are_told_and_kept(staff: TestClient, rows: Any) -> None:
     )
     assert kept == [("rule.broken", "warning", P7, True)]
     undo_last(staff)
+
+
+def test_a_view_is_where_the_layer_is_that_it_lies_within(staff: TestClient, rows: Any) -> None:
+    """Nobody computes a whole view to know where it is: that took seconds of a server's start."""
+    schemas = staff.app.state.site.schemas  # type: ignore[attr-defined]
+    within = {one.id: one for one in schemas.layers.values() if one.publish.within}
+    assert "parcel_plan" in within
+    for name, layer in within.items():
+        outer = schemas.layers[layer.publish.within].publish.collection
+        (box,), (round_it,) = (
+            staff.get(f"/collections/{one}?f=json").json()["extent"]["spatial"]["bbox"]
+            for one in (layer.publish.collection, outer)
+        )
+        filled = rows(f"SELECT EXISTS (SELECT FROM derived.{name})")[0][0]
+        assert (box == round_it) is filled, name
+        boxes = (
+            "SELECT ST_Expand(ST_Extent(p.geom), 0.01)::geometry, (SELECT ST_Extent(v.geom)::geometry"
+            f" FROM derived.{name} v) FROM data.parcel p"
+        )
+        covers = f"SELECT ST_Covers(a, b) FROM ({boxes}) AS t (a, b)"
+        assert rows(covers)[0][0] in (True, None), name

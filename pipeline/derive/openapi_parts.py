@@ -102,6 +102,12 @@ def text(name: str) -> Part:
     return parameter(name, name, {"type": "string"})
 
 
+def words(name: str, pattern: str | None = None) -> Part:
+    """A query parameter that is a list of texts."""
+    each = {"type": "string"} | ({"pattern": pattern} if pattern else {})
+    return parameter(name, name, {"type": "array", "minItems": 1, "items": each})
+
+
 def place(name: str) -> Part:
     """A part of the path that is a text."""
     return in_path(name, name, {"type": "string"})

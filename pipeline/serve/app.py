@@ -115,7 +115,8 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         "/health/ready": health.ready,
     }
     catalogue: dict[str, Handler] = {
-        "": records.described, "/items": records.items, "/items/{item_id}": records.item
+        "": records.described, "/items": records.items, "/items/{item_id}": records.item,
+        "/sortables": records.schema, "/queryables": records.schema,
     }  # fmt: skip
     for part, handler in catalogue.items():
         told = _answering(fresh.validated(handler, fresh.published))

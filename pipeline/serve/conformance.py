@@ -16,8 +16,15 @@ ALWAYS = (
     "ogcapi-common-2/1.0/conf/collections",
     "ogcapi-records-1/1.0/conf/record-core",
     "ogcapi-records-1/1.0/conf/record-collection",
+    # The text of the standard says records, servers that were there before it say record.
     "ogcapi-records-1/1.0/conf/record-api",
+    "ogcapi-records-1/1.0/conf/records-api",
+    "ogcapi-records-1/1.0/conf/record-core-query-parameters",
+    "ogcapi-records-1/1.0/conf/searchable-catalog",
+    "ogcapi-records-1/1.0/conf/sorting",
     "ogcapi-records-1/1.0/conf/json",
+    "ogcapi-records-1/1.0/conf/html",
+    "ogcapi-records-1/1.0/conf/oas30",
 )
 FEATURES = (
     "ogcapi-features-1/1.0/conf/core",

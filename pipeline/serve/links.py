@@ -30,6 +30,8 @@ _FA = {
     "The OpenAPI definition as HTML": "تعریف OpenAPI به صورت HTML",
     "Conformance": "انطباق با استانداردها",
     "Catalogue": "فهرست داده‌ها",
+    "Sortables": "آنچه ترتیب بر پایهٔ آن است",
+    "Queryables": "آنچه می‌توان پرسید",
     "Collections": "لایه‌های داده",
     "Maps of several layers": "نقشه‌های چندلایه",
     "Styles": "سبک‌ها",

@@ -7,7 +7,6 @@ dozens and cannot change while the server runs, so they are made once a language
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,29 +17,18 @@ from starlette.responses import Response
 
 from pipeline import fold
 from pipeline.derive.openapi_records import CATALOGUE, MOST, PAGE
-from pipeline.serve import answers, bbox, crs, jobs, links, period, wanted
+from pipeline.serve import answers, crs, jobs, links, record_search, wanted
 from pipeline.serve.documents import FORMS, Kind, View, document
 from pipeline.serve.errors import missing
-from pipeline.serve.links import GEOJSON, HTML, JSON
+from pipeline.serve.links import GEOJSON, HTML, JSON, SCHEMA
+from pipeline.serve.record_search import Ends, Record
 from pipeline.serve.site import Site
 
-PARAMETERS = ("q", "type", "ids", "externalIds", "bbox", "datetime", "limit", "offset")
 _CORE = "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-core"
 _PATH = f"/collections/{CATALOGUE}"
 _FORMATS = {"json": (GEOJSON, "This document as GeoJSON"), "html": FORMS["html"]}
 Part = dict[str, Any]
 Handler = Callable[[Request], Awaitable[Response]]
-Ends = tuple[datetime | None, datetime | None]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One record: what is sent, and by what it is found: words, place, time."""
-
-    content: Part
-    words: str
-    place: shapely.Geometry | None
-    time: Ends | None
 
 
 def every(site: Site, language: str) -> list[Record]:
@@ -116,8 +104,14 @@ def _record(
             *files,
         ],
     }  # fmt: skip
-    words = " ".join(str(text) for found in texts.values() for text in found.values())
-    return Record(content, f" {fold.one(f'{name} {words}')} ", place, ends)
+    return Record(content, _words(name, texts), place, ends)
+
+
+def _words(name: str, texts: Part) -> tuple[str, ...]:
+    """Each text that is searched, in each language, as searches spell it."""
+    said = [text for found in texts.values() for text in found.values()]
+    parts = [one for text in said for one in (text if isinstance(text, list) else [text])]
+    return tuple(f" {fold.one(str(part))} " for part in (name, *parts))
 
 
 def _moment(found: Any) -> datetime | None:
@@ -129,41 +123,6 @@ def _moment(found: Any) -> datetime | None:
 
 def _written(end: datetime | None) -> str:
     return ".." if end is None else end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def chosen(records: list[Record], given: dict[str, str]) -> list[Record]:
-    """The records that meet every parameter; in ``q`` a comma means or, a blank and."""
-    if "q" in given:
-        terms = [fold.one(part).split() for part in given["q"].split(",")]
-        records = [
-            one for one in records if any(all(word in one.words for word in t) for t in terms if t)
-        ]
-    if "type" in given:
-        kinds = given["type"].split(",")
-        records = [one for one in records if one.content["properties"]["type"] in kinds]
-    if "ids" in given:
-        names = given["ids"].split(",")
-        records = [one for one in records if one.content["id"] in names]
-    if "externalIds" in given:  # ours are known by no other name
-        records = []
-    if "bbox" in given:
-        plain = crs.Crs(crs.CRS84, 4326, flipped=False, metres_per_unit=1.0)
-        boxes = [shapely.box(*box) for box in bbox.parse(given["bbox"], plain)]
-        records = [
-            one for one in records
-            if one.place is not None and any(shapely.intersects(one.place, box) for box in boxes)
-        ]  # fmt: skip
-    if "datetime" in given:
-        begin, end = period.interval(given["datetime"])
-        records = [one for one in records if one.time is None or _meets(one.time, begin, end)]
-    return records
-
-
-def _meets(time: Ends, begin: datetime | None, end: datetime | None) -> bool:
-    first, last = time
-    after = end is not None and first is not None and first > end
-    before = begin is not None and last is not None and last < begin
-    return not (after or before)
 
 
 async def described(request: Request) -> Response:
@@ -207,8 +166,11 @@ def about(view: View) -> Part:
         "extent": {"spatial": {"bbox": [[west, south, east, north]], "crs": crs.CRS84}},
         "crs": [crs.CRS84],
         "license": site.config["metadata"]["license"]["url"],
+        "defaultSortOrder": [{"field": name, "direction": "asc"} for name in record_search.DEFAULT],
         "links": [
             *view.links(_PATH),
+            view.link(f"{links.OGC}/sortables", SCHEMA, "Sortables", f"{_PATH}/sortables"),
+            view.link(f"{links.OGC}/queryables", SCHEMA, "Queryables", f"{_PATH}/queryables"),
             view.link("items", GEOJSON, "Catalogue", f"{_PATH}/items?f=json"),
             view.link("items", HTML, "Catalogue", f"{_PATH}/items?f=html"),
         ],
@@ -218,10 +180,12 @@ def about(view: View) -> Part:
 async def items(request: Request) -> Response:
     """GET /collections/catalogue/items: the records that are searched for, a page of them."""
     site = answers.site_of(request)
-    given = wanted.parameters(request, (*wanted.COMMON, *PARAMETERS))
+    given = wanted.parameters(request, (*wanted.COMMON, *record_search.PARAMETERS))
+    # What is given empty counts as not given (req/record-core-query-parameters/empty-value).
+    given = {name: value for name, value in given.items() if value}
     form = wanted.form(request, given, tuple(_FORMATS))
     view = View(site, wanted.language(request, given, site.languages), form)
-    found = chosen(every(site, view.language), given)
+    found = record_search.ordered(record_search.chosen(every(site, view.language), given), given)
     first = jobs.whole(given, "offset", 0, least=0)
     last = first + min(jobs.whole(given, "limit", PAGE, least=1), MOST)
     steps = {"next": last} if last < len(found) else {}
@@ -239,6 +203,18 @@ async def items(request: Request) -> Response:
     if form == "html":
         return await answers.page(site, "records/index.html", {**content, **given}, view.language)
     return answers.json(content, view.language, GEOJSON)
+
+
+async def schema(request: Request) -> Response:
+    """GET /collections/catalogue/sortables and /queryables: the properties that records can be
+    sorted by, or asked for by their value."""
+    site = answers.site_of(request)
+    given = wanted.parameters(request, wanted.COMMON)
+    wanted.form(request, given, ("json",))
+    language = wanted.language(request, given, site.languages)
+    name = request.scope["path"].rsplit("/", 1)[1]
+    made = record_search.schema(f"{site.base}{_PATH}/{name}", links.said("Catalogue", language))
+    return answers.json(made, language, SCHEMA)
 
 
 async def item(request: Request) -> Response:

@@ -23,7 +23,8 @@ def _ids(client: TestClient, **asked: str) -> list[str]:
 
 @pytest.mark.proves(
     "ogcapi-records-1/1.0/conf/record-core", "ogcapi-records-1/1.0/conf/record-collection",
-    "ogcapi-records-1/1.0/conf/record-api", "ogcapi-records-1/1.0/conf/json",
+    "ogcapi-records-1/1.0/conf/record-api", "ogcapi-records-1/1.0/conf/records-api",
+    "ogcapi-records-1/1.0/conf/searchable-catalog", "ogcapi-records-1/1.0/conf/json",
 )  # fmt: skip
 def test_every_collection_and_process_has_a_record(client: TestClient) -> None:
     """Record core: what each must have; its links lead to what it tells of."""
@@ -35,7 +36,7 @@ def test_every_collection_and_process_has_a_record(client: TestClient) -> None:
     assert client.get(link["href"]).json()["id"] == catalogue["id"]
     processes = client.get("/processes?f=json").json()["processes"]
     expected = [one["id"] for one in (*collections, *processes) if one is not catalogue]
-    assert _ids(client) == expected
+    assert sorted(_ids(client)) == sorted(expected)
     for record in client.get(f"{PATH}/items?limit=1000").json()["features"]:
         assert record.keys() >= {"id", "type", "geometry", "time", "properties", "links"}
         assert record["conformsTo"] == [CORE]
@@ -49,13 +50,66 @@ def test_every_collection_and_process_has_a_record(client: TestClient) -> None:
     assert client.get(f"{PATH}/items/nothing").status_code == 404
 
 
+@pytest.mark.proves("ogcapi-records-1/1.0/conf/record-core-query-parameters")
 def test_words_are_found_in_both_languages(client: TestClient) -> None:
-    """However they are spelt; a comma means or, a blank and."""
+    """However they are spelt; a comma means or, words with blanks between stand in this order."""
     assert "parcels" in _ids(client, q="قطعات ملكي")  # with an Arabic kaf and yeh
     assert "parcels" in _ids(client, q="PARCELS", lang="fa")
     assert "parcels" in _ids(client, q="nothing-like-it,parcels")
     assert _ids(client, q="parcels nothing-like-it") == []
+    assert "parcel-plan" in _ids(client, q="facts  of parcels")
+    assert "parcel-plan" not in _ids(client, q="parcels of facts")
     assert set(_ids(client, q="streets")) < set(_ids(client, q="streets,parcels"))
+
+
+@pytest.mark.proves("ogcapi-records-1/1.0/conf/record-core-query-parameters")
+def test_what_is_given_empty_counts_as_not_given(client: TestClient) -> None:
+    empty = dict.fromkeys(("q", "type", "ids", "externalIds", "bbox", "datetime"), "")
+    assert _ids(client, **empty) == _ids(client)
+    assert client.get(f"{PATH}/items?limit=&bbox=").status_code == 200
+
+
+def test_properties_are_asked_for_by_their_value(client: TestClient) -> None:
+    record = client.get(f"{PATH}/items/parcels?lang=en").json()["properties"]
+    assert _ids(client, title=record["title"], lang="en") == ["parcels"]
+    assert _ids(client, title=record["title"], type="service", lang="en") == []
+    assert set(_ids(client, license=record["license"])) == set(_ids(client))
+    assert _ids(client, license="none") == []
+    queryables = client.get(f"{PATH}/queryables")
+    assert queryables.headers["content-type"] == "application/schema+json"
+    assert set(queryables.json()["properties"]) >= {"title", "type", "license"}
+
+
+@pytest.mark.proves("ogcapi-records-1/1.0/conf/sorting")
+def test_records_are_sorted_by_what_is_asked(client: TestClient) -> None:
+    about = client.get(f"{PATH}?f=json").json()
+    (link,) = [one for one in about["links"] if one["rel"].endswith("/sortables")]
+    answer = client.get(link["href"])
+    assert answer.headers["content-type"] == "application/schema+json"
+    schema = answer.json()
+    assert schema["$id"] == link["href"]
+    assert schema["$schema"] == "https://json-schema.org/draft/2019-09/schema"
+    assert schema["type"] == "object"
+    assert all(one["type"] == "string" for one in schema["properties"].values())
+    assert {one["field"] for one in about["defaultSortOrder"]} <= set(schema["properties"])
+    ids = _ids(client, sortby="id")
+    assert ids == sorted(ids)
+    assert _ids(client, sortby="+id") == ids
+    assert _ids(client, sortby="-id") == ids[::-1]
+    page = client.get(f"{PATH}/items?sortby=-type,title&lang=en&limit=1000").json()
+    keys = [(one["properties"]["type"], one["properties"]["title"].lower())
+            for one in page["features"]]  # fmt: skip
+    assert [kind for kind, _ in keys] == sorted((kind for kind, _ in keys), reverse=True)
+    for kind in {kind for kind, _ in keys}:
+        titles = [title for one, title in keys if one == kind]
+        assert titles == sorted(titles)
+    page = client.get(f"{PATH}/items?sortby=title&lang=fa&limit=1000").json()
+    first = [one["properties"]["title"][0] for one in page["features"]]
+    letters = "ابپتثجچحخدذرزژسشصضطظعغفقکگلمنوهی"
+    found = [letters.index(letter) for letter in first if letter in letters]
+    assert found == sorted(found)
+    assert len(found) > 20
+    assert client.get(f"{PATH}/items?sortby=nothing").status_code == 400
 
 
 def test_kinds_places_and_times(client: TestClient) -> None:
@@ -90,6 +144,7 @@ def test_what_cannot_be_asked(client: TestClient, asked: str) -> None:
     assert client.get(f"{PATH}/items?{asked}").status_code == 400
 
 
+@pytest.mark.proves("ogcapi-records-1/1.0/conf/html")
 @pytest.mark.parametrize(("language", "word"), [("fa", "قطعات ملکی"), ("en", "Parcels")])
 def test_pages_for_people(client: TestClient, language: str, word: str) -> None:
     for address in (f"{PATH}/items?q={word}", f"{PATH}/items/parcels?", f"{PATH}?"):
@@ -99,7 +154,8 @@ def test_pages_for_people(client: TestClient, language: str, word: str) -> None:
         assert "collections/parcels" in page.text
 
 
+@pytest.mark.proves("ogcapi-records-1/1.0/conf/oas30")
 def test_it_is_documented(client: TestClient) -> None:
     paths: dict[str, Any] = client.get("/openapi?f=json").json()["paths"]
     named = {one.get("name") for one in paths[f"{PATH}/items"]["get"]["parameters"]}
-    assert {"q", "type", "ids", "externalIds", "limit"} <= named
+    assert {"q", "type", "ids", "externalIds", "limit", "sortby", "title"} <= named

@@ -575,8 +575,8 @@ def test_a_view_is_where_the_layer_is_that_it_lies_within(staff: TestClient, row
         filled = rows(f"SELECT EXISTS (SELECT FROM derived.{name})")[0][0]
         assert (box == round_it) is filled, name
         boxes = (
-            "SELECT ST_Expand(ST_Extent(p.geom), 0.01)::geometry, (SELECT ST_Extent(v.geom)::geometry"
-            f" FROM derived.{name} v) FROM data.parcel p"
+            "SELECT ST_Expand(ST_Extent(p.geom), 0.01)::geometry, "
+            f"(SELECT ST_Extent(v.geom)::geometry FROM derived.{name} v) FROM data.parcel p"
         )
         covers = f"SELECT ST_Covers(a, b) FROM ({boxes}) AS t (a, b)"
         assert rows(covers)[0][0] in (True, None), name

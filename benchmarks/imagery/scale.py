@@ -108,14 +108,10 @@ def compared(
 
 @contextmanager
 def cluster(workers: int) -> Iterator[executor.Executor]:
-    """A Dask cluster of this machine, set as docs/scale-out.md says."""
+    """A Dask cluster of this machine, with Dask's own settings."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    env = {
-        **os.environ, "OMP_NUM_THREADS": "1",
-        "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__MALLOC_TRIM_THRESHOLD_": "1073741824",
-    }  # fmt: skip
     address = f"tcp://127.0.0.1:{port}"
     words = [
         ("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"),
@@ -124,7 +120,7 @@ def cluster(workers: int) -> Iterator[executor.Executor]:
     running = [
         subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.{module}", *more],
-            env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         for module, *more in words
     ]  # fmt: skip

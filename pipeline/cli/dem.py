@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,25 +16,25 @@ import pyogrio.raw
 import shapely
 
 from pipeline.cli import options, progress
+from pipeline.cli.dem_source import Source, Wanted
 from pipeline.cli.options import as_json
-from pipeline.cli.raster_files import declared_crs, declared_date
 from pipeline.contracts.raster import RasterContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.db.sources import Model
 from pipeline.errors import SettingsError
-from pipeline.findings import Catalog, Finding
+from pipeline.findings import Catalog
 from pipeline.rasters import cog, disk
 from pipeline.rasters.deliver import deliver
-from pipeline.rasters.inspect import Declared, Job
+from pipeline.rasters.inspect import Job
+from pipeline.rasters.publish import publish
 from pipeline.rasters.shelf import Shelf
 from pipeline.serve import running
 from pipeline.settings import Settings
 from pipeline.spread import executor as executors
 from pipeline.spread.executor import Local
-from pipeline.terrain import derived, loaded, parcels, products, read
+from pipeline.terrain import derived, parcels, products
 from pipeline.terrain.build import Built, Plan, build
-from pipeline.terrain.read import Files
-from pipeline.terrain.survey import Survey
 from pipeline.terrain.tasks import Spread
 
 _FILE = click.Path(path_type=Path)
@@ -80,20 +79,39 @@ def dem() -> None:
 @click.option("--spots", type=_FILE, help="Points with heights; a CSV with x, y and z will do.")
 @click.option("--breaklines", type=_FILE, help="Lines across which the ground may bend.")
 @click.option("--column", help="The height column, where it is called unusually.")
-@click.option("--cell", required=True, type=float, help="Cell size in metres.")
+@click.option(
+    "--cell", type=float, help="Cell size in metres; with --loaded that of the last model."
+)
 @click.option("--crs", help="The CRS of files that name none: EPSG:n.")
 @click.option("--date", "acquired", help="When it was surveyed: YYYY-MM-DD.")
 @click.option("--no-validation", is_flag=True, help="Do not build first without a fifth of spots.")
+@click.option("--anew", is_flag=True, help="With --loaded: also when nothing has changed.")
 @click.option("--out", type=_FILE, help="Write a COG there and load nothing; needs no database.")
 @click.option("--report", type=_FILE, help="Write the report as JSON there.")
 @_spread
 @as_json
 @click.pass_obj
 def build_model(settings: Settings, /, as_json: bool, **given: Any) -> None:
-    """Make a surface of surveyed heights, validate it with spots kept back, load and serve it."""
+    """Make a surface of surveyed heights, validate it with spots kept back, load and serve it.
+
+    Of the loaded layers only when they have changed since the model in force was made of them.
+    """
     schemas = options.schemas(settings)
-    contract = _contract(schemas)
-    source = _source(settings, schemas, contract, given)
+    wanted = Wanted.of(settings, schemas, _contract(schemas), given)
+    if wanted.standing is not None and wanted.stands and _completed(settings, wanted):
+        report = _unchanged(wanted.standing)
+    else:
+        report = _made(settings, wanted)
+    if given["report"]:
+        with disk.writing(given["report"]):
+            disk.write_text(given["report"], orjson.dumps(report, option=_INDENT).decode())
+    _answer(report, as_json)
+
+
+def _made(settings: Settings, wanted: Wanted) -> dict[str, Any]:
+    """Makes the model, and loads it or writes it to --out; the report."""
+    given, contract, city = wanted.given, wanted.contract, wanted.schemas.city
+    source = wanted.source(settings)
     out: Path | None = given["out"]
     folder = out.parent if out else settings.home / "rasters" / contract.id
     with disk.writing(folder / "work"):
@@ -104,50 +122,44 @@ def build_model(settings: Settings, /, as_json: bool, **given: Any) -> None:
     ):
         target = Path(work) / f"{source.sheet}.tif"
         validate = not given["no_validation"]
-        plan = Plan(target, contract, schemas.city, given["cell"], validate, shared, spread)
+        plan = Plan(target, contract, city, wanted.cell, validate, shared, spread)
         built = build(source.survey, plan)
         if out:
             made = cog.write(target, Path(work) / "cog.tif", contract.encoding)
             disk.publish(made.path, out)
             where = str(out)
         else:
-            declared = Declared(acquired=declared_date(given["acquired"]))
-            where = _load(settings, schemas, Job(built.path, contract, schemas.city, declared))
-    report = _report(source, built, where)
-    if given["report"]:
-        with disk.writing(given["report"]):
-            disk.write_text(given["report"], orjson.dumps(report, option=_INDENT).decode())
-    _answer(report, as_json)
+            job = Job(built.path, contract, city, wanted.declared, source.made_of)
+            where = _load(settings, wanted.schemas, job)
+    return _report(source, built, where)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A survey, what was found about it, what it is made of, and the sheet's name."""
+def _completed(settings: Settings, wanted: Wanted) -> bool:
+    """Whether the model in force is there; then it is served and parcels follow it, also where the
+    command that made it was stopped before."""
+    shelf, model = Shelf(settings.home, wanted.contract.id), wanted.standing
+    if model is None or not shelf.absolute(model.path).is_file():
+        return False
+    city, database = wanted.schemas.city, Database(settings)
+    before = shelf.served()
+    served = publish(database, settings.home, wanted.contract, city, model.run)
+    if served is None:
+        return False
+    if parcels.follow(database, wanted.schemas, settings.home, served) is None:
+        parcels.refresh(database, wanted.schemas, settings.home / served.path)
+    if before is None or before.version != served.version:
+        running.tell(settings.home)
+    return True
 
-    survey: Survey
-    findings: list[Finding]
-    names: list[str]
-    sheet: str
 
-
-def _source(
-    settings: Settings, schemas: Schemas, contract: RasterContract, given: dict[str, Any]
-) -> _Source:
-    names = (given["contours"], given["spots"], given["breaklines"])
-    files = Files(contract.id, *names, declared_crs(given["crs"]), given["column"])
-    if given["loaded"]:
-        if files.paths:
-            raise SettingsError("--loaded and files are given", todo="Give one or the other.")
-        found = loaded.read(Database(settings), schemas)
-        return _Source(found.survey, [], list(found.layers), found.layers[0])
-    if files.contours is None and files.spots is None:
-        raise SettingsError(
-            "neither --contours nor --spots is given", todo="Give at least one, or --loaded."
-        )
-    survey, findings = read.read(files, schemas.city)
-    # The sheet is called after the first file it is made of.
-    sheet = files.paths[0].name.partition(".")[0]
-    return _Source(survey, findings, [path.name for path in files.paths], sheet)
+def _unchanged(model: Model) -> dict[str, Any]:
+    return {
+        "status": "unchanged",
+        "from": list(model.layers),
+        "where": model.path,
+        "run": model.run,
+        "cell": round(model.cell_m, 6),
+    }
 
 
 _INDENT = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
@@ -185,9 +197,10 @@ def refresh_parcels(settings: Settings) -> None:
     options.out(f"heights and slope of {count:,} parcels")
 
 
-def _report(source: _Source, built: Built, where: str) -> dict[str, Any]:
+def _report(source: Source, built: Built, where: str) -> dict[str, Any]:
     catalog = Catalog.load()
     return {
+        "status": "made",
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "from": source.names,
         "where": where,
@@ -208,6 +221,10 @@ def _report(source: _Source, built: Built, where: str) -> dict[str, Any]:
 def _answer(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         options.emit(report)
+        return
+    if report["status"] == "unchanged":
+        layers = ", ".join(report["from"])
+        options.out(f"nothing has changed in {layers} since run {report['run']}: it stands")
         return
     size = f"{report['columns']:,} x {report['rows']:,} cells"
     options.out(f"{report['where']}: {size}, {report['lowest_m']} to {report['highest_m']} m")

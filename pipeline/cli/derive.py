@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import click
 
 from pipeline.cli import options, tiles
 from pipeline.cli.options import as_json
+from pipeline.db import sources
 from pipeline.db.engine import Database
+from pipeline.db.sources import Model
 from pipeline.joins import derive as joins
 from pipeline.joins.derive import Derived
 from pipeline.settings import Settings
@@ -51,16 +54,30 @@ def derive(settings: Settings, anew: bool, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def facts(settings: Settings, as_json: bool) -> None:
-    """List the facts: whether each is worked out from the layers as they are now."""
+    """List the facts: whether each is worked out from the layers as they are now.
+
+    With them the elevation models that are made of loaded heights.
+    """
     found = joins.states(Database(settings))
+    with Database(settings).connect("loader") as connection:
+        models = sources.models(connection)
     if as_json:
-        options.emit([asdict(one) for one in found])
+        options.emit([*map(asdict, found), *map(_as_fact, models)])
         return
     for one in found:
         rows = f"{one.rows:>9} rows" if one.rows is not None else ""
         when = f"derived {one.derived[:19]}" if one.derived else ""
         trouble = f"; {one.trouble}" if one.trouble else ""
         options.out(f"{one.fact:<22} {one.state:<6} {rows} {when}{trouble}".rstrip())
+    for model in models:
+        state = _as_fact(model)["state"]
+        options.out(f"{model.raster:<22} {state:<6} {model}")
+
+
+def _as_fact(model: Model) -> dict[str, Any]:
+    """A model of heights as the facts are told."""
+    state = "stale" if model.changes else "fresh"
+    return {"fact": model.raster, "state": state, **asdict(model)}
 
 
 def told(one: Derived) -> str:

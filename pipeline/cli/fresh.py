@@ -8,9 +8,10 @@ from __future__ import annotations
 from pipeline.cli import options
 from pipeline.contracts.raster import ServedRaster
 from pipeline.contracts.registry import Schemas
-from pipeline.db import queries
+from pipeline.db import queries, sources
 from pipeline.db.engine import Database
 from pipeline.errors import MakanError
+from pipeline.findings import Catalog
 from pipeline.settings import Settings
 
 
@@ -26,6 +27,22 @@ def keep_fresh(settings: Settings, schemas: Schemas, layers: set[str], *, first:
     if refreshed:
         _generalised(database, schemas, layers, first=first)
     _terrain(settings, schemas, layers)
+    _models(database, schemas, layers)
+
+
+def _models(database: Database, schemas: Schemas, layers: set[str]) -> None:
+    """Tells which elevation models are older now than the heights that they are made of."""
+    if not any(schemas.layer(name).relief for name in layers):
+        return
+    console = options.console()
+    try:
+        with database.connect("loader") as connection:
+            found = sources.tell(connection, Catalog.load())
+    except MakanError as error:
+        console.print(f"models are not looked at: {error}", markup=False, soft_wrap=True)
+        return
+    for model in found:
+        console.print(str(model), markup=False, soft_wrap=True)
 
 
 def _there(database: Database) -> tuple[bool, bool]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from pipeline.cli import options
 from pipeline.cli.options import as_json
 from pipeline.db import quality as measured
+from pipeline.db import sources
 from pipeline.db.engine import Database
 from pipeline.db.quality import Fault
 from pipeline.settings import Settings
@@ -30,17 +31,21 @@ def quality(context: click.Context, layer: str | None, gate: bool, as_json: bool
     if context.invoked_subcommand is not None:
         return
     settings: Settings = context.obj
-    if layer is not None:
+    if layer is not None and layer not in options.schemas(settings).rasters:
         options.schemas(settings).layer(layer)
     with Database(settings).connect("loader") as connection:
         faults = measured.faults(connection, layer)
         results = measured.results(connection, layer)
+        models = [one for one in sources.models(connection) if layer in (None, one.raster)]
     waiting = sum(fault.open for fault in faults if fault.finding_severity == "error")
     if as_json:
         told = {"release": not waiting, "open_errors": waiting, "results": results}
-        options.emit({**told, "findings": [asdict(fault) for fault in faults]})
+        made_of = {"models": [asdict(one) for one in models]}
+        options.emit({**told, "findings": [asdict(fault) for fault in faults], **made_of})
     else:
         _print(faults, results, waiting)
+        for one in models:
+            options.out(str(one))
     if gate and waiting:
         raise click.exceptions.Exit(1)
 

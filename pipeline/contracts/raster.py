@@ -79,7 +79,8 @@ class ServedSheet(Frozen):
     """A sheet in force: a part of what is served, or an earlier state of it.
 
     ``path`` is relative to MAKAN_HOME, ``version`` the file's SHA-256; ``bounds`` are of what is
-    valid, in the city's CRS; ``footprint`` is GeoJSON in degrees; ``acquired`` an ISO date.
+    valid, in the city's CRS; ``footprint`` is GeoJSON in degrees; ``acquired`` an ISO date;
+    ``transform`` leads from column and row of the file to the city's CRS, row by row.
     """
 
     sheet: str
@@ -92,6 +93,7 @@ class ServedSheet(Frozen):
     pixel_m: float
     bounds: tuple[float, float, float, float]
     footprint: dict[str, Any]
+    transform: tuple[float, float, float, float, float, float] | None = None
 
     @property
     def name(self) -> str:

@@ -36,6 +36,8 @@ ACCESS = "makan_access"
 JOB = "makan_job"
 #: The view of the loads that rows come from, and that of how fresh facts are.
 SOURCE, FRESHNESS = "makan_source", "makan_fact"
+#: The view of rasters that are made of layers; no layer has this name.
+MODEL = "makan_model"
 #: What the functions that fill new rows are called, before the layer's id.
 FILLING = "fill_"
 #: The view of loads and undos in their order; that of a layer's versions begins so.
@@ -104,6 +106,7 @@ def told(
         (SOURCE, templates["source_view"], [*layers, *schemas.rasters]),
         (IMAGERY, templates["imagery_view"], list(schemas.rasters)),
         (FRESHNESS, templates["freshness_view"], facts),
+        (MODEL, templates["model_view"], layers),
     ):
         relation = sql.Identifier(audience.schema_name, name)
         yield sql.SQL(template).format(view=relation, listed=sql.Literal(listed))
@@ -246,6 +249,7 @@ def version(
         zone=sql.Literal(schemas.city.timezone),
         layers=sql.Literal([layer.id for layer in seen if layer.source in ("feed", "process")]),
         views=sql.Literal([layer.id for layer in seen if layer.source in ("view", "log")]),
+        model=sql.Literal(MODEL),
     )
 
 

@@ -15,6 +15,7 @@ from shapely.geometry import MultiPolygon
 
 from pipeline.contracts.city import City
 from pipeline.contracts.raster import RasterContract
+from pipeline.db.sources import MadeOf
 from pipeline.errors import ArrivalError
 from pipeline.findings import Catalog, Finding
 from pipeline.operations import NoOperationError, crs_name
@@ -47,12 +48,14 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file to be taken as one sheet of a raster layer of a city."""
+    """One file to be taken as one sheet of a raster layer of a city; ``made_of`` the layers that we
+    have made it of, if we have."""
 
     path: Path
     contract: RasterContract
     city: City
     declared: Declared = field(default_factory=Declared)
+    made_of: MadeOf | None = None
 
     @property
     def subject(self) -> Subject:

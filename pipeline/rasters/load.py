@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.db import ledger, quality
+from pipeline.db import ledger, quality, sources
 from pipeline.db.engine import Database
 from pipeline.db.ledger import Account, Arrival, Connection
 from pipeline.errors import MakanError, ResourceError
@@ -114,6 +114,10 @@ def load(
         with _recorded(connection, run):
             before = register.unchanged(connection, shelf, job.subject.sheet, source)
             if before is not None:
+                if job.made_of is not None:
+                    # Other rows have made the same heights.
+                    with connection.transaction():
+                        sources.enter(connection, before, job.made_of)
                 told = f"the same file as in run {before}"
                 account = Account(arrived=1, unchanged=1)
                 ledger.finish(connection, run, "unchanged", account, message=told)

@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
+import rasterio
 import shapely
 
 from pipeline.contracts.city import City
@@ -40,18 +41,34 @@ def publish(
         sheets = register.sheets(connection, contract.id)
         if not sheets:
             return None
-        parts, shown = tuple(one for one, _ in sheets), [one for one, last in sheets if last]
+        shown = [one for one, last in sheets if last]
         digest = _digest(shown, contract)
         served = shelf.served()
         if served is None or served.made_of != digest:
             made = _make(shelf, contract, city, (shown, served), run)
             served = _told(shelf, city, made, digest, run, len(shown))
             _record(connection, served)
+        parts = _placed(shelf, [one for one, _ in sheets], served)
         if served.parts != parts:
             served = served.model_copy(update={"parts": parts})
             shelf.serve(served)
         shelf.sweep([one.path for one in parts] + [served.path])
     return served
+
+
+def _placed(
+    shelf: Shelf, sheets: list[ServedSheet], served: ServedRaster
+) -> tuple[ServedSheet, ...]:
+    """The sheets with the place of their pixels; files that were known before are not opened."""
+    known = {one.version: one.transform for one in served.parts}
+    found = []
+    for one in sheets:
+        path, place = shelf.absolute(one.path), known.get(one.version)
+        if place is None and path.is_file():
+            with rasterio.open(path, driver="GTiff") as dataset:
+                place = tuple(dataset.transform)[:6]
+        found.append(one.model_copy(update={"transform": place}))
+    return tuple(found)
 
 
 def _digest(sheets: list[ServedSheet], contract: RasterContract) -> str:

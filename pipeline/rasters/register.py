@@ -11,7 +11,7 @@ from typing import Any
 import shapely
 
 from pipeline.contracts.raster import ServedSheet
-from pipeline.db import queries
+from pipeline.db import queries, sources
 from pipeline.db.ledger import Connection
 from pipeline.findings import Catalog, Finding
 from pipeline.rasters import crs as crses
@@ -90,6 +90,8 @@ def register(
         "run_id": run,
     }
     connection.execute(queries.load("raster")["register"], values)
+    if job.made_of is not None:
+        sources.enter(connection, run, job.made_of)
     if operation:
         told = {"run": run, "operation": str(operation)}
         connection.execute(queries.load("raster")["operation"], told)

@@ -31,6 +31,7 @@ from pipeline.serve import (
     items,
     jobs,
     maps,
+    models,
     processes,
     ranges,
     raster_api,
@@ -143,7 +144,8 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
 def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
     """What clients ask for again and again, with tags: documents, features, tiles."""
     here = _COLLECTION
-    collections = stock.kept(records.listed(stock.endpoint(pygeoapi, "collections")))
+    described = models.following(records.listed(stock.endpoint(pygeoapi, "collections")))
+    collections = fresh.validated(stock.kept(described, models.state), models.state)
     documented: dict[str, Handler] = {
         "/": documents.landing,
         "/conformance": documents.conforms,
@@ -152,8 +154,6 @@ def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
         "/tileMatrixSets": documents.tile_grids,
         "/TileMatrixSets/{grid_id}": documents.tile_grid,
         "/tileMatrixSets/{grid_id}": documents.tile_grid,
-        "/collections": collections,
-        here: collections,
         "/processes": processes.listed,
         "/processes/{process_id}": processes.described,
         "/processes/{process_id}/answer-schema": processes.answer_schema,
@@ -170,7 +170,8 @@ def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
         f"{here}/schema": _schema(pygeoapi, "collection_schema", documents.schema),
         f"{here}/queryables": _schema(pygeoapi, "collection_queryables", documents.queryables),
     }
-    return {path: fresh.validated(do, fresh.published) for path, do in documented.items()}
+    told = {path: fresh.validated(do, fresh.published) for path, do in documented.items()}
+    return {**told, "/collections": collections, here: collections}
 
 
 def _tree() -> dict[str, Handler]:

@@ -9,7 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import answers, links, site, wanted
+from pipeline.serve import answers, links, models, site, wanted
 from pipeline.serve.links import JSON, JSONLD, OGC
 
 Part = dict[str, Any]
@@ -32,6 +32,10 @@ def refined(describe: Callable[..., Part]) -> Callable[..., Part]:
         for provider in api.config["resources"][dataset]["providers"]:
             if provider["type"] == "edr":
                 found |= _edr(found, provider, locale_.language)
+            if provider["type"] == "coverage":
+                more = models.told(site.current(), provider["data"], locale_.language)
+                found["links"] += more.pop("links", [])
+                found |= more
         return found
 
     return answer

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.contracts.raster import ServedRaster
-from pipeline.serve import answers, stac_items, stac_search, wanted
+from pipeline.derive import views
+from pipeline.serve import answers, models, stac_items, stac_search, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import Problem, bad, missing
 from pipeline.serve.links import GEOJSON, JSON, OPENAPI
@@ -42,6 +43,7 @@ async def state(request: Request) -> str | None:
 
 
 async def _versions(site: Site) -> Any:
+    yield await site.state.version(views.MODEL)
     for contract in site.schemas.rasters.values():
         yield Source(site.settings.home, contract.id).version() or ""
         for told in ServedRaster.reports(site.settings.home, contract.id).values():
@@ -57,6 +59,7 @@ async def _holdings(request: Request) -> list[Holding]:
     key = await state(request)
     kept = site.static.get(("stac",))
     if kept is None or kept[0] != key:
+        await models.known(site)
         found = stac_items.rasters(site)
         for name, served in site.served.items():
             if stac_items.is_held(served):
@@ -189,7 +192,7 @@ def _linked(site: Site, item: Item) -> Item:
     if not item["assets"]:
         feature = f"{site.base}/collections/{item['collection']}/items/{item['id']}"
         found.append(_link("alternate", feature, GEOJSON))
-    return {**item, "links": found}
+    return {**item, "links": [*found, *item.get("links", [])]}
 
 
 async def item(request: Request) -> Response:

@@ -16,16 +16,17 @@ from psycopg import sql
 
 from pipeline.contracts.raster import RasterContract, ServedRaster, ServedSheet
 from pipeline.derive.raster_collections import COG, REPORT_FORMS, report_path
+from pipeline.serve import models
+from pipeline.serve.links import JSON
 from pipeline.serve.query import Statement
 from pipeline.serve.raster_source import Source
 from pipeline.serve.served import Served
 from pipeline.serve.site import Site
 
 VERSION = "1.1.0"
-_EXTENSIONS = [
-    "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/file/v2.1.0/schema.json",
-]
+_EXTENSION = "https://stac-extensions.github.io/{}/schema.json"
+#: By the prefix of the properties that they define.
+_EXTENSIONS = {"proj": "projection/v2.0.0", "file": "file/v2.1.0", "view": "view/v1.0.0"}
 #: Of what has no day: some time before it was taken in.
 _LONG_AGO = "1900-01-01T00:00:00Z"
 _SHA256 = "1220"  # of a multihash: SHA-256, 32 bytes
@@ -36,8 +37,8 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Holding:
-    """One collection of the tree and its items, in the order of their ids. ``links`` are what an
-    item has beside those that the tree gives it."""
+    """One collection of the tree and its items, in the order of their ids. ``links`` of an item
+    are what it has beside those that the tree gives it."""
 
     id: str
     resource: dict[str, Any]
@@ -97,7 +98,15 @@ def rasters(site: Site) -> list[Holding]:
         served = Source(site.settings.home, contract.id).served()
         resource = site.config["resources"].get(contract.collection)
         if served is not None and resource is not None:
-            items = [_sheet(site, contract, served, part) for part in served.parts]
+            made, last = models.of(site, contract.id), {one.sheet: one for one in served.parts}
+            items = [
+                _derived(
+                    site,
+                    _sheet(site, contract, served, part),
+                    made.get(part.sheet) if last[part.sheet] is part else None,
+                )
+                for part in served.parts
+            ]
             items.sort(key=lambda item: item["id"])
             found.append(Holding(contract.collection, resource, items))
     return found
@@ -110,14 +119,14 @@ def _sheet(site: Site, contract: RasterContract, served: ServedRaster, part: Ser
         "type": COG,
         "roles": ["data"],
         "title": contract.title.of(site.languages[0]),
+        "bands": [_band(contract, band) for band in contract.bands],
         "file:size": part.size,
         "file:checksum": _SHA256 + part.version,
     }
     shape = shapely.from_geojson(orjson.dumps(part.footprint))
-    return {
+    item = {
         "type": "Feature",
         "stac_version": VERSION,
-        "stac_extensions": _EXTENSIONS,
         "id": part.name,
         "collection": contract.collection,
         "geometry": part.footprint,
@@ -128,10 +137,50 @@ def _sheet(site: Site, contract: RasterContract, served: ServedRaster, part: Ser
             "gsd": round(part.pixel_m, 4),
             "proj:code": f"EPSG:{served.srid}",
             "proj:shape": [part.height, part.width],
-            "proj:bbox": list(part.bounds),
+            **_grid(part),
         },
         "assets": {"data": asset, **_reports(site, contract, part)},
     }
+    return _extended(item)
+
+
+def _band(contract: RasterContract, band: str) -> dict[str, Any]:
+    told = {"name": band, "data_type": contract.dtype, "nodata": contract.nodata,
+            "unit": contract.unit}  # fmt: skip
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _grid(part: ServedSheet) -> dict[str, Any]:
+    """Where the pixels of ``proj:shape`` lie: more than what is valid of them."""
+    if part.transform is None:
+        return {}
+    a, b, west, d, e, north = part.transform
+    south, east = north + e * part.height, west + a * part.width
+    return {"proj:transform": [a, b, west, d, e, north], "proj:bbox": [west, south, east, north]}
+
+
+def _derived(site: Site, item: Item, made: dict[str, Any] | None) -> Item:
+    """The item with the collections that its sheet is ``made`` of, if it is."""
+    if made is None:
+        return item
+    named = {served.layer.id: name for name, served in site.served.items()}
+    seen = [one for one in made["layers"] if one["layer"] in named]
+    href = f"{site.base}/collections/{{}}?f=json"
+    links = [
+        {"rel": "derived_from", "type": JSON, "href": href.format(named[one["layer"]])}
+        for one in seen
+    ]
+    older = [named[one["layer"]] for one in seen if one["outdated"]]
+    properties = {**item["properties"], **({"makan:older_than": older} if older else {})}
+    return {**item, "properties": properties, "links": links}
+
+
+def _extended(item: Item) -> Item:
+    """The item with the extensions whose properties it and its assets have."""
+    names = [*item["properties"], *(name for one in item["assets"].values() for name in one)]
+    used = {name.split(":")[0] for name in names if ":" in name}
+    found = [_EXTENSION.format(where) for name, where in _EXTENSIONS.items() if name in used]
+    return {**item, "stac_extensions": found}
 
 
 def _reports(site: Site, contract: RasterContract, part: ServedSheet) -> dict[str, Any]:
@@ -188,7 +237,6 @@ def features(served: Served, resource: dict[str, Any], answer: bytes) -> Holding
         item: Item = {
             "type": "Feature",
             "stac_version": VERSION,
-            "stac_extensions": [],
             "id": str(number),
             "collection": served.id,
             "geometry": shape,
@@ -198,5 +246,5 @@ def features(served: Served, resource: dict[str, Any], answer: bytes) -> Holding
         if shape is not None:
             found = shapely.from_geojson(orjson.dumps(shape))
             item["bbox"] = shapely.bounds(found).tolist()
-        items.append(item)
+        items.append(_extended(item))
     return Holding(served.id, resource, items)

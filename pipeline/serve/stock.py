@@ -25,6 +25,7 @@ from starlette.responses import Response
 
 from pipeline.serve import described, raster_api, site, wanted
 from pipeline.serve.errors import Problem, missing
+from pipeline.serve.fresh import State
 from pipeline.serve.links import HTML
 from pipeline.serve.site import Site
 
@@ -127,8 +128,9 @@ def endpoint(module: ModuleType, name: str, *known: str, needs: str | None = Non
     return handle
 
 
-def kept(handle: Endpoint) -> Endpoint:
-    """An endpoint whose answers cannot change while the server runs: each is made once.
+def kept(handle: Endpoint, state: State) -> Endpoint:
+    """An endpoint whose answers change with nothing but ``state`` while the server runs: each is
+    made once.
 
     The key is what we make of the request; an answer that pygeoapi gave in another language than
     we expect is sent, but not kept.
@@ -139,13 +141,13 @@ def kept(handle: Endpoint) -> Endpoint:
         given = wanted.parameters(request, wanted.COMMON)
         form = wanted.form(request, given, _FORMS)
         language = wanted.language(request, given, found.languages)
-        key = (request.scope["path"], form, language)
-        if key not in found.static:
+        key, now = (request.scope["path"], form, language), await state(request)
+        if key not in found.static or found.static[key][0] != now:
             response = await handle(request)
             if response.headers.get("content-language") != language:
                 return response
-            found.static[key] = response
-        known: Response = found.static[key]
+            found.static[key] = now, response
+        known: Response = found.static[key][1]
         return Response(known.body, headers=dict(known.headers))
 
     return answer

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pipeline import __version__
 from pipeline.errors import ResourceError, SettingsError
+from pipeline.spread import memory
 from pipeline.spread.executor import lost_for_good
 
 _CONNECT_S = 10
@@ -26,7 +28,7 @@ class Cluster:
         with self._client(distributed) as client:
             _must_be_of_our_version(client, self.address)
             # Not pure: Dask must not take a result of yesterday for what is asked today.
-            futures = client.map(work, tasks, pure=False)
+            futures = client.map(partial(memory.keeping, work), tasks, pure=False)
             numbers = {future.key: number for number, future in enumerate(futures)}
             try:
                 for future in distributed.as_completed(futures, loop=client.loop):

@@ -14,6 +14,15 @@ SELECT layer, sheet, acquired, greatest(pixel_x_m, pixel_y_m) AS pixel_m, run_id
 FROM ops.raster WHERE current AND layer = ANY({listed}::text[]);
 COMMENT ON VIEW {view} IS 'Raster sheets in force | تصویرهای جاری';
 
+-- name: model_view
+-- Rasters in force that are made of layers, of those that an audience sees: how far each was known, and whether it has changed since.
+CREATE VIEW {view} AS
+SELECT raster, sheet, layer, outdated, greatest(run_id, latest) AS run,
+    to_char(loaded AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS made,
+    to_char(changed AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS changed
+FROM ops.raster_state WHERE layer = ANY({listed}::text[]);
+COMMENT ON VIEW {view} IS 'Rasters made of layers | تصویرهای ساخته‌شده از لایه‌ها';
+
 -- name: freshness_view
 -- How fresh each fact is that an audience is told.
 CREATE VIEW {view} AS

@@ -81,3 +81,35 @@ SELECT r.id, r.file_sha256, EXISTS (
 )
 FROM ops.run r WHERE r.layer = %(layer)s AND r.kind = 'derive' AND r.status = 'done'
 ORDER BY r.id DESC LIMIT 1
+
+-- name: known_layers
+-- How far layers are known now; one that was never loaded by run 0.
+SELECT l.layer, coalesce(s.run_id, 0), coalesce(s.undone, 0)
+FROM unnest(%(layers)s::text[]) AS l (layer) LEFT JOIN ops.layer_state s ON s.layer = l.layer
+ORDER BY l.layer
+
+-- name: made_by
+-- How the raster of a run was made.
+UPDATE ops.raster SET recipe = %(recipe)s WHERE run_id = %(run)s
+
+-- name: forget_sources
+-- It was made of something else before.
+DELETE FROM ops.raster_input i USING ops.raster r WHERE r.id = i.raster_id AND r.run_id = %(run)s
+
+-- name: enter_sources
+-- How far the layers that it is made of were known.
+INSERT INTO ops.raster_input (raster_id, layer, run_id, undone)
+SELECT r.id, l.layer, l.run, l.undone
+FROM ops.raster r, unnest(%(layers)s::text[], %(runs)s::bigint[], %(undone)s::bigint[]) AS l (layer, run, undone)
+WHERE r.run_id = %(run)s
+
+-- name: not_outdated
+-- Nothing is said any more of what it is older than.
+DELETE FROM ops.finding WHERE run_id = %(run)s AND code = %(code)s
+
+-- name: models
+-- Rasters in force that are made of layers, with those that have changed since: layer, run known, latest run, when.
+SELECT raster, sheet, run_id, path, acquired, cell_m, recipe, array_agg(layer ORDER BY layer),
+    coalesce(jsonb_agg(jsonb_build_array(layer, known, latest, changed) ORDER BY layer) FILTER (WHERE outdated), '[]')
+FROM ops.raster_state
+GROUP BY raster, sheet, run_id, path, acquired, cell_m, recipe ORDER BY raster, sheet

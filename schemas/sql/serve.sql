@@ -257,9 +257,23 @@ FROM unnest({views}::text[]) AS layers (layer) CROSS JOIN (
 ) AS whole
 UNION ALL
 SELECT 'generalised_' || layer, run_id, changes, refreshed FROM ops.generalised
-WHERE refreshed IS NOT NULL AND layer = ANY({layers}::text[]);
+WHERE refreshed IS NOT NULL AND layer = ANY({layers}::text[])
+UNION ALL
+SELECT {model}, max(greatest(run_id, latest)), count(*) + count(*) FILTER (WHERE outdated), max(loaded)
+FROM ops.raster_state WHERE layer = ANY({layers}::text[]) HAVING count(*) > 0;
 COMMENT ON VIEW {view} IS 'The load each public layer is at | بارگذاری جاری هر لایه'
 
 -- name: versions
 -- The state of every layer as one JSON object; layers that were never loaded are not in it.
 SELECT coalesce(json_object_agg(layer, concat(run, '.', changes)), '{{}}')::text FROM {view} AS v
+
+-- name: models
+-- Sheets of rasters that are made of layers, as one JSON object by raster and sheet.
+SELECT coalesce(json_object_agg(r.raster, r.sheets), '{{}}')::text FROM (
+    SELECT s.raster, json_object_agg(s.sheet, json_build_object('made', s.made, 'layers', s.layers)) AS sheets
+    FROM (
+        SELECT v.raster, v.sheet, max(v.made) AS made, json_agg(json_build_object(
+            'layer', v.layer, 'changed', v.changed, 'outdated', v.outdated) ORDER BY v.layer) AS layers
+        FROM {view} AS v GROUP BY v.raster, v.sheet
+    ) AS s GROUP BY s.raster
+) AS r

@@ -6,6 +6,7 @@ import json
 import random
 import time
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,7 +14,12 @@ import numpy as np
 import pystac
 import pytest
 import shapely
+from jsonschema import Draft7Validator, ValidationError
 from pystac.validation import validate_dict
+from pystac.validation.local_validator import get_local_schema_cache
+from rasterio.io import MemoryFile
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT7
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db import derived, ledger
@@ -23,6 +29,11 @@ from pipeline.serve.stac_items import Holding
 from tests.raster.conftest import NORTH, Imagery
 
 FRAMES = "aerial-frames"
+SCHEMAS = [
+    json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted((Path(__file__).parent / "stac_schemas").glob("*.json"))
+]
+PREFIXES = {"proj": "projection", "file": "file", "view": "view"}
 
 
 def _fly(imagery: Imagery, schemas: Schemas, count: int) -> None:
@@ -33,7 +44,13 @@ def _fly(imagery: Imagery, schemas: Schemas, count: int) -> None:
     for n, x in enumerate((488_600, 488_700, 488_800, 489_900)[:count], start=1):
         shape = shapely.Polygon([(x, NORTH), (x + 90, NORTH), (x + 90, NORTH + 90)])
         told = {"frame_name": f"f{n}", "frame_no": n, "flown_on": date(2019 + n % 2, 5, n)}
-        more = {"block_name": "b", "strip_no": 1, "gsd_m": 0.1, "geom": shapely.to_wkb(shape)}
+        more = {
+            "block_name": "b",
+            "strip_no": 1,
+            "gsd_m": 0.1,
+            "tilt_deg": 1.5,
+            "geom": shapely.to_wkb(shape),
+        }
         rows.append({**empty, **told, **more})
     with imagery.database.connect("loader") as connection:
         arrived = ledger.arrival(imagery.file("dem"))
@@ -100,8 +117,45 @@ def test_items_are_valid_by_the_schema_of_stac(tree: Imagery) -> None:
         assert {"self", "root", "parent", "collection"} <= {link["rel"] for link in one["links"]}
         given = one["properties"]
         assert given["datetime"] or (given["start_datetime"] and given["end_datetime"])
-        # The schemas of extensions are in the Internet; that of STAC comes with pystac.
         assert validate_dict({**one, "stac_extensions": []})
+        _judge_extensions(one)
+
+
+def _judge_extensions(item: dict[str, Any]) -> None:
+    """By the published schema of every extension it names; it names every one that it uses."""
+    known = {schema["$id"].rstrip("#"): schema for schema in SCHEMAS}
+    local = {address: Resource.from_contents(schema, DRAFT7) for address, schema in
+             {**get_local_schema_cache(), **known}.items()}  # fmt: skip
+    registry: Registry[Any] = Registry().with_resources(local.items())
+    for address in item["stac_extensions"]:
+        Draft7Validator(known[address], registry=registry).validate(item)
+    parts = (item["properties"], *item["assets"].values())
+    used = {name.split(":")[0] for part in parts for name in part if ":" in name}
+    named = {address.split("/")[3] for address in item["stac_extensions"]}
+    assert {PREFIXES[prefix] for prefix in used} == named
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"proj:bbox": [1.0, 2.0]}, {"proj:shape": ["a", 2]}, {"proj:code": 32639}]
+)
+def test_the_schemas_of_extensions_refuse_what_is_wrong(
+    tree: Imagery, wrong: dict[str, Any]
+) -> None:
+    one = tree.get("/stac/search?collections=orthophoto").json()["features"][0]
+    with pytest.raises(ValidationError):
+        _judge_extensions({**one, "properties": {**one["properties"], **wrong}})
+
+
+def test_the_grid_of_a_sheet_is_that_of_its_file(tree: Imagery) -> None:
+    for one in tree.get("/stac/search?collections=orthophoto,dem").json()["features"]:
+        given, asset = one["properties"], one["assets"]["data"]
+        with MemoryFile(httpx2.get(asset["href"]).content) as content, content.open() as file:
+            assert given["proj:shape"] == list(file.shape)
+            assert given["proj:transform"] == list(file.transform)[:6]
+            assert given["proj:bbox"] == list(file.bounds)
+            assert [band["data_type"] for band in asset["bands"]] == list(file.dtypes)
+            assert [band.get("nodata") for band in asset["bands"]] == list(file.nodatavals)
+    assert [band["name"] for band in asset["bands"]] in (["height"], ["red", "green", "blue"])
 
 
 @pytest.mark.parametrize(

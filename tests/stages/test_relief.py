@@ -18,6 +18,10 @@ from benchmarks.imagery.grounds import EAST as WEST
 from benchmarks.imagery.grounds import NORTH as SOUTH
 from benchmarks.imagery.grounds import plane, surveyed
 from pipeline.cli.dem import build_model
+from pipeline.cli.derive import facts
+from pipeline.cli.fresh import keep_fresh
+from pipeline.cli.history import undo
+from pipeline.cli.quality import quality
 from pipeline.contracts import registry
 from pipeline.db.engine import Database
 from pipeline.errors import SettingsError
@@ -172,6 +176,74 @@ def test_a_model_is_made_of_what_is_loaded(bench: Bench, database: Database) -> 
             "SELECT ST_ZMax(geom) - ST_ZMin(geom) FROM history.breakline"
         ).fetchall()
     assert rows[0][0] == pytest.approx(float(np.ptp(plane(WEST + np.array([0.0, 600.0]), SOUTH))))
+
+
+def _build(database: Database, *words: str) -> Any:
+    words = ("--loaded", *words, "--json")
+    result = CliRunner().invoke(build_model, words, obj=database.settings, catch_exceptions=False)
+    return json.loads(result.stdout)
+
+
+def _models(database: Database) -> tuple[list[list[str]], list[str]]:
+    """State and changed layers of each model, as `makan facts` and `makan quality` tell them."""
+    told = []
+    for command, listed in ((facts, None), (quality, "models")):
+        result = CliRunner().invoke(command, ["--json"], obj=database.settings)
+        every = json.loads(result.stdout)
+        found = every[listed] if listed else [one for one in every if "changes" in one]
+        told.append([[change["layer"] for change in one["changes"]] for one in found])
+    assert told[0] == told[1]
+    with database.connect("loader") as connection:
+        rows = connection.execute(
+            "SELECT found_value FROM derived.quality_finding "
+            "WHERE finding_code = 'terrain.outdated' ORDER BY 1"
+        ).fetchall()
+    return told[0], [row[0] for row in rows]
+
+
+def test_a_model_that_is_older_than_its_heights_says_so_and_is_made_anew(
+    bench: Bench, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SettingsError, match="no cell size is given"):
+        _build(database)
+    _deliver(bench, database)
+    first = _build(database, "--cell", "4", "--date", "2024-05-31")
+    assert (first["status"], _models(database)) == ("made", ([[]], []))
+    # Nothing has changed: nothing is made, whether or not the cell is named again.
+    for words in ((), ("--cell", "4"), ("--date", "2024-05-31")):
+        again = _build(database, *words)
+        assert (again["status"], again["where"]) == ("unchanged", first["where"])
+    assert _build(database, "--cell", "6")["status"] == "made"
+    assert _build(database, "--anew", "--cell", "4")["status"] == "made"
+    _deliver(bench, database)
+    assert _models(database) == ([[]], [])  # the same again is no change
+    _deliver(bench, database, rise=0.25)
+    keep_fresh(database.settings, bench.schemas, {"breakline"}, first=False)
+    assert "older than breakline (run" in capsys.readouterr().err
+    assert _models(database) == ([["breakline"]], ["breakline"])
+    second = _build(database)
+    assert (second["status"], second["cell"]) == ("made", 4.0)
+    with rasterio.open(database.settings.home / second["where"]) as model:
+        value = next(iter(model.sample([(WEST + 50, SOUTH + 300)])))[0]
+        assert model.tags()["ACQUIRED"] == "2024-05-31"
+    assert value > 900.55
+    assert _models(database) == ([[]], [])
+    with database.connect("loader") as connection:
+        row = connection.execute("SELECT max(id) FROM ops.run WHERE layer = 'breakline'").fetchone()
+    undone = CliRunner().invoke(undo, [str(row[0] if row else 0)], obj=database.settings)
+    assert "older than breakline" in undone.stderr
+    assert _models(database) == ([["breakline"]], ["breakline"])
+    assert _build(database)["status"] == "made"
+    # Heights are the same though rows have changed: the model stands, and knows them.
+    with database.connect("loader") as connection:
+        connection.execute(
+            "INSERT INTO ops.run (kind, layer, status, file, file_sha256, file_bytes, "
+            "contract_sha256, code_version, who, finished, arrived, updated) "
+            "VALUES ('edit', 'contour', 'done', '', '', 0, '', '', '', now(), 1, 1)"
+        )
+    assert _models(database)[0] == [["contour"]]
+    assert _build(database)["status"] == "made"
+    assert _models(database) == ([[]], [])
 
 
 def test_files_and_what_is_loaded_are_not_mixed(database: Database, tmp_path: Path) -> None:

@@ -1,0 +1,11 @@
+"""Rasters that are made of layers know how far these were known then."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0037"
+down_revision = "0036"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0037_models.sql")

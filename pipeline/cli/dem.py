@@ -32,6 +32,7 @@ from pipeline.rasters.shelf import Shelf
 from pipeline.serve import running
 from pipeline.settings import Settings
 from pipeline.spread import executor as executors
+from pipeline.spread import store
 from pipeline.spread.executor import Local
 from pipeline.terrain import derived, parcels, products
 from pipeline.terrain.build import Built, Plan, build
@@ -43,7 +44,9 @@ _FILE = click.Path(path_type=Path)
 def _spread(command: Any) -> Any:
     """Where tiles are made."""
     for option in (
-        click.option("--work", type=_FILE, help="Folder that all workers reach; kept afterwards."),
+        click.option(
+            "--work", help="Folder (path or address) that all workers reach; kept afterwards."
+        ),
         click.option(
             "--executor", default="local:1", show_default=True,
             help="local (all processors), local:4 or dask://HOST:PORT.",
@@ -54,12 +57,12 @@ def _spread(command: Any) -> Any:
 
 
 @contextmanager
-def _spreading(given: dict[str, Any]) -> Iterator[tuple[Spread, Path | None]]:
+def _spreading(given: dict[str, Any]) -> Iterator[tuple[Spread, str | None]]:
     """The executor that is asked for, its progress told where there are several processes."""
-    work: Path | None = given["work"]
-    if work is not None:
-        with disk.writing(work / "tile"):
-            work.mkdir(parents=True, exist_ok=True)
+    work: str | None = given["work"]
+    if work is not None and not store.is_address(work):
+        with disk.writing(Path(work) / "tile"):
+            Path(work).mkdir(parents=True, exist_ok=True)
     runner = executors.of(given["executor"])
     if runner == Local(1):
         yield Spread(runner), work
@@ -242,14 +245,15 @@ def _answer(report: dict[str, Any], as_json: bool) -> None:
 
 @dem.command("derive")
 @click.argument("product", type=click.Choice(sorted([*derived.PRODUCTS, "contours"])))
-@click.argument("source", type=_FILE)
+@click.argument("source")
 @click.option("--out", required=True, type=_FILE, help="A .tif, or a .gpkg for contours.")
 @click.option("--interval", type=float, help="Of contours, in metres.")
 @click.option("--exaggerate", type=click.FloatRange(0.1, 100), default=1.0, show_default=True,
               help="A hillshade as if the ground were so much steeper.")  # fmt: skip
 @_spread
-def derive(product: str, source: Path, out: Path, interval: float | None, **given: Any) -> None:
-    """Make PRODUCT of the elevation model SOURCE: a COG, or contours as a GeoPackage."""
+def derive(product: str, source: str, out: Path, interval: float | None, **given: Any) -> None:
+    """Make PRODUCT of the elevation model SOURCE (path or address): a COG, or contours as a
+    GeoPackage."""
     steeper = given["exaggerate"]
     if steeper != 1.0 and product != "hillshade":
         raise SettingsError(f"{product} tells the ground as it is", todo="Leave --exaggerate out.")

@@ -166,7 +166,7 @@ def sweep(folder: str, kept: Iterable[str]) -> None:
     left = {_path(place) for place in kept}
     for place in found(folder):
         if _path(place) not in left:
-            _remove(place)
+            drop(place)
 
 
 def _path(place: str) -> str:
@@ -174,7 +174,8 @@ def _path(place: str) -> str:
     return reached(place)[1] if is_address(place) else place
 
 
-def _remove(place: str) -> None:
+def drop(place: str) -> None:
+    """Removes a file of ours."""
     if not is_address(place):
         Path(place).unlink(missing_ok=True)
         return

@@ -86,20 +86,16 @@ class Built:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be made: cells of ``cell_m`` metres; ``validate``: first without some spots.
-    ``work``: where work files stand (else beside the target) that all workers of ``spread`` see."""
+    ``work``: where work files stand (path or address, else beside the target) that all workers of
+    ``spread`` see."""
 
     target: Path
     contract: RasterContract
     city: City
     cell_m: float
     validate: bool = True
-    work: Path | None = None
+    work: str | None = None
     spread: Spread = ALONE
-
-    @property
-    def folder(self) -> Path:
-        """Where work files stand."""
-        return self.work or self.target.parent
 
 
 def build(survey: Survey, plan: Plan) -> Built:
@@ -117,7 +113,7 @@ def build(survey: Survey, plan: Plan) -> Built:
         )
     findings = list(checks.check(survey, plan.contract.id, cell))
     held = _validate(survey, grid, plan) if plan.validate else None
-    solved = solve(survey, grid, plan.folder, plan.spread)
+    solved = solve(survey, grid, plan.target.parent, plan.spread, plan.work)
     counts = _write(survey, solved, plan)
     datum = plan.city.heights.datum
     findings += _judged(survey, counts, held, plan)
@@ -133,7 +129,8 @@ def _validate(survey: Survey, grid: Grid, plan: Plan) -> HoldOut | None:
     chosen = quality.withheld(survey.spots)
     if not chosen.any():
         return None
-    solved = solve(survey.without_spots(chosen), grid, plan.folder, plan.spread)
+    rest = survey.without_spots(chosen)
+    solved = solve(rest, grid, plan.target.parent, plan.spread, plan.work)
     return quality.hold_out(grid, solved.heights, survey.spots[chosen])
 
 

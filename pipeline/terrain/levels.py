@@ -2,18 +2,20 @@
 
 Each level starts from the coarser one and is worked in tiles with a margin wider than the
 solver's reach, so memory is bounded and tiles agree at their edges, and whoever makes a tile, here
-or on another machine, makes the same. Levels stand in flat files below a work folder.
+or on another machine, makes the same. Levels are flat files, each in the work folder for as long as
+the next one is made from it.
 """
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.spread import once
+from pipeline.spread import once, store
 from pipeline.terrain.grid import Grid, Heights, Tile, tiles
 from pipeline.terrain.survey import Segments, Survey
 from pipeline.terrain.tasks import ALONE, Coarse, Drawn, Settlement, Spread, settled
@@ -36,12 +38,18 @@ class Solved:
     seams_m: tuple[float, float]
 
 
-def solve(survey: Survey, grid: Grid, folder: Path, spread: Spread = ALONE) -> Solved:
-    """The surface of ``survey`` on ``grid``; files are made below ``folder``."""
+def solve(
+    survey: Survey, grid: Grid, folder: Path, spread: Spread = ALONE, work: str | None = None
+) -> Solved:
+    """The surface of ``survey`` on ``grid``; files are made below ``folder``.
+
+    What workers share is at ``work``, a path or an address that they all reach, or there as well.
+    """
+    shared = store.of_path(work or folder)
     levels = [grid]
     while min(levels[-1].rows, levels[-1].columns) > _FEWEST:
         levels.append(levels[-1].coarser())
-    drawn = Drawn.of(Segments.of(survey), survey.spots, folder)
+    drawn = Drawn.of(Segments.of(survey), survey.spots, shared)
     slack, base = survey.interval * SLACK_SHARE, _base(survey)
     solved: Solved | None = None
     coarser: Coarse | None = None
@@ -57,12 +65,22 @@ def solve(survey: Survey, grid: Grid, folder: Path, spread: Spread = ALONE) -> S
         places = spread.gather(f"cells of {level.cell:g}", settled, given)
         before, path = coarser, folder / f"level-{key}.f32"
         solved = _joined(path, level, base, given, places)
-        coarser = Coarse(str(path.resolve()), level)
+        coarser = Coarse(_shown(path, shared) if number else str(path), level)
         if before is not None:
-            Path(before.path).unlink(missing_ok=True)
+            store.drop(before.place)
     if solved is None:  # pragma: no cover - there is always one level
         raise AssertionError
     return solved
+
+
+def _shown(path: Path, shared: str) -> str:
+    """The level where all workers see it."""
+    place = store.joined(shared, path.name)
+    if store.of_path(path) != place:
+        with store.writing(place) as copy:
+            shutil.copyfile(path, copy)
+        path.unlink()
+    return place
 
 
 def _base(survey: Survey) -> float:
@@ -78,7 +96,7 @@ def _joined(
     heights: Any = np.memmap(path, np.float32, "w+", shape=(grid.rows, grid.columns))
     surveyed, square, most, count = 0, 0.0, 0.0, 0
     for task, place in zip(given, places, strict=True):
-        with np.load(place) as made:
+        with np.load(store.local(place)) as made:
             apart = _apart(heights, made, task.tile, base)
             heights[task.tile.kept] = made["core"]
             surveyed += int(made["surveyed"])

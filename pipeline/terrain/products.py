@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -61,7 +63,7 @@ def drawn(task: Derivation) -> str:
 
 def _draw(task: Derivation, path: Path) -> None:
     cv2.setNumThreads(1)
-    with opened(Path(task.model)) as model:
+    with opened(store.local(task.model)) as model:
         found = _lines(task, model) if task.product is None else _pixels(task, model)
     with path.open("wb") as stream:
         np.savez(stream, **found)
@@ -99,26 +101,24 @@ def _contours(z: Heights, grid: Grid, interval: float) -> Iterator[tuple[float, 
 
 
 def derive(
-    source: Path,
+    source: str | Path,
     target: Path,
     name: str,
     spread: Spread = ALONE,
-    work: Path | None = None,
+    work: str | None = None,
     steeper: float = 1.0,
 ) -> Cog:
-    """Writes the product ``name`` of the model in ``source`` as a COG.
+    """Writes the product ``name`` of the model at ``source`` (path or address) as a COG.
 
-    ``work`` is a folder that all workers of ``spread`` reach by its path, kept afterwards; as they
-    must reach ``source``.
+    ``work`` is a folder that all workers of ``spread`` reach by its path or address, kept
+    afterwards. They must reach ``source`` too, if ``work`` is a path; to an address it is brought.
     """
     with _working(target, work) as (folder, scratch):
         copy = scratch / "plain.tif"
-        with opened(source) as model, disk.writing(copy):
-            key = store.fingerprint(str(source))
+        with opened(store.local(store.of_path(source))) as model, disk.writing(copy):
+            key, place = _reached(source, folder)
             given = [
-                Derivation(
-                    str(source.resolve()), key, tile, str(folder.resolve()), name, 0, steeper
-                )
+                Derivation(place, key, tile, folder, name, 0, steeper)
                 for tile in tiles(model.grid, _SIDE, 1)
             ]
             places = spread.gather(name, drawn, given)
@@ -129,13 +129,25 @@ def derive(
 
 
 @contextmanager
-def _working(target: Path, work: Path | None) -> Iterator[tuple[Path, Path]]:
-    """Where tiles are left, and a folder for what is only ours."""
+def _working(target: Path, work: str | None) -> Iterator[tuple[str, Path]]:
+    """Where tiles are left, by path or address, and a folder for what is only ours."""
     with TemporaryDirectory(dir=target.parent, prefix=".work-") as scratch:
-        if work is not None:
-            with disk.writing(work / "tile"):
-                work.mkdir(parents=True, exist_ok=True)
-        yield work or Path(scratch), Path(scratch)
+        yield store.of_path(work or scratch), Path(scratch)
+
+
+def _reached(source: str | Path, folder: str) -> tuple[str, str]:
+    """What stands for the content of the model, and where workers read it."""
+    place = store.of_path(source)
+    key = store.fingerprint(place)
+    if store.is_address(place) or not store.is_address(folder):
+        return key, place
+    there = once.place(folder, "model", key, Path(place).suffix)
+    once.made(there, partial(_copied, place))
+    return key, there
+
+
+def _copied(place: str, copy: Path) -> None:
+    shutil.copyfile(place, copy)
 
 
 def _write(model: Model, name: str, given: list[Derivation], places: list[str], path: Path) -> None:
@@ -161,27 +173,27 @@ def _write(model: Model, name: str, given: list[Derivation], places: list[str], 
         written.update_tags(AREA_OR_POINT="Area")
         for task, place in zip(given, places, strict=True):
             first, end, left, right = task.tile.core
-            with np.load(place) as made:
+            with np.load(store.local(place)) as made:
                 window = Window(left, first, right - left, end - first)
                 written.write(made["pixels"], window=window)
 
 
 def contours(
-    source: Path,
+    source: str | Path,
     interval: float,
     target: Path,
     spread: Spread = ALONE,
-    work: Path | None = None,
+    work: str | None = None,
 ) -> tuple[Geometries, Floats, CRS]:
     """Lines of equal height at multiples of ``interval`` metres, their heights, and their CRS.
 
     Tiles stand in ``work``, or for a while beside ``target``.
     """
-    with _working(target, work) as (folder, _), opened(source) as model:
-        key, crs = store.fingerprint(str(source)), model.crs
+    local = store.local(store.of_path(source))
+    with _working(target, work) as (folder, _), opened(local) as model:
+        (key, place), crs = _reached(source, folder), model.crs
         given = [
-            Derivation(str(source.resolve()), key, tile, str(folder.resolve()), None, interval)
-            for tile in _joining(model.grid)
+            Derivation(place, key, tile, folder, None, interval) for tile in _joining(model.grid)
         ]
         places = spread.gather("contours", drawn, given)
         found = [piece for place in places for piece in _read(place)]
@@ -206,7 +218,7 @@ def _joining(grid: Grid) -> Iterator[Tile]:
 
 
 def _read(place: str) -> Iterator[tuple[float, shapely.LineString]]:
-    with np.load(place) as made:
+    with np.load(store.local(place)) as made:
         levels, lengths, points = made["levels"], made["lengths"], made["points"]
     pieces = np.split(points, np.cumsum(lengths)[:-1]) if len(lengths) else []
     for z, line in zip(levels.tolist(), pieces, strict=True):

@@ -1,7 +1,8 @@
 """What a surface is worked off in: a tile of one level, a pure function for any machine to do.
 
 The survey and each finished level stand in the work folder, which all workers reach by the same
-path; a tile's file is named by the digest of all that went into it, so nothing is made twice.
+path or address; a tile's file is named by the digest of all that went into it, so nothing is made
+twice.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.spread import executor, once
+from pipeline.spread import executor, once, store
 from pipeline.spread.executor import Executor, Local, Watching
 from pipeline.terrain.grid import Floats, Grid, Heights, Tile
 from pipeline.terrain.surface import observe, settle
@@ -39,25 +40,26 @@ ALONE = Spread()
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A survey as files in ``folder``: segments and spots as they are, to be read in parts."""
+    """A survey as files in ``folder`` (path or address): segments and spots as they are, to be read
+    in parts."""
 
     folder: str
     key: str
 
     @classmethod
-    def of(cls, segments: Segments, spots: Floats, folder: Path) -> Drawn:
+    def of(cls, segments: Segments, spots: Floats, folder: str) -> Drawn:
         """Writes the survey, if it is not there."""
         arrays = {"ends": segments.ends, "drawn": segments.drawn, "spots": spots}
         shape = {name: (one.shape, str(one.dtype)) for name, one in arrays.items()}
         key = once.digest(shape, *(_hash(one) for one in arrays.values()))
-        found = cls(str(folder.resolve()), key)
+        found = cls(folder, key)
         for name, values in arrays.items():
             once.made(found._place(name), _saved(values))
         return found
 
     def near(self, grid: Grid) -> tuple[Segments, Floats]:
         """What lies on or beside ``grid``."""
-        ends, drawn, spots = (np.load(self._place(name), mmap_mode="r") for name in
+        ends, drawn, spots = (np.load(store.local(self._place(name)), mmap_mode="r") for name in
                               ("ends", "drawn", "spots"))  # fmt: skip
         west, south, east, north = grid.bounds
         x, y = spots[:, 0], spots[:, 1]
@@ -82,15 +84,15 @@ def _saved(values: NDArray[Any]) -> Callable[[Path], None]:
 
 @dataclass(frozen=True, slots=True)
 class Coarse:
-    """The level before: its cells as a flat file of 32-bit floats."""
+    """The level before: its cells as a flat file of 32-bit floats at ``place``."""
 
-    path: str
+    place: str
     grid: Grid
 
     def cells(self, rows: slice, columns: slice) -> Heights:
         """Some of them."""
         shape = (self.grid.rows, self.grid.columns)
-        whole = np.memmap(self.path, np.float32, "r", shape=shape)
+        whole = np.memmap(store.local(self.place), np.float32, "r", shape=shape)
         return np.asarray(whole[rows, columns])
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.spread import store
+
 ROOT = Path(__file__).resolve().parents[2]
 # The name `tests` is pygeoapi's in other processes: tasks are in a module of their own.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -63,3 +65,21 @@ def dask() -> Iterator[Dask]:
         for process in (*workers, scheduler):
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket of an object storage that speaks S3."""
+    pytest.importorskip("s3fs", reason="needs s3fs and moto[server], which the lock file lacks")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in (
+        ("AWS_ENDPOINT_URL", f"http://{host}:{port}"), ("AWS_ACCESS_KEY_ID", "makan"),
+        ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    system, _ = store.reached("s3://makan")
+    system.mkdir("makan")
+    yield "s3://makan"
+    server.stop()

@@ -25,6 +25,7 @@ from benchmarks.imagery import flight
 from benchmarks.imagery.flight import Shot
 from pipeline.cli.main import cli
 from pipeline.photogrammetry import mosaic
+from pipeline.spread import store
 from tests.spread.conftest import ROOT, Dask
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -122,6 +123,21 @@ def test_frames_at_an_address_make_the_same_bytes(flown: Path, alone: str, tmp_p
     result = CliRunner(env={"MAKAN_CITY": "qom"}).invoke(cli, [*words, "--block", "frames"])
     assert result.exception is None, result.exception
     assert _sha(tmp_path / "a.tif") == alone
+
+
+def test_frames_and_work_in_an_object_storage(
+    flown: Path, alone: str, tmp_path: Path, bucket: str
+) -> None:
+    system, _ = store.reached(bucket)
+    system.put(f"{flown / 'frames'}/", f"{bucket}/frames/", recursive=True)
+    system.put(str(flown / "ground.tif"), f"{bucket}/ground.tif")
+    words = _words(flown, tmp_path / "s.tif", "--executor", "local:2", "--work", f"{bucket}/work")
+    words[2] = f"{bucket}/frames"
+    words[words.index("--dem") + 1] = f"{bucket}/ground.tif"
+    result = CliRunner(env={"MAKAN_CITY": "qom"}).invoke(cli, [*words, "--block", "frames"])
+    assert result.exception is None, result.exception
+    assert _sha(tmp_path / "s.tif") == alone
+    assert len([name for name in store.found(f"{bucket}/work") if "/frame-" in name]) == 6
 
 
 def test_who_was_interrupted_goes_on_where_he_was(flown: Path, alone: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from benchmarks.imagery.grounds import hills, surveyed
 from pipeline.cli.main import cli
+from pipeline.spread import store
 from pipeline.terrain import levels, products
 from tests.spread.conftest import Dask
 
@@ -134,3 +135,31 @@ def test_what_is_made_is_not_made_again(
     assert again == {gone}
     assert _sha(tmp_path / "one.tif") == _sha(tmp_path / "two.tif") == alone["dem"]
     assert one["hold_out"] == two["hold_out"]
+
+
+def test_work_at_an_address_makes_the_same_bytes(
+    survey: Path, alone: dict[str, str], tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    more = ("--executor", "local:2", "--work", f"file://{work}")
+    assert _made(survey, tmp_path, *more) == alone
+    left = {path.name.split("-")[0] for path in work.iterdir()}
+    # The model is brought there for workers that do not see its path; levels are gone.
+    assert left == {"survey", "tile", "derived", "model"}
+    told = _run("derive", "slope", f"file://{tmp_path / 'dem.tif'}", "--out", tmp_path / "s.tif")
+    assert "pixels" in told
+    assert _sha(tmp_path / "s.tif") == alone["slope"]
+
+
+def test_work_in_an_object_storage_makes_the_same_bytes(
+    survey: Path, alone: dict[str, str], tmp_path: Path, bucket: str
+) -> None:
+    more = ("--executor", "local:2", "--work", f"{bucket}/qom/dem")
+    assert _made(survey, tmp_path, *more) == alone
+    left = store.found(f"{bucket}/qom/dem")
+    tiles = [name for name in left if "/tile-" in name]
+    assert len(tiles) > 18
+    store.drop(tiles[0])
+    _model(survey, tmp_path / "again.tif", *more)
+    assert store.found(f"{bucket}/qom/dem") == left
+    assert _sha(tmp_path / "again.tif") == alone["dem"]

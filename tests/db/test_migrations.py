@@ -151,10 +151,10 @@ def test_views_show_exactly_what_the_audience_sees(
         past = expected - {columns.RUN} | system | told
         dated = layer.id in seen and layer.source == "feed"
         assert shown.get(views.versions_view(layer), set()) == (past if dated else set())
-    # Beside the layers there is what tells of loads, pictures, documents, facts and names, and the
-    # hashes of keys.
+    # Beside the layers there is what tells of loads, pictures, models, documents, facts and names,
+    # and the hashes of keys.
     beside = {views.VERSION, views.SOURCE, views.FRESHNESS, names.PLACE, names.NAME, views.JOB}
-    beside |= {views.PUBLICATION, views.IMAGERY, views.RECEIPT}
+    beside |= {views.PUBLICATION, views.IMAGERY, views.RECEIPT, views.MODEL}
     beside |= {
         views.versions_view(schemas.layers[name])
         for name in seen

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+import tomli
 
 from pipeline import paths
 from pipeline.errors import ContractError
@@ -65,7 +66,7 @@ class Catalog:
     def load(cls, path: Path | None = None) -> Catalog:
         """The catalogue of schemas/findings.toml."""
         path = path or paths.schemas() / "findings.toml"
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomli.loads(path.read_text(encoding="utf-8"))
         kinds: dict[str, Kind] = {}
         for family, codes in raw.items():
             for name, entry in codes.items():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
+import tomli
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import ContractError
@@ -64,12 +64,12 @@ def read[Model: BaseModel](path: Path, model: type[Model]) -> Model:
     """``path`` as ``model``; raises ContractError naming file and line of each mistake."""
     try:
         text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
+        raw = tomli.loads(text)
     except FileNotFoundError:
         raise ContractError("no such file", where=str(path)) from None
     except UnicodeDecodeError as error:
         raise ContractError("is not UTF-8", where=str(path), todo="Save it as UTF-8.") from error
-    except tomllib.TOMLDecodeError as error:
+    except tomli.TOMLDecodeError as error:
         raise ContractError(f"is not TOML: {error}", where=str(path)) from error
     try:
         return model.model_validate(raw)

@@ -227,10 +227,15 @@ def _own_city(connection: Connection, schemas: Schemas) -> None:
 
 
 def _derive(connection: Connection, schemas: Schemas) -> None:
-    """City checks, views and grants; skipped where contracts and profile are as they were."""
+    """City checks, views and grants; skipped where contracts, profile and tables are as they were.
+
+    Of the tables, and the functions that go with them, the revision tells: what one has made anew
+    nobody has been granted yet.
+    """
     made, writing = statements.remade(schemas), statements.writing(schemas)
-    digest = hashlib.sha256("\n".join([*made, *writing]).encode()).hexdigest()
     named = queries.load("bootstrap")
+    revision = str(connection.execute(named["revision"]).fetchone())
+    digest = hashlib.sha256("\n".join([*made, *writing, revision]).encode()).hexdigest()
     known = connection.execute(named["read_city"]).fetchone()
     if known and known[2] == digest:
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+import tomli
 
 from pipeline import geo
 from pipeline.contracts.layer import LayerContract
@@ -122,7 +122,7 @@ def evidence_in(said: str, lang: str, schemas: Schemas) -> str:
 @cache
 def _details() -> dict[re.Pattern[str], str]:
     path = Path(__file__).parent / "templates" / "details.toml"
-    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    found = tomli.loads(path.read_text(encoding="utf-8"))
     return {re.compile(pattern): words for pattern, words in found.items()}
 
 

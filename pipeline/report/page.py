@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import tomllib
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache, partial
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+import tomli
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from persiantools.jdatetime import JalaliDateTime
@@ -157,7 +157,7 @@ def _environment(lang: Language, schemas: Schemas) -> Environment:
 
 @cache
 def _words() -> dict[str, dict[str, str]]:
-    return tomllib.loads((_HERE / "templates" / "words.toml").read_text(encoding="utf-8"))
+    return tomli.loads((_HERE / "templates" / "words.toml").read_text(encoding="utf-8"))
 
 
 def _word(key: str, lang: Language, **values: object) -> str:

@@ -25,6 +25,8 @@ from pipeline.stages.whole import BETWEEN, Digests, Keys, Shapes, digests
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 _NOTHING = np.uint64(0xC2B2AE3D27D4EB4F)
+#: A record is written anew when more than one row in so many differs from its base.
+_MOST_CARRIED = 8
 _WRITE = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -118,22 +120,42 @@ def _shapes_of(shapes: Shapes, lines: Lines) -> Digests:
     return found
 
 
+@dataclass(frozen=True)
+class Carried:
+    """What a record is, beside the rows of one before it: which of those it still has, a bit a row,
+    and an Arrow stream of the others."""
+
+    kept: bytes
+    added: bytes
+
+
 @dataclass
 class Former:
-    """The rows of the delivery before, and which of them have come again."""
+    """The rows of the delivery before, and which of them have come again.
+
+    The first of ``rows`` stand in the record's base, at the places ``base`` among its ``whole``.
+    """
 
     rows: pa.Table
     known: Digests
     places: npt.NDArray[np.intp]
     line: Lines
+    base: npt.NDArray[np.intp]
+    whole: int
 
     @classmethod
-    def of(cls, rows: pa.Table) -> Former:
-        """From a record, none of whose rows has come again yet."""
+    def of(cls, rows: pa.Table, added: pa.Table | None = None, kept: Mask | None = None) -> Former:
+        """From a record, none of whose rows has come again yet: the ``rows`` that are still
+        ``kept``, then those ``added`` since."""
+        whole = len(rows)
+        base = np.arange(whole) if kept is None else np.flatnonzero(kept)
+        if added is not None:
+            rows = pa.concat_tables([rows.take(pa.array(base)), added])
         digests = rows["digest"].to_numpy()
         clean = np.flatnonzero(rows["clean"].to_numpy(zero_copy_only=False))
         order = clean[np.argsort(digests[clean], kind="stable")]
-        return cls(rows, digests[order], order, np.zeros(len(rows), dtype=np.int64))
+        line = np.zeros(len(rows), dtype=np.int64)
+        return cls(rows, digests[order], order, line, base, whole)
 
     def again(self, lines: Lines, digests: Digests) -> tuple[Mask, Lines]:
         """Which rows have come as before, and earlier lines that are not to be trusted after all.
@@ -163,9 +185,11 @@ class Former:
         if not len(self.taken):
             return self.line[:0]
         _, key = keys.every()
-        clash = pc.is_in(self.rows["key"], value_set=key.drop_null()).to_numpy()
-        clash = clash | np.isin(self.rows["shape"].to_numpy(), shapes.every()[1])
-        found: Lines = self.line[clash & (self.line != 0)]
+        clash = pc.or_(
+            pc.is_in(self.rows["key"], value_set=key.drop_null()),
+            pc.is_in(self.rows["shape"], value_set=pa.array(shapes.every()[1])),
+        )
+        found: Lines = self.line[clash.to_numpy() & (self.line != 0)]
         return found
 
     def give_back(self, lines: Lines) -> None:
@@ -185,6 +209,18 @@ class Former:
     def taken_over(self) -> pa.Table:
         """Their part of the record."""
         return self.rows.take(pa.array(self.taken))
+
+    def carried(self, rows: pa.Table) -> Carried | None:
+        """The record of this delivery as what differs from the one before, ``rows`` being new; None
+        where so much does that all is better written anew."""
+        again = self.taken
+        of_base = np.searchsorted(again, len(self.base))
+        added = pa.concat_tables([self.rows.take(pa.array(again[of_base:])), rows])
+        if (self.whole - of_base + len(added)) * _MOST_CARRIED > self.whole:
+            return None
+        kept = np.zeros(self.whole, dtype=bool)
+        kept[self.base[again[:of_base]]] = True
+        return Carried(np.packbits(kept).tobytes(), _stored(added))
 
     def gone(self, keys: Keys) -> list[str]:
         """Keys of the delivery before that have not come again, in this form or another."""
@@ -208,11 +244,25 @@ def wanted_columns(context: Context) -> list[str]:
 
 def keep(connection: Connection, run: int, rows: pa.Table) -> None:
     """Stores the record of ``run``."""
+    values = {"run": run, "rows": _stored(rows)}
+    connection.execute(queries.load("delivery")["keep"], values)
+
+
+def carry(connection: Connection, before: int, run: int, carried: Carried) -> None:
+    """Makes the record of the run ``before`` that of ``run``, whose transaction this is."""
+    values = {"before": before, "run": run, "kept": carried.kept, "added": carried.added}
+    connection.execute(queries.load("delivery")["carry"], values)
+
+
+def _stored(rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema, options=_WRITE) as stream:
         stream.write_table(rows)
-    values = {"run": run, "rows": sink.getvalue().to_pybytes()}
-    connection.execute(queries.load("delivery")["keep"], values)
+    return cast("bytes", sink.getvalue().to_pybytes())
+
+
+def _read(stored: bytes) -> pa.Table:
+    return pa.ipc.open_stream(pa.py_buffer(stored)).read_all()
 
 
 def forget_earlier(connection: Connection, run: int) -> None:
@@ -236,7 +286,12 @@ def former(connection: Connection, run: int, context: Context) -> Former | None:
     row = connection.execute(query, {"run": run}, binary=True).fetchone()
     if row is None:
         return None
-    stored = pa.py_buffer(cast("bytes", row[0]))
-    rows = pa.ipc.open_stream(stored).read_all()
+    base, kept, added = (cast("bytes | None", one) for one in row)
+    rows = _read(base or b"")
     # Records of earlier days have no sizes: every row is judged once more.
-    return Former.of(rows) if "size" in rows.schema.names else None
+    if "size" not in rows.schema.names:
+        return None
+    if kept is None or added is None:
+        return Former.of(rows)
+    bits = np.unpackbits(np.frombuffer(kept, dtype=np.uint8), count=len(rows))
+    return Former.of(rows, _read(added), bits.astype(bool))

@@ -19,7 +19,7 @@ from pipeline.errors import GuardError
 from pipeline.stages import delivery, original, overtaken
 from pipeline.stages.batch import Found, Lines, Raw
 from pipeline.stages.context import Context
-from pipeline.stages.delivery import Former, Record
+from pipeline.stages.delivery import Carried, Former, Record
 from pipeline.stages.fill import Fill
 from pipeline.stages.guard import overridden
 from pipeline.stages.held import not_backwards
@@ -43,6 +43,7 @@ class Job:
     context: Context
     run: int
     before: Published | None
+    carried: Carried | None = None
 
     def run_file(
         self, path: Path, batch_rows: int, progress: Progress, former: Future[Former | None]
@@ -89,6 +90,8 @@ class Job:
             writer.later(partial(self._keep, writer, record, work, np.append(aside, work.twins)))
             account = self._account(work, target.finish(self._quarantined_keys(), gone), recorder)
             writer.wait()
+            if self.carried is not None and self.before is not None:
+                delivery.carry(transaction, self.before.id, self.run, self.carried)
             if account.removed:
                 gone_for_good = lost(transaction, self.context, self.run, path.name)
                 recorder.findings(gone_for_good, work.keys)
@@ -119,6 +122,9 @@ class Job:
         """What the next delivery is compared with; it counts only if this run ends well."""
         rows = record.table(work.keys, work.shapes, unclean)
         if work.former is not None:
+            self.carried = work.former.carried(rows)
+            if self.carried is not None:
+                return
             rows = pa.concat_tables([work.former.taken_over(), rows])
         delivery.keep(writer.connection, self.run, rows)
 

@@ -14,6 +14,7 @@ from pyproj import CRS
 from pipeline.contracts.feed import Feed
 from pipeline.errors import ArrivalError
 from pipeline.stages import curves, iran_system
+from pipeline.stages.ahead import ahead
 from pipeline.stages.batch import Found, Lines, Raw
 from pipeline.stages.map import as_text
 from pipeline.stages.personal import Cut
@@ -58,7 +59,7 @@ class Source:
         """All rows of the file, about ``rows`` at a time, in its order."""
         first = 1
         self.layer.seen = 0
-        for table in self.layer.tables(rows):
+        for table in ahead(self.layer.tables(rows)):
             yield self._raw(table, first)
             first += table.num_rows
         if self.layer.seen not in (self.layer.features, self.layer.recounted()):

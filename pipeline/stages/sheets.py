@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class Areas(Layer):
 
     table: pa.Table = None
 
-    def tables(self, rows: int) -> Iterator[pa.Table]:
+    def tables(self, rows: int) -> Generator[pa.Table]:
         """All areas."""
         for batch in self.table.to_batches(max_chunksize=rows) or [None]:
             self.seen += batch.num_rows if batch is not None else 0

@@ -85,6 +85,10 @@ INSERT INTO ops.city (id, srid) VALUES (%s, %s) ON CONFLICT DO NOTHING
 -- Whose database it is, and what its derived objects were made from.
 SELECT id, srid, derived_digest FROM ops.city
 
+-- name: revision
+-- The latest migration that has run.
+SELECT version_num FROM ops.schema_version
+
 -- name: remember_digest
 -- What the derived objects were made from.
 UPDATE ops.city SET derived_digest = %s

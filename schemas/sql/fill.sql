@@ -8,7 +8,7 @@ SELECT NOT EXISTS (SELECT 1 FROM {target}) AND NOT EXISTS (SELECT 1 FROM {histor
 
 -- name: before_bulk
 -- Takes away what would be kept up row by row or statement by statement; the functions belong to the owner.
-SELECT ops.before_bulk(%(layer)s), ops.names_put_off(%(layer)s, true)
+SELECT ops.before_bulk(%(layer)s)
 
 -- name: put_off
 -- Guards of the layer are asked when its rows are there.
@@ -20,7 +20,7 @@ SET CONSTRAINTS ALL IMMEDIATE
 
 -- name: after_bulk
 -- Makes the keys again, the statistics, and the names by which rows are searched.
-SELECT ops.after_bulk(%(layer)s), ops.names_put_off(%(layer)s, false)
+SELECT ops.after_bulk(%(layer)s), ops.names_filled(%(layer)s)
 
 -- name: deferred
 -- What is left to be made of a layer, or of all: what takes longest first.

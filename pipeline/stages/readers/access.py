@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import IO
@@ -102,7 +102,7 @@ class AccessLayer(Layer):
         self.command = command
         self.charset = charset
 
-    def tables(self, rows: int) -> Iterator[pa.Table]:
+    def tables(self, rows: int) -> Generator[pa.Table]:
         """The table as mdb-export prints it, cut into ``rows``."""
         kinds = dict.fromkeys(self.names, pa.string())
         with (

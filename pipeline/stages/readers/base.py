@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -54,7 +54,7 @@ class Layer(ABC):
         return self.features
 
     @abstractmethod
-    def tables(self, rows: int) -> Iterator[pa.Table]:
+    def tables(self, rows: int) -> Generator[pa.Table]:
         """All rows, about ``rows`` at a time, in the file's order; geometry as WKB columns.
 
         At the end ``seen`` must have come to ``features``, or the file is damaged.

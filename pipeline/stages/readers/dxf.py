@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -190,7 +190,7 @@ class DxfLayer(Layer):
     tags: Any = None
     drawing: Any = None
 
-    def tables(self, rows: int) -> Iterator[pa.Table]:
+    def tables(self, rows: int) -> Generator[pa.Table]:
         """Rows as the pen draws them."""
         pen = Pen(self.drawing, self.label)
         waiting: list[Row] = []

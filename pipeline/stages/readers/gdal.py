@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -114,7 +114,7 @@ class GdalLayer(Layer):
     options: dict[str, str] = field(default_factory=dict)
     driver: str = ""
 
-    def tables(self, rows: int) -> Iterator[pa.Table]:
+    def tables(self, rows: int) -> Generator[pa.Table]:
         """The stream, with geometry as WKB; the batches are checked, for damaged files break
         Arrow's rules."""
         with ExitStack() as stack:

@@ -6,7 +6,7 @@ pyogrio's wheels have no Parquet driver.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,7 +83,7 @@ class ParquetLayer(Layer):
         """Each geometry has its own."""
         return self.described[geometry].crs if geometry else None
 
-    def tables(self, rows: int) -> Iterator[pa.Table]:
+    def tables(self, rows: int) -> Generator[pa.Table]:
         """Batches of one row group after the other."""
         wanted = [*self.names, *self.described]
         stream = self.file.iter_batches(batch_size=rows, columns=wanted, use_threads=False)

@@ -11,7 +11,7 @@ import click
 from pipeline.cli import load as loaded
 from pipeline.cli import options
 from pipeline.cli.options import as_json
-from pipeline.db import ledger
+from pipeline.db.arrival import fingerprint
 from pipeline.errors import ResourceError, SettingsError
 from pipeline.settings import Settings
 
@@ -51,7 +51,7 @@ def _together(sheets: tuple[Path, ...], home: Path) -> Path:
     names = [one.name for one in sheets]
     if len(set(names)) < len(names):
         raise SettingsError("two sheets have the same name", todo="Rename one of them.")
-    digests = "".join(sorted(ledger.arrival(one).sha256 for one in sheets))
+    digests = "".join(sorted(fingerprint(one).sha256 for one in sheets))
     folder = home / hashlib.sha256(digests.encode()).hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)

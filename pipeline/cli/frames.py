@@ -20,7 +20,7 @@ from pipeline.cli.options import as_json
 from pipeline.cli.raster_files import declared_crs, declared_date
 from pipeline.contracts.raster import RasterContract, ServedRaster
 from pipeline.contracts.registry import Schemas
-from pipeline.db import ledger
+from pipeline.db.arrival import fingerprint
 from pipeline.db.engine import Database
 from pipeline.errors import ArrivalError, GuardError, SettingsError
 from pipeline.findings import Catalog, Finding
@@ -104,7 +104,7 @@ def load(settings: Settings, /, **given: Any) -> None:
     block = _study(wanted)
     report = frames_report.of_block(block, Catalog.load())
     if not _errors(block):
-        found = ledger.arrival(wanted.eo)
+        found = fingerprint(wanted.eo)
         run = tables.save(Database(settings), wanted.schemas, block, found, wanted.flown)
         report["run"] = run
     _answer(wanted, report)
@@ -235,7 +235,7 @@ def _deliver(given: _Given, contract: RasterContract, product: Product) -> str:
     found = rows.seams(
         given.sources.name, product.pieces, product.seams, product.balance.gain, given.flown
     )
-    name, eo = given.sources.name, ledger.arrival(given.eo)
+    name, eo = given.sources.name, fingerprint(given.eo)
     tables.save_seams(database, given.schemas, name, found, eo)
     running.tell(given.settings.home)
     return str(outcomes[0].path)

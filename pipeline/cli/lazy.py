@@ -19,18 +19,29 @@ class Entry:
     """Where a command is (``module:name``), and the line that ``--help`` lists it with.
 
     ``lean``: it does without pandas and geopandas. pyogrio and pyarrow import them where they find
-    them, which costs more than a second of every start.
+    them, which costs more than a second of every start. ``first`` is a function (``module:name``)
+    that is given the command's words before its module is imported.
     """
 
     place: str
     help: str
     lean: bool = False
+    first: str | None = None
 
     def load(self) -> click.Command:
         """The command itself."""
-        module, _, name = self.place.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        command: click.Command = _named(self.place)
         return command
+
+    def begin(self, words: list[str]) -> None:
+        """Calls what is to be called first."""
+        if self.first is not None:
+            _named(self.first)(words)
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 class _Without:
@@ -67,6 +78,8 @@ class LazyGroup(click.Group):
         entry = self.entries.get(args[0])
         if entry and entry.lean:
             sys.meta_path.insert(0, _Without())
+        if entry:
+            entry.begin(args[1:])
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -42,7 +42,12 @@ COMMANDS = {
     "frames": Entry(f"{_CLI}.frames:frames", "Publish aerial frames; make an orthophoto of them."),
     "history": Entry(f"{_CLI}.history:history", "Show every version of one object."),
     "jobs": Entry(f"{_CLI}.jobs:jobs", "Work at what is asked in the background.", lean=True),
-    "load": Entry(f"{_CLI}.load:load", "Load files of a feed; wholly or not at all.", lean=True),
+    "load": Entry(
+        f"{_CLI}.load:load",
+        "Load files of a feed; wholly or not at all.",
+        lean=True,
+        first="pipeline.db.arrival:begin",
+    ),
     "match": Entry(f"{_CLI}.match:match", "Report how a match of two layers went.", lean=True),
     "plan": Entry(f"{_CLI}.plan:plan", "Tell whether plans are whole; promote one.", lean=True),
     "population": Entry(f"{_CLI}.match:population", "Estimate who lives in a box.", lean=True),

@@ -13,7 +13,7 @@ from pyproj import CRS
 from pipeline.cli import options
 from pipeline.cli.options import as_json
 from pipeline.cli.raster_files import declared_crs
-from pipeline.db import ledger
+from pipeline.db.arrival import fingerprint
 from pipeline.db.engine import Database
 from pipeline.photogrammetry import camera, orientation, rotation, rows, store, triangulation
 from pipeline.photogrammetry.adjust import Adjusted, Precision
@@ -93,7 +93,7 @@ def _finish(
     report = _report(found)
     if given["name"]:
         schemas, database = options.schemas(settings), Database(settings)
-        arrived = ledger.arrival(source)
+        arrived = fingerprint(source)
         report["run"] = store.save_triangulation(
             database, schemas, given["name"], found, crs, arrived
         )

@@ -10,7 +10,8 @@ from psycopg import sql
 
 from pipeline.contracts.layer import LayerContract
 from pipeline.db import ledger
-from pipeline.db.ledger import Account, Arrival, Connection
+from pipeline.db.arrival import Arrival
+from pipeline.db.ledger import Account, Connection
 from pipeline.derive.columns import home
 
 GEOM, RUN = "geom", "run_id"

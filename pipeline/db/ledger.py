@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
@@ -17,12 +16,11 @@ from psycopg.types.json import Jsonb
 
 from pipeline import __version__
 from pipeline.db import queries
-from pipeline.errors import ArrivalError, DatabaseError, SettingsError
+from pipeline.db.arrival import Arrival, parts
+from pipeline.errors import DatabaseError, SettingsError
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Status = Literal["done", "unchanged", "refused", "failed"]
-# Few large blocks: between two of them other threads may keep a hashing one waiting.
-_BLOCK = 2**24
 _PATIENCE_S, _PAUSE_S = 1.5, 0.1
 
 
@@ -48,15 +46,6 @@ class Account:
     def changes(self) -> bool:
         """Whether anything published became different."""
         return self.inserted + self.updated + self.removed > 0
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """The file of a run as the ledger names it."""
-
-    path: Path
-    sha256: str
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,31 +78,6 @@ class Run:
     def account(self) -> Account:
         """The run's account."""
         return Account(**{field.name: getattr(self, field.name) for field in fields(Account)})
-
-
-def arrival(path: Path) -> Arrival:
-    """``path`` with its SHA-256; for a Shapefile over all parts, so a changed .dbf counts, for a
-    folder over all its files."""
-    digest, size = hashlib.sha256(), 0
-    try:
-        for part in _parts(path):
-            with part.open("rb") as stream:
-                while block := stream.read(_BLOCK):
-                    digest.update(block)
-                    size += len(block)
-    except FileNotFoundError:
-        raise ArrivalError("no such file", where=str(path), todo="Check the path.") from None
-    except OSError as error:
-        raise ArrivalError(f"cannot be read ({error.strerror})", where=str(path)) from None
-    return Arrival(path, digest.hexdigest(), size)
-
-
-def _parts(path: Path) -> list[Path]:
-    """The files that are one arrival, ``path`` first."""
-    if path.is_dir():
-        return sorted(one for one in path.rglob("*") if one.is_file())
-    beside = path.parent.glob(f"{path.stem}.*") if path.suffix.lower() == ".shp" else ()
-    return [path, *sorted(one for one in beside if one != path)]
 
 
 def start(
@@ -239,7 +203,7 @@ class Published:
     def may_be(self, path: Path, contract: str) -> bool:
         """Whether loading ``path`` may change nothing, as far as its size tells."""
         with suppress(OSError):
-            size = sum(part.stat().st_size for part in _parts(path))
+            size = sum(part.stat().st_size for part in parts(path))
             return self.file_bytes == size and self.stands(contract)
         return False
 

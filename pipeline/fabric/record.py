@@ -12,8 +12,9 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from pipeline.db import ledger, quality, queries
+from pipeline.db.arrival import Arrival
 from pipeline.db.engine import Connection, Database
-from pipeline.db.ledger import Account, Arrival
+from pipeline.db.ledger import Account
 from pipeline.derive.keys import key_text
 from pipeline.fabric.faults import Faults
 from pipeline.fabric.plan import Work

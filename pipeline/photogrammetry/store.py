@@ -9,9 +9,9 @@ from pyproj import CRS
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db import derived, migrate
+from pipeline.db.arrival import Arrival
 from pipeline.db.derived import Batch
 from pipeline.db.engine import Database
-from pipeline.db.ledger import Arrival
 from pipeline.findings import Catalog, Finding
 from pipeline.photogrammetry import rows
 from pipeline.photogrammetry.block import Block

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.db import ledger, quality, sources
+from pipeline.db.arrival import Arrival, fingerprint
 from pipeline.db.engine import Database
-from pipeline.db.ledger import Account, Arrival, Connection
+from pipeline.db.ledger import Account, Connection
 from pipeline.errors import MakanError, ResourceError
 from pipeline.findings import Catalog, Finding
 from pipeline.rasters import cog, disk, plain, register, sidecars, warp
@@ -79,7 +80,7 @@ def _prepared(job: Job, catalog: Catalog, folder: Path, progress: Progress | Non
 
 def is_known(database: Database, home: Path, job: Job) -> bool:
     """Whether the very same file is in force already; ArrivalError if there is no such file."""
-    shelf, source = Shelf(home, job.contract.id), _source(job, ledger.arrival(job.path))
+    shelf, source = Shelf(home, job.contract.id), _source(job, fingerprint(job.path))
     with database.connect("loader") as connection:
         return register.unchanged(connection, shelf, job.subject.sheet, source) is not None
 
@@ -104,7 +105,7 @@ def load(
     failed and nothing is in force that was not before.
     """
     began = time.monotonic()
-    arrived = ledger.arrival(job.path)
+    arrived = fingerprint(job.path)
     shelf = Shelf(home, job.contract.id)
     source = _source(job, arrived)
     with database.connect("loader", autocommit=True) as connection:

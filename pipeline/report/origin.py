@@ -13,6 +13,7 @@ from pipeline import geo
 from pipeline.contracts.feed import Feed, FeedLimits
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger, queries
+from pipeline.db.arrival import fingerprint
 from pipeline.db.engine import Connection
 from pipeline.db.ledger import Run
 from pipeline.errors import ArrivalError, MakanError, SettingsError
@@ -115,7 +116,7 @@ def _returned(feed: Feed, path: Path, *, sheet: str | None, crs: str | None) -> 
 def reread(found: Origin) -> Iterator[Source | None]:
     """The file of the run, if it still is where it was and what it was; None otherwise."""
     try:
-        same = ledger.arrival(found.path).sha256 == found.run.file_sha256
+        same = fingerprint(found.path).sha256 == found.run.file_sha256
     except MakanError:
         same = False
     if not same:

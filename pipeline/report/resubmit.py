@@ -17,6 +17,7 @@ from psycopg import sql
 from pipeline import text
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger, queries
+from pipeline.db.arrival import fingerprint
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import DATA
 from pipeline.derive.keys import key_text
@@ -147,7 +148,7 @@ def _standing(connection: Connection, found: Origin, file: Path, context: Contex
         "run": found.run.id,
         "feed": context.feed.id,
         "layer": context.layer.id,
-        "sha256": ledger.arrival(file).sha256,
+        "sha256": fingerprint(file).sha256,
         "contract": context.contract_digest,
     }
     row = connection.execute(queries.load("report")["standing"], values).fetchone()
@@ -197,7 +198,7 @@ def _with_geometry(connection: Connection, found: Origin, path: Path, home: Path
     spatial = found.context.layer.geometry is not None and not found.context.feed.source.points
     if path.suffix.lower() != ".xlsx" or not spatial:
         return path
-    digest = ledger.arrival(path).sha256
+    digest = fingerprint(path).sha256
     made = home / "resubmitted" / f"run{found.run.id}-{path.stem}-{digest[:12]}.gpkg"
     if made.exists():
         return made
@@ -242,7 +243,7 @@ def _raw_shapes(connection: Connection, found: Origin, lines: list[int]) -> list
 def _nothing_to_do(database: Database, file: Path, context: Context, standing: int) -> Outcome:
     """The ledger keeps that the same file came again."""
     message = f"the same file as in run {standing}"
-    arrival = ledger.arrival(file)
+    arrival = fingerprint(file)
     with database.connect("loader") as connection:
         run = ledger.start(
             connection, arrival, kind="load", layer=context.layer.id,

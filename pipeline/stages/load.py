@@ -21,9 +21,10 @@ import psycopg
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db import deferred, ledger, queries
+from pipeline.db.arrival import Arrival, fingerprint
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
-from pipeline.db.ledger import Account, Arrival, Published
+from pipeline.db.ledger import Account, Published
 from pipeline.errors import GuardError, MakanError, SettingsError
 from pipeline.findings import Catalog
 from pipeline.stages.context import Context
@@ -105,20 +106,20 @@ def load(
         # Inside: what it still asks of the connection ends before that is closed.
         ThreadPoolExecutor(1, thread_name_prefix="makan-early") as early,
     ):
-        hashed, digest = early.submit(ledger.arrival, path), context.contract_digest
+        hashed, digest = early.submit(fingerprint, path), context.contract_digest
         check_city(connection, context.schemas)
         ledger.lock(connection, context.layer.id)
         before = ledger.published(connection, layer=context.layer.id, feed=context.feed.id)
         former = early.submit(_former, connection, context, before, hashed)
         _import_meanwhile(hashed, surely=not before or not before.may_be(path, digest))
-        arrival = hashed.result()
+        arrived = hashed.result()
         run = ledger.start(
-            connection, arrival, kind="load", layer=context.layer.id, contract=digest,
+            connection, arrived, kind="load", layer=context.layer.id, contract=digest,
             feed=context.feed.id,
         )  # fmt: skip
         _clear_abandoned(connection, context, run)
         deferred.make(database, connection, context.layer.id)
-        if before and before.is_same(arrival, digest):
+        if before and before.is_same(arrived, digest):
             message = f"the same file as in run {before.id}"
             ledger.finish(connection, run, "unchanged", message=message)
             outcome = Outcome(

@@ -15,10 +15,11 @@ from rasterio.features import rasterize
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.raster import ServedRaster
 from pipeline.contracts.registry import Schemas
-from pipeline.db import derived, ledger, queries
+from pipeline.db import derived, queries
+from pipeline.db.arrival import Arrival, fingerprint
 from pipeline.db.derived import Batch
 from pipeline.db.engine import Database
-from pipeline.db.ledger import Arrival, Connection
+from pipeline.db.ledger import Connection
 from pipeline.derive.columns import home
 from pipeline.errors import ContractError
 from pipeline.geo import Geometries
@@ -72,7 +73,7 @@ def refresh(database: Database, schemas: Schemas, model: Path) -> int:
         rows = _measured(connection, layer, parcels, model, _ALWAYS)
         batch = Batch(layer, rows, {})
         if rows or derived.holds(connection, batch):
-            derived.replace(connection, batch, ledger.arrival(model), schemas.city.srid)
+            derived.replace(connection, batch, fingerprint(model), schemas.city.srid)
     return len(rows)
 
 

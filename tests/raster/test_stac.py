@@ -22,7 +22,8 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
 from pipeline.contracts.registry import Schemas
-from pipeline.db import derived, ledger
+from pipeline.db import derived
+from pipeline.db.arrival import fingerprint
 from pipeline.serve import stac_search
 from pipeline.serve.errors import Problem
 from pipeline.serve.stac_items import Holding
@@ -53,7 +54,7 @@ def _fly(imagery: Imagery, schemas: Schemas, count: int) -> None:
         }
         rows.append({**empty, **told, **more})
     with imagery.database.connect("loader") as connection:
-        arrived = ledger.arrival(imagery.file("dem"))
+        arrived = fingerprint(imagery.file("dem"))
         batch = derived.Batch(layer, rows, {"block_name": "b"})
         derived.replace(connection, batch, arrived, schemas.city.srid)
 

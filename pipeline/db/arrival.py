@@ -1,0 +1,93 @@
+"""Arrival: a file as the ledger names it, by its SHA-256.
+
+To hash is the one part of a load that needs nothing else, so it is begun before anything else is
+imported; this module must stay quick to import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+from pipeline.errors import ArrivalError
+
+# Few large blocks: between two of them other threads may keep a hashing one waiting.
+_BLOCK = 2**24
+#: What was begun, with what the file looked like then.
+_BEGUN: dict[Path, tuple[os.stat_result, Future[Arrival]]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The file of a run as the ledger names it."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+def begin(words: Sequence[str]) -> None:
+    """Has the first of ``words`` that names a file hashed, so that it may be ready when asked."""
+    _BEGUN.clear()
+    for path in map(Path, words):
+        if path.is_file():
+            future: Future[Arrival] = Future()
+            _BEGUN[path] = path.stat(), future
+            # A daemon: nobody waits for it if the command ends otherwise.
+            Thread(target=_settle, args=(path, future), name="makan-hash", daemon=True).start()
+            return
+
+
+def _settle(path: Path, future: Future[Arrival]) -> None:
+    try:
+        future.set_result(_hashed(path))
+    except BaseException as error:  # noqa: BLE001 - it is raised where it is asked for
+        future.set_exception(error)
+
+
+def fingerprint(path: Path) -> Arrival:
+    """``path`` with its SHA-256; for a Shapefile over all parts, so a changed .dbf counts, for a
+    folder over all its files."""
+    looked, begun = _BEGUN.pop(path, (None, None))
+    if looked is not None and begun is not None and _is_as(path, looked):
+        return begun.result()
+    return _hashed(path)
+
+
+def _is_as(path: Path, looked: os.stat_result) -> bool:
+    """Whether a file is still what was looked at."""
+    try:
+        now = path.stat()
+    except OSError:
+        return False
+    return (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns) == (
+        looked.st_ino, looked.st_size, looked.st_mtime_ns, looked.st_ctime_ns,
+    )  # fmt: skip
+
+
+def _hashed(path: Path) -> Arrival:
+    digest, size = hashlib.sha256(), 0
+    try:
+        for part in parts(path):
+            with part.open("rb") as stream:
+                while block := stream.read(_BLOCK):
+                    digest.update(block)
+                    size += len(block)
+    except FileNotFoundError:
+        raise ArrivalError("no such file", where=str(path), todo="Check the path.") from None
+    except OSError as error:
+        raise ArrivalError(f"cannot be read ({error.strerror})", where=str(path)) from None
+    return Arrival(path, digest.hexdigest(), size)
+
+
+def parts(path: Path) -> list[Path]:
+    """The files that are one arrival, ``path`` first."""
+    if path.is_dir():
+        return sorted(one for one in path.rglob("*") if one.is_file())
+    beside = path.parent.glob(f"{path.stem}.*") if path.suffix.lower() == ".shp" else ()
+    return [path, *sorted(one for one in beside if one != path)]

@@ -32,21 +32,21 @@ _WRITE = pa.ipc.IpcWriteOptions(compression="lz4")
 
 def row_digests(raw: Raw, names: list[str]) -> Digests:
     """A 64-bit hash of each row's geometry and of its columns ``names``, as they arrived."""
-    made, texts = np.zeros(len(raw.lines), dtype=np.uint64), []
+    made, parts = np.zeros(len(raw.lines), dtype=np.uint64), []
     for values in (raw.columns.column(name).combine_chunks() for name in names):
         if _plain(values.type):
             made = _mixed(made, _numbers(values))
         else:
-            texts.append(as_text(values))
-    if texts:
-        # One hash of all texts of a row costs half of one of each; which are there is mixed in.
-        joined = pc.binary_join_element_wise(
-            *texts, BETWEEN, null_handling="replace", null_replacement=""
-        )
-        made = _mixed(_mixed(made, digests(joined)), _absent(texts))
+            parts.append(as_text(values).cast(pa.binary()))
     if raw.wkb is not None:
-        made = _mixed(made, digests(raw.wkb.fill_null(b"")))
-    return made
+        parts.append(raw.wkb)
+    if not parts:
+        return made
+    # One hash of all parts of a row costs half of one of each; which are there is mixed in.
+    joined = pc.binary_join_element_wise(
+        *parts, BETWEEN.encode(), null_handling="replace", null_replacement=b""
+    )
+    return _mixed(_mixed(made, digests(joined)), _absent(parts))
 
 
 def _mixed(one: Digests, other: Digests) -> Digests:
@@ -56,10 +56,10 @@ def _mixed(one: Digests, other: Digests) -> Digests:
     return mixed
 
 
-def _absent(texts: list[pa.Array]) -> Digests:
-    """A bit for each text of a row that is not there."""
-    bits = np.zeros(len(texts[0]), dtype=np.uint64)
-    for number, values in enumerate(texts):
+def _absent(parts: list[pa.Array]) -> Digests:
+    """A bit for each part of a row that is not there."""
+    bits = np.zeros(len(parts[0]), dtype=np.uint64)
+    for number, values in enumerate(parts):
         if values.null_count:
             bits ^= np.asarray(values.is_null()).astype(np.uint64) << np.uint64(number % 64)
     return bits

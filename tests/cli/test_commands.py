@@ -252,3 +252,23 @@ def test_help_needs_none_of_the_libraries() -> None:
     }
     assert not loaded & heavy
     assert "load" in done.stdout
+
+
+def test_a_process_ends_with_all_said_and_every_exit_function_called(tmp_path: Path) -> None:
+    """It ends at once, but not before its turn: what is printed last arrives, and its code."""
+    left = tmp_path / "left"
+    words = f"""
+import atexit, pathlib, sys
+import pipeline.cli.main as command
+def cli(standalone_mode):
+    atexit.register(lambda: pathlib.Path({str(left)!r}).write_text("left"))
+    print("x" * 100_000, end="")
+    return 3
+command.cli = cli
+command.run()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, len(done.stdout), done.stderr) == (3, 100_000, "")
+    assert left.read_text() == "left"

@@ -68,6 +68,19 @@ def test_migrating_again_changes_nothing(database: Database, schemas: Schemas) -
     assert _dump(database) == before
 
 
+def test_a_migration_has_its_functions_granted(database: Database, schemas: Schemas) -> None:
+    """Also where no contract has changed with it: what one makes anew nobody may call yet."""
+    may = "SELECT has_function_privilege('makan_loader', 'ops.names_filled(text)', 'execute')"
+    with database.connect("owner") as connection:
+        connection.execute("REVOKE ALL ON FUNCTION ops.names_filled(text) FROM makan_loader")
+        migration._derive(connection, schemas)
+        assert connection.execute(may).fetchone() == (False,)
+        connection.execute("UPDATE ops.schema_version SET version_num = 'later'")
+        migration._derive(connection, schemas)
+        assert connection.execute(may).fetchone() == (True,)
+        connection.rollback()
+
+
 @pytest.mark.parametrize("name", ["public", "staff"])
 def test_an_audience_sees_its_own_schema_alone(
     database: Database, schemas: Schemas, name: str

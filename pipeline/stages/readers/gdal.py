@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyogrio
+from pyogrio._err import _register_error_handler
 
 from pipeline.errors import ArrivalError
 from pipeline.stages.container import Opened
@@ -117,6 +118,8 @@ class GdalLayer(Layer):
     def tables(self, rows: int) -> Generator[pa.Table]:
         """The stream, with geometry as WKB; the batches are checked, for damaged files break
         Arrow's rules."""
+        # GDAL says what it warns of to a handler of each thread; pyogrio's is that of its import.
+        _register_error_handler()
         with ExitStack() as stack:
             reader, packed = self._open(stack, rows)
             while (batch := self._next(reader)) is not None:

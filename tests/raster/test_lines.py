@@ -19,7 +19,8 @@ from pyproj import Transformer
 
 from pipeline import testing
 from pipeline.contracts.registry import Schemas
-from pipeline.db import derived, ledger
+from pipeline.db import derived
+from pipeline.db.arrival import fingerprint
 from pipeline.db.cluster import SUPERUSER, Cluster
 from pipeline.db.engine import Database
 from pipeline.rasters.deliver import deliver
@@ -96,7 +97,7 @@ def _fly(database: Database, schemas: Schemas, path: Any) -> None:
         rows.append({**empty, **told, "geom": shapely.to_wkb(shape)})
     with database.connect("loader") as connection:
         batch = derived.Batch(layer, rows, {"block_name": "b"})
-        derived.replace(connection, batch, ledger.arrival(path), schemas.city.srid)
+        derived.replace(connection, batch, fingerprint(path), schemas.city.srid)
 
 
 def picture(answer: Any) -> Any:

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import orjson
-from pygeoapi import util
+from pygeoapi import api, util
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -35,7 +35,11 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _MODULE = "pygeoapi.starlette_app"
 _PARSER = "pygeofilter.parsers.cql2_text"
 _FORMS = ("json", "html", "jsonld")
-_ORIGINALS = {"to_json": util.to_json, "render_j2_template": util.render_j2_template}
+_ORIGINALS = {
+    "to_json": util.to_json,
+    "render_j2_template": util.render_j2_template,
+    "validate_datetime": api.validate_datetime,
+}
 
 
 def load(content: dict[str, Any], config: Path, openapi: Path) -> ModuleType:
@@ -78,7 +82,11 @@ def _no_parser(*_: Any) -> Any:
 
 def _replace() -> None:
     """Puts our functions wherever pygeoapi's modules hold its own."""
-    ours: dict[str, Any] = {"to_json": _to_json, "render_j2_template": _render}
+    ours: dict[str, Any] = {
+        "to_json": _to_json,
+        "render_j2_template": _render,
+        "validate_datetime": _as_asked,
+    }
     for name, module in list(sys.modules.items()):
         if not name.startswith("pygeoapi"):
             continue
@@ -110,6 +118,15 @@ def _render(config: Any, tpl_config: Any, template: str, data: Any, locale_: Any
     pages = site.current().pages
     language = getattr(locale_, "language", None) or pages.languages[0]
     return pages.render(str(template), data, language)
+
+
+def _as_asked(extents: Any, datetime_: str | None = None) -> str | None:
+    """A time, for the provider to answer: it knows which there are, and of which there is nothing.
+
+    pygeoapi's own calls one that lies outside of the collection's extent a mistake (400).
+    """
+    del extents
+    return datetime_
 
 
 def endpoint(module: ModuleType, name: str, *known: str, needs: str | None = None) -> Endpoint:

@@ -154,7 +154,14 @@ def raster(name: str, title: str, provider: Part) -> Part:
     ways: dict[str, tuple[str, list[Part], dict[str, str]]] = {
         "coverage": (
             "coverage",
-            [*box, ref("subset"), ref("scale-factor"), ref("scale-size")],
+            [
+                *box,
+                ref("crs"),
+                ref("subset"),
+                ref("scale-factor"),
+                ref("scale-size"),
+                ref("datetime"),
+            ],
             coverage,
         ),
         "map": (
@@ -162,7 +169,7 @@ def raster(name: str, title: str, provider: Part) -> Part:
             [*box, ref("datetime"), ref("crs"), ref("width"), ref("height"), ref("transparent")],
             provider["options"].get("formats", {}),
         ),
-        "edr": ("position", [ref("coords"), ref("crs")], position),
+        "edr": ("position", [ref("coords"), ref("crs"), ref("datetime")], position),
     }
     way, asked, formats = ways[provider["type"]]
     forms = parameter("f", "Format", {"type": "string", "enum": [*formats, "html"]})

@@ -69,6 +69,11 @@ def _bands(contract: RasterContract, city: City) -> list[dict[str, Any]]:
     ]
 
 
+def _offered(city: City) -> list[str]:
+    """The CRSs that heights are given in."""
+    return [CRS84, f"{_EPSG}4326", city.crs_uri, f"{_EPSG}3857"]
+
+
 def _coverage(contract: RasterContract, city: City, home: Path) -> dict[str, Any]:
     return {
         "type": "coverage",
@@ -79,6 +84,7 @@ def _coverage(contract: RasterContract, city: City, home: Path) -> dict[str, Any
             "home": str(home),
             "max_pixels": contract.max_request_pixels,
             "max_values": contract.max_request_pixels // _VALUES_A_PIXEL,
+            "crs": _offered(city),
             "bands": _bands(contract, city),
         },
         "format": dict(_GEOTIFF),
@@ -90,7 +96,7 @@ def _position(contract: RasterContract, city: City, home: Path) -> dict[str, Any
         "type": "edr",
         "name": f"{_ROOM}.position.RasterPosition",
         "data": contract.id,
-        "crs": [CRS84, f"{_EPSG}4326", city.crs_uri, f"{_EPSG}3857"],
+        "crs": _offered(city),
         "options": {
             "home": str(home),
             "storage_crs": city.crs_uri,

@@ -10,13 +10,14 @@ Provider definition (``pipeline.derive.raster_collections`` writes it):
         home: <MAKAN_HOME>
         max_pixels: 16000000                 # of one GeoTIFF
         max_values: 1000000                  # of one CoverageJSON
+        crs: [<URI>, ...]                    # that answers are offered in
         bands:
             - {name: height, title: {fa: ..., en: ...}, unit: m}
     format: {name: GTiff, mimetype: image/tiff; application=geotiff}
 
 A request for the whole raster is answered by as fine an overview as fits; a request for a part
-that is too large is refused (413) and says how it can be asked for. ``scale-factor`` and
-``scale-size`` reach us through ``raster_api``; pygeoapi's own endpoint does not pass them on.
+that is too large is refused (413) and says how it can be asked for. ``scale-factor``,
+``scale-size`` and ``crs`` reach us through ``raster_api``; pygeoapi does not pass them on.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from pipeline.serve import coverage_json
-from pipeline.serve.coverage_part import Part, part_of
+from pipeline.serve.coverage_part import OUTPUT, Part, part_of, placed
 from pipeline.serve.period import when
 from pipeline.serve.raster_source import (
     Bounds,
@@ -52,6 +53,7 @@ from pipeline.serve.raster_source import (
 
 _TILE = 256
 _AXES = {"x": 0, "E": 0, "y": 1, "N": 1}
+_DEGREES = {"Lon": 0, "Lat": 1}
 
 
 class RasterCoverage(BaseProvider):  # type: ignore[misc]
@@ -63,7 +65,7 @@ class RasterCoverage(BaseProvider):  # type: ignore[misc]
         self.source = Source.of(provider_def)
         self.bands: list[coverage_json.Band] = self.options["bands"]
         self.native_format = provider_def["format"]["name"]
-        self.axes = list(_AXES)
+        self.axes = [*_AXES, *_DEGREES]
         self.num_bands = len(self.bands)
         self.crs = crs_uri(self.storage_crs)
         self.filename = f"{self.source.layer}.tif"
@@ -105,7 +107,11 @@ class RasterCoverage(BaseProvider):  # type: ignore[misc]
         bands = self._chosen(properties)
         native = format_ == self.native_format
         most = self.options["max_pixels" if native else "max_values"] // len(bands)
-        with self.source.opened(when(datetime_)) as dataset:
+        target = self._target()
+        with (
+            self.source.opened(when(datetime_)) as opened,
+            placed(opened, target, self.storage_crs) as dataset,
+        ):
             box = self._box(dataset, subsets or {}, bbox or [], bbox_crs)
             part = part_of(dataset, box, most)
             numbers = [number for number, _ in bands]
@@ -114,7 +120,18 @@ class RasterCoverage(BaseProvider):  # type: ignore[misc]
             values, valid = _pixels(dataset, part, numbers)
             transform = part.transform(dataset)
         chosen = [band for _, band in bands]
-        return coverage_json.grid(chosen, values, valid, transform, self.storage_crs)
+        return coverage_json.grid(chosen, values, valid, transform, target)
+
+    def _target(self) -> CRS:
+        """The CRS of the answer: the raster's own, unless the request names another on offer."""
+        asked = OUTPUT.get()
+        if asked is None:
+            own: CRS = self.storage_crs
+            return own
+        target, offered = crs_of(asked), self.options["crs"]
+        if crs_uri(target) not in offered:
+            raise refused(f"crs: {asked} is not offered; there are {', '.join(offered)}")
+        return target
 
     def _chosen(self, names: list[str] | None) -> list[tuple[int, coverage_json.Band]]:
         """The bands that ``properties`` names, with their number in the file."""
@@ -131,11 +148,11 @@ class RasterCoverage(BaseProvider):  # type: ignore[misc]
         bbox: list[float],
         bbox_crs: str | int | None,
     ) -> Bounds | None:
-        """The wanted box in the raster's CRS, None for the whole."""
+        """The wanted box in the CRS of the answer, None for the whole."""
         if subsets and bbox:
             raise refused("give either bbox or subset, not both")
         if subsets:
-            return _subset(dataset, subsets)
+            return self._subset(dataset, subsets)
         if not bbox:
             return None
         numbers = [float(number) for number in bbox]
@@ -147,10 +164,24 @@ class RasterCoverage(BaseProvider):  # type: ignore[misc]
         xmin, ymin, xmax, ymax = _in_x_y(numbers, given)
         if xmin > xmax or ymin > ymax:
             raise refused("bbox: the lower left corner comes first")
-        box = moved((xmin, ymin, xmax, ymax), given, self.storage_crs)
+        box = moved((xmin, ymin, xmax, ymax), given, self._target())
         if not all(map(math.isfinite, box)):
             raise ProviderNoDataError
         return box
+
+    def _subset(self, dataset: Dataset, subsets: dict[str, list[Any]]) -> Bounds:
+        """``subset=E(488600:488700),N(...)`` in the CRS of the raster, or ``Lat(...),Lon(...)`` in
+        degrees, as a box; an axis that is not named is whole."""
+        own, degrees = set(subsets) & set(_AXES), set(subsets) & set(_DEGREES)
+        if unknown := set(subsets) - own - degrees:
+            listed = ", ".join(self.axes)
+            raise refused(f"subset: there is no axis {', '.join(unknown)}; there are {listed}")
+        if own and degrees:
+            raise refused("subset: name either axes in degrees or those of the raster's CRS")
+        given = crs_of("OGC:CRS84") if degrees else self.storage_crs
+        ours = self._target()
+        whole = moved(tuple(dataset.bounds), ours, given)
+        return moved(_ends(subsets, _DEGREES if degrees else _AXES, whole), given, ours)
 
     def __repr__(self) -> str:
         return f"<RasterCoverage> {self.data}"
@@ -163,13 +194,11 @@ def _in_x_y(numbers: list[float], crs: CRS) -> list[float]:
     return numbers
 
 
-def _subset(dataset: Dataset, subsets: dict[str, list[Any]]) -> Bounds:
-    """``subset=E(488600:488700),N(...)`` as a box; an axis that is not named is whole."""
-    box = [*dataset.bounds]
+def _ends(subsets: dict[str, list[Any]], axes: dict[str, int], whole: Bounds) -> Bounds:
+    """The box that ``subsets`` name of the ``whole``."""
+    box = [*whole]
     for axis, ends in subsets.items():
-        if axis not in _AXES:
-            raise refused(f"subset: there is no axis {axis}; there are {', '.join(_AXES)}")
-        place = _AXES[axis]
+        place = axes[axis]
         low, high = (ends[0], ends[-1])
         for index, end in ((place, low), (place + 2, high)):
             if end != "*":

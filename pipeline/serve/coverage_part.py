@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from affine import Affine
 from pygeoapi.provider.base import ProviderNoDataError, ProviderRequestEntityTooLargeError
+from pyproj import CRS
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from pipeline.serve.raster_source import Bounds, Dataset
+from pipeline import geo
+from pipeline.serve.raster_source import Bounds, Dataset, crs_uri, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,27 @@ class Scaling:
 
 
 SCALING: ContextVar[Scaling | None] = ContextVar("scaling", default=None)
+#: The CRS that a request wants its answer in, as it names it.
+OUTPUT: ContextVar[str | None] = ContextVar("output", default=None)
+
+
+@contextmanager
+def placed(dataset: Dataset, target: CRS, native: CRS) -> Iterator[Dataset]:
+    """The raster in the CRS of the answer, resampled where that is another one (bilinear).
+
+    Raises ProviderInvalidQueryError (400) where the raster is out of its reach.
+    """
+    if geo.same_crs(target, native):
+        yield dataset
+        return
+    # A mask of the file is kept as one; alpha is what a warped raster has in its place.
+    alpha = {"add_alpha": True} if dataset.nodata is None else {"nodata": dataset.nodata}
+    try:
+        warped = WarpedVRT(dataset, crs=target.to_wkt(), resampling=Resampling.bilinear, **alpha)
+    except RasterioError:
+        raise refused(f"crs: {crs_uri(target)} does not reach there") from None
+    with warped:
+        yield warped
 
 
 @dataclass(frozen=True, slots=True)

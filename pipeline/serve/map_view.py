@@ -81,19 +81,23 @@ def asked(city: City, given: dict[str, str], whole: Bounds) -> View:
 def sized(city: City, box: Bounds, target: Crs, given: dict[str, str]) -> View:
     """The view of ``box`` by ``width`` and ``height``; of what is not given it follows from the
     other, so that nothing is stretched."""
-    width, height = _side(given, "width"), _side(given, "height")
-    ratio = (box[3] - box[1]) / (box[2] - box[0])
-    if width is None:
-        width = round(height / ratio) if height else _DEFAULT_WIDTH
-    if height is None:
-        height = round(width * ratio)
-    width, height = max(width, 1), max(height, 1)
+    width, height = fitted(box, _side(given, "width"), _side(given, "height"))
     if width * height > _MOST_PIXELS or max(width, height) > MOST_SIDE:
         told = (
             f"a map of {width} x {height} is too large; at most {_MOST_PIXELS:,} pixels are drawn"
         )
         raise Problem(413, "InvalidParameterValue", told)
     return View(city, box, target, (width, height))
+
+
+def fitted(box: Bounds, width: int | None, height: int | None) -> tuple[int, int]:
+    """Width and height of a picture of ``box``, of which none, one or both are given."""
+    ratio = (box[3] - box[1]) / (box[2] - box[0])
+    if width is None:
+        width = round(height / ratio) if height else _DEFAULT_WIDTH
+    if height is None:
+        height = round(width * ratio)
+    return max(width, 1), max(height, 1)
 
 
 def _side(given: dict[str, str], name: str) -> int | None:

@@ -16,10 +16,11 @@ from typing import Any
 from pygeoapi.api import coverages, maps, validate_bbox
 from pygeoapi.formats import F_HTML
 
-from pipeline.serve.coverage_part import SCALING, Scaling
+from pipeline.serve.coverage_part import OUTPUT, SCALING, Scaling
+from pipeline.serve.raster_map import SIDES
 
 #: Parameters of a coverage that go beyond pygeoapi's.
-COVERAGE_PARAMETERS = ("scale-factor", "scale-size")
+COVERAGE_PARAMETERS = ("scale-factor", "scale-size", "crs")
 
 Answer = tuple[dict[str, str], int, Any]
 
@@ -32,7 +33,7 @@ _map = maps.get_collection_map
 
 
 def get_collection_coverage(api: Any, request: Any, dataset: str) -> Answer:
-    """GET /collections/{id}/coverage, with scale-factor and scale-size."""
+    """GET /collections/{id}/coverage, with scale-factor, scale-size and crs."""
     try:
         validate_bbox(request.params.get("bbox"))
         wanted = scaling(request.params)
@@ -44,12 +45,13 @@ def get_collection_coverage(api: Any, request: Any, dataset: str) -> Answer:
             HTTPStatus.BAD_REQUEST, headers, request.format, "InvalidParameterValue", str(error)
         )
         return found
-    token = SCALING.set(wanted)
+    scaled, placed = SCALING.set(wanted), OUTPUT.set(request.params.get("crs"))
     try:
         answer: Answer = _coverage(api, request, dataset)
         return answer
     finally:
-        SCALING.reset(token)
+        SCALING.reset(scaled)
+        OUTPUT.reset(placed)
 
 
 def scaling(parameters: Mapping[str, str]) -> Scaling | None:
@@ -78,8 +80,12 @@ def _factor(text: str) -> float:
 def get_collection_map(api: Any, request: Any, dataset: str, style: str | None = None) -> Answer:
     """GET /collections/{id}/map, in any of the provider's formats instead of its one."""
     chosen = _answering(api, dataset, request.params.get("f"))
-    answer: Answer = _map(chosen, request, dataset, style)
-    return answer
+    token = SIDES.set(("width" in request.params, "height" in request.params))
+    try:
+        answer: Answer = _map(chosen, request, dataset, style)
+        return answer
+    finally:
+        SIDES.reset(token)
 
 
 def _answering(api: Any, dataset: str, form: str | None) -> Any:

@@ -13,12 +13,14 @@ Provider definition (``pipeline.derive.raster_collections`` writes it):
         formats: {png: image/png, jpeg: image/jpeg}
     format: {name: png, mimetype: image/png}
 
-pygeoapi answers in ``format`` only; ``raster_api.get_collection_map`` lets ``f`` choose.
+pygeoapi answers in ``format`` only and stretches the picture where a side is not given;
+``raster_api.get_collection_map`` lets ``f`` choose and tells which sides are.
 """
 
 from __future__ import annotations
 
 import math
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -28,7 +30,7 @@ from pygeoapi.provider.base import BaseProvider, ProviderRequestEntityTooLargeEr
 from pyproj import CRS
 from pyproj.exceptions import ProjError
 
-from pipeline.serve import raster_draw, raster_image
+from pipeline.serve import map_view, raster_draw, raster_image
 from pipeline.serve.period import when
 from pipeline.serve.raster_look import Look, looking
 from pipeline.serve.raster_source import Bounds, Source, crs_of, crs_uri, moved, refused
@@ -37,6 +39,8 @@ _WORLD = (-180.0, -90.0, 180.0, 90.0)
 _FALSE = ("false", "0", "no")
 _COLORS = 3
 _STRIP_PIXELS = 1_000_000
+#: Whether the request names the width and the height; what it does not name follows from the box.
+SIDES: ContextVar[tuple[bool, bool]] = ContextVar("sides", default=(True, True))
 
 
 class RasterMap(BaseProvider):  # type: ignore[misc]
@@ -68,17 +72,18 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
         form = more.get("format_") or self.form
         if form not in self.options.get("formats", {self.form}):
             raise refused(f"f: maps are not offered as {form!r}")
-        self._must_be_drawable(width, height)
+        if width < 1 or height < 1:
+            raise refused("width and height: give 1 or more")
         target = crs_of(crs) if crs else self.storage_crs
         transparent = str(more.get("transparent", True)).lower() not in _FALSE
         with looking(self.source, when(more.get("datetime_"))) as look:
-            box = self._box(look, bbox, target)
-            pixels, known = self._drawn(look, box, target, (width, height))
+            box, (wide, high) = self._box(look, bbox, target), SIDES.get()
+            size = map_view.fitted(box, width if wide else None, height if high else None)
+            self._must_be_drawable(*size)
+            pixels, known = self._drawn(look, box, target, size)
         return raster_image.encode(pixels, known, form, transparent=transparent)
 
     def _must_be_drawable(self, width: int, height: int) -> None:
-        if width < 1 or height < 1:
-            raise refused("width and height: give 1 or more")
         most = self.options["max_pixels"]
         if width * height > most:
             told = f"a map of {width} x {height} is too large; at most {most:,} pixels are drawn"

@@ -43,7 +43,10 @@ def migrate(database: Database, schemas: Schemas) -> None:
     data that are loaded contradict a changed contract.
     """
     if database.is_private:
-        _bootstrap_private(database, schemas)
+        try:
+            _bootstrap_private(database, schemas)
+        except psycopg.OperationalError as error:  # such as one that is being stopped
+            raise unreachable(error, private=True) from None
     else:
         _bootstrap_shared(database, schemas)
     _upgrade(database, schemas)

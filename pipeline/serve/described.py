@@ -1,4 +1,5 @@
-"""What pygeoapi says of a collection, put right: links, the licence, and what EDR asks for."""
+"""What pygeoapi says of a collection, put right: links, the licence, what EDR asks for, and what
+rasters are made of."""
 
 from __future__ import annotations
 
@@ -29,6 +30,9 @@ def refined(describe: Callable[..., Part]) -> Callable[..., Part]:
         for link in found["links"]:
             if link["rel"] == "license":
                 link["title"] = licence.get(locale_.language, link["title"])
+            if link["rel"] == "enclosure":
+                title = api.config["resources"][dataset]["title"]
+                link["title"] = title.get(locale_.language, link["title"])
         for provider in api.config["resources"][dataset]["providers"]:
             if provider["type"] == "edr":
                 found |= _edr(found, provider, locale_.language)

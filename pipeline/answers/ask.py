@@ -13,7 +13,12 @@ import orjson
 
 from pipeline.answers import formulas, heights, inputs, statement, verify
 from pipeline.answers.receipts import RECEIPT
-from pipeline.answers.refusals import NotDerivedError, NothingFoundError, TooMuchError
+from pipeline.answers.refusals import (
+    NotDerivedError,
+    NothingFoundError,
+    TooMuchError,
+    no_such,
+)
 from pipeline.answers.registrar import Registrar
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
@@ -62,6 +67,14 @@ class Answerer:
             for name, text in queries.load("answers").items()
             if name in ("sources", "freshness")
         }
+        self._named = {
+            one.names: statement.compose(
+                statement.over(queries.load("answers")["named"], one.names), schemas, audience
+            )
+            for some in self.offered.values()
+            for one in some.values()
+            if one.names
+        }
         self._sources: dict[int, Any] = {}
         self._states: dict[str, tuple[float, list[str]]] = {}
 
@@ -91,6 +104,7 @@ class Answerer:
         """
         process = self.processes[name]
         values = self.check(name, given)
+        await self._there(name, values)
         stale = await self._stale(name)
         await self._measure(process, values, in_background=tell is not None)
         batch = process.batch
@@ -110,6 +124,16 @@ class Answerer:
             subject = process.document.by
             answer[RECEIPT] = self._registrar.receipt(process, subject, given, answer)
         return answer
+
+    async def _there(self, name: str, values: dict[str, Any]) -> None:
+        """Raises NothingFoundError for the first input that should name something and does not."""
+        for one in self.offered[name].values():
+            value = values[one.name]
+            if one.names is None or value is None:
+                continue
+            row = await self._ask(self._named[one.names], {"value": value})
+            if row and row[0] is not None:
+                raise NothingFoundError(no_such(one.title), orjson.loads(row[0]))
 
     async def _verified(self, given: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
         if self._registrar is None:

@@ -15,7 +15,7 @@ import re
 import shutil
 import time
 import zipfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,23 +29,29 @@ _FOLDER = "jobs"
 _UNSAFE = re.compile(r"[^\w.-]+")
 _BLOCK = 1 << 20
 _DAY_S = 86_400
+#: So many documents are open at once while they are made one file.
+_MOST_MERGED = 500
 LISTED = "list.csv"
 
 #: Makes the PDF of an answer: process, answer, language; ``Ask`` writes what is kept of it.
 Make = Callable[[Process, dict[str, Any], str, Ask], Awaitable[bytes]]
+#: Makes one PDF of many: what each is called and where it is, title, language, where to; its pages.
+Merge = Callable[[Sequence[tuple[str, Path]], str, str, Path], int]
 
 
-def place(home: Path, job: str) -> Path:
-    """Where the file of ``job`` is, once it is made."""
-    return home / _FOLDER / f"{UUID(job)}.zip"
+def place(home: Path, job: str, form: str = "zip") -> Path:
+    """Where the file of ``job`` is, once it is made: the ZIP, or all documents as one PDF."""
+    return home / _FOLDER / f"{UUID(job)}.{form}"
 
 
 @dataclass(frozen=True)
 class Binder:
-    """Makes the files of jobs below ``home`` by ``make``; ``close`` ends what that has begun."""
+    """Makes the files of jobs below ``home`` by ``make`` and, where there is ``merge``, one PDF of
+    all; ``close`` ends what that has begun."""
 
     home: Path
     make: Make
+    merge: Merge | None = None
     close: Callable[[], None] = lambda: None
 
     async def bound(
@@ -70,6 +76,7 @@ class Binder:
         """Takes away what was made for ``job``."""
         path = place(self.home, job)
         path.unlink(missing_ok=True)
+        path.with_suffix(".pdf").unlink(missing_ok=True)
         shutil.rmtree(path.with_suffix(""), ignore_errors=True)
 
     def sweep(self, days: int) -> None:
@@ -109,6 +116,10 @@ class _Work:
             why = await self._one(self.folder / name, document, {by: thing[by]}, language)
             rows.append((number, thing[called], "" if why else name, why or ""))
             tell(99 * number // len(things))
+        title = (
+            f"{document.title.of(language)}: {called} {things[0][called]} … {things[-1][called]}"
+        )
+        one = await asyncio.to_thread(self._merged, rows, title, language)
         digest = await asyncio.to_thread(self._together, rows)
         failed = [{called: code, "why": why} for _, code, _, why in rows if why]
         return {
@@ -117,6 +128,7 @@ class _Work:
             "sha256": digest,
             "documents": len(rows) - len(failed),
             "failed": failed,
+            "merged": one,
         }
 
     async def _one(
@@ -135,6 +147,20 @@ class _Work:
         part.replace(path)
         return None
 
+    def _merged(
+        self, rows: list[tuple[int, str, str, str]], title: str, language: str
+    ) -> dict[str, Any] | None:
+        """All documents as one PDF, where they are not too many; what it is."""
+        parts = [(called, self.folder / name) for _, called, name, _ in rows if name]
+        if self.binder.merge is None or not 0 < len(parts) <= _MOST_MERGED:
+            return None
+        path = self.path.with_suffix(".pdf")
+        part = path.with_suffix(".pdf.part")
+        pages = self.binder.merge(parts, title, language, part)
+        told = {"bytes": part.stat().st_size, "sha256": _digest(part), "pages": pages}
+        part.replace(path)
+        return told
+
     def _together(self, rows: list[tuple[int, str, str, str]]) -> str:
         """The documents and their list in one file; its SHA-256. PDFs are packed already."""
         listed = io.StringIO("\ufeff", newline="")
@@ -148,10 +174,16 @@ class _Work:
             for _, _, name, _ in rows:
                 if name:
                     made.write(self.folder / name, name)
-        digest = hashlib.sha256()
-        with part.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
+        digest = _digest(part)
         part.replace(self.path)
         shutil.rmtree(self.folder, ignore_errors=True)
-        return digest.hexdigest()
+        return digest
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of the file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

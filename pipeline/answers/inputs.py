@@ -24,6 +24,10 @@ _WGS84 = 4326
 CRS = "crs"
 _GEOMETRY = "geometry"
 _TRUTH = {"true": True, "false": False}
+_SHAPES = {
+    "point": ("Point",), "line": ("LineString", "MultiLineString"),
+    "area": ("Polygon", "MultiPolygon"),
+}  # fmt: skip
 
 
 def of_texts(offered: Mapping[str, Input], texts: Mapping[str, str]) -> dict[str, Any]:
@@ -59,7 +63,8 @@ def check(offered: Mapping[str, Input], process: Process, city: City, given: Any
     for name in given:
         if name not in offered:
             known = ", ".join(offered)
-            raise WrongInputError(name, "unknown", None, f"is no input; there are {known}")
+            example = _example(offered, process, city)
+            raise WrongInputError(name, "unknown", example, f"is no input; there are {known}")
     for name, one in offered.items():
         if one.required and name not in given:
             raise WrongInputError(name, "required", one.example, "must be given")
@@ -67,6 +72,13 @@ def check(offered: Mapping[str, Input], process: Process, city: City, given: Any
             _check_one(name, one, given[name])
     for names in process.choices:
         _check_choice([city.published(name) for name in names], offered, given)
+
+
+def _example(offered: Mapping[str, Input], process: Process, city: City) -> dict[str, Any]:
+    """Inputs that are enough, as they are given."""
+    chosen = {next((n for n in map(city.published, some) if n in offered), "")
+              for some in process.choices}  # fmt: skip
+    return {n: one.example for n, one in offered.items() if one.required or n in chosen}
 
 
 def _check_choice(names: list[str], offered: Mapping[str, Input], given: Any) -> None:
@@ -145,4 +157,8 @@ def _shape(name: str, one: Input, value: Any) -> BaseGeometry:
     if shapely.is_empty(shape) or not shapely.is_valid(shape):
         why = shapely.is_valid_reason(shape)
         raise WrongInputError(name, "valid geometry", one.example, f"cannot be used: {why}")
+    wanted = _SHAPES[one.shape or "area"]
+    if shape.geom_type not in wanted:
+        said = f"is a {shape.geom_type}, not a {wanted[0]}"
+        raise WrongInputError(name, one.shape or "area", one.example, said)
     return shape

@@ -32,6 +32,11 @@ class NothingFoundError(Refusal):
         super().__init__(said.en, message=said.model_dump(), near=near)
 
 
+def no_such(title: Text) -> Text:
+    """What is told where an input ``title`` names nothing that is there."""
+    return Text(en=f"{title.en}: there is no such one", fa=f"{title.fa}: چنین چیزی نیست")
+
+
 class TooMuchError(Refusal):
     """The answer would hold ``found`` of ``unit``, which is more than ``most``; a job may be about
     ``in_background`` of them."""

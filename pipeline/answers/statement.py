@@ -20,6 +20,7 @@ from pipeline.contracts.audience import Audience
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.field import FieldType
 from pipeline.contracts.layer import LayerContract
+from pipeline.contracts.process import Named
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.derive import views
@@ -62,6 +63,11 @@ def facts(template: str) -> set[str]:
         if name.startswith(_PART):
             found |= facts(queries.load("answers")[f"part_{name.removeprefix(_PART)}"])
     return found
+
+
+def over(template: LiteralString, named: Named) -> LiteralString:
+    """``template`` with the layer and the field of ``named`` for ``{layer}`` and ``{field}``."""
+    return template.replace("{layer}", f"{{{named.layer}}}").replace("{field}", named.field)
 
 
 def compose(template: LiteralString, schemas: Schemas, audience: Audience) -> bytes:

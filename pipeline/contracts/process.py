@@ -20,8 +20,17 @@ from pipeline.contracts.field import Privacy
 
 #: How a value that was given is understood before the query gets it.
 Meaning = Literal["plain", "code", "plate", "folded", "geometry", "shapes", "list", "receipt"]
+#: What a shape has to be.
+Shape = Literal["point", "line", "area"]
 #: Types that stand in an address as they are.
 PLAIN_TYPES = ("string", "integer", "number", "boolean")
+
+
+class Named(Frozen):
+    """A value that is the name of something: it stands in the ``field`` of the ``layer``."""
+
+    layer: Identifier
+    field: Identifier
 
 
 class Input(Frozen):
@@ -29,6 +38,7 @@ class Input(Frozen):
     as it is, ``code`` as the parcel codes it may mean, ``plate`` as the plates, ``folded`` as for
     searching, ``geometry`` (GeoJSON, WKT) as a shape with its CRS, ``list`` as JSON text,
     ``shapes`` the same with each one's ``geometry`` as a shape, ``receipt`` as the number of one.
+    ``shape`` says what a shape has to be, ``names`` what a value has to be the name of.
     ``privacy``: who is offered it. ``labels`` are the words for the values of an enumeration; with
     ``codelist`` both are those of the city's list.
     """
@@ -38,6 +48,8 @@ class Input(Frozen):
     description: Text | None = None
     accepts: dict[str, Any]
     meaning: Meaning = "plain"
+    shape: Shape | None = None
+    names: Named | None = None
     required: bool = False
     privacy: Privacy = "P0"
     labels: dict[str, Text] = Setting(default_factory=dict)
@@ -52,6 +64,8 @@ class Input(Frozen):
             raise ValueError(f"accepts is no JSON Schema: {error.message}") from None
         if not jsonschema.Draft202012Validator(self.accepts).is_valid(self.example):
             raise ValueError("the example does not fit what is accepted")
+        if (self.shape is None) != (self.meaning not in ("geometry", "shapes")):
+            raise ValueError("shapes, and nothing else, say what shape they have to be")
         named = {str(value) for value in self.accepts.get("enum", ())}
         if self.labels and set(self.labels) != named:
             raise ValueError("labels must name the values of the enumeration, each")

@@ -11,6 +11,7 @@ from pipeline.answers.bundles import Binder
 from pipeline.answers.registrar import Registrar
 from pipeline.contracts.process import Process
 from pipeline.contracts.registry import Schemas
+from pipeline.documents.merged import merge
 from pipeline.documents.pdf import Printer
 from pipeline.errors import SettingsError
 from pipeline.serve import papers, publish
@@ -23,7 +24,7 @@ from pipeline.settings import Settings
 def binder(settings: Settings, schemas: Schemas) -> Binder:
     """What makes documents for the audience of ``settings``; begun with the first of them."""
     begun = _Begun(settings, schemas)
-    return Binder(settings.home, begun.make, begun.close)
+    return Binder(settings.home, begun.make, merge, begun.close)
 
 
 class _Begun:

@@ -37,7 +37,8 @@ _APPLIED = {"Preference-Applied": "respond-async"}
 _NEVER = {"Cache-Control": "no-store"}
 _PAGE, _MOST_PAGE = 20, 1000
 _BUSY_S = "10"
-_ZIP = "zip"
+#: Files that a job has made beside its answer.
+_FILES = {"zip": "application/zip", "pdf": "application/pdf"}
 
 
 def asking(reader: Reader) -> Ask:
@@ -262,7 +263,7 @@ def _forms(request: Request, job: dict[str, Any]) -> Collection[str]:
     """The formats that the answer of a job is offered in."""
     process = site_of(request).answerer.processes[job["process"]]
     if process.bundle:
-        return (*FORMS, _ZIP)
+        return (*FORMS, *_FILES)
     return TABLES if process.batch else FORMS
 
 
@@ -282,15 +283,15 @@ async def _answer(
         answer.headers.update(_NEVER)
         return answer
     headers = {**_NEVER, "Content-Language": view.language}
-    if view.form == _ZIP:
-        path = bundles.place(view.site.settings.home, job["id"])
+    if view.form in _FILES:
+        path = bundles.place(view.site.settings.home, job["id"], view.form)
         if not path.is_file():
-            raise missing("this job has made no file, or it is gone")
+            raise missing("this job has made no such file, or it is gone")
         return FileResponse(
             path,
-            media_type="application/zip",
+            media_type=_FILES[view.form],
             headers=headers,
-            filename=f"{job['process']}-{job['id'][:8]}.zip",
+            filename=f"{job['process']}-{job['id'][:8]}.{view.form}",
         )
     if view.form == "csv":
         of = view.site.answerer.processes[job["process"]].batch

@@ -22,6 +22,10 @@ WITH meant AS (
     FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place)
     JOIN {parcel} AS p ON p.registration_plate_numbers = k.plate
     UNION ALL
+    SELECT p.id, 'plate without its section', 0.7 - 0.1 * (k.place - 1), NULL
+    FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place) CROSS JOIN generate_series(1, 99) AS s (number)
+    JOIN {parcel} AS p ON p.registration_plate_numbers = k.plate || '/' || s.number WHERE k.plate ~ '^[0-9]+/[0-9]+$'
+    UNION ALL
     SELECT p.id, 'further plate', 1.0 - 0.1 * (k.place - 1), NULL
     FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place)
     JOIN {parcel_plate} AS r ON r.registration_plate_numbers = k.plate JOIN {parcel} AS p ON p.parcel_code = r.parcel_code
@@ -79,5 +83,31 @@ SELECT jsonb_build_object(
 )::text FROM told AS t HAVING count(*) > 0
 
 -- name: near
--- What may have been meant by a code that no parcel has.
-SELECT ({part.near})::text
+-- What may have been meant: codes of the block, plates of the same main or sub number, numbers of assets that look alike, parcels
+-- within 500 m of a point. Postcodes and addresses that exist are not told to who does not know them.
+SELECT coalesce(CASE
+    WHEN %(parcel_code)s::text[] IS NOT NULL THEN ({part.near})
+    WHEN %(building_code)s::text[] IS NOT NULL THEN (
+        SELECT jsonb_agg(n.code ORDER BY n.code) FROM (
+            SELECT DISTINCT b.building_code AS code FROM unnest(%(building_code)s::text[]) AS g (code) JOIN {building} AS b
+                ON b.parcel_code LIKE regexp_replace(g.code, '^([0-9]+[^0-9][0-9]+[^0-9][0-9]+[^0-9][0-9]+).*$', '\1') || '-%%' LIMIT 5
+        ) AS n)
+    WHEN %(registration_plate)s::text[] IS NOT NULL THEN (
+        SELECT jsonb_agg(n.registration_plate ORDER BY n.alike DESC, n.registration_plate) FROM (
+            SELECT p.registration_plate, similarity(p.registration_plate_numbers, (%(registration_plate)s::text[])[1]) AS alike FROM {parcel} AS p
+            WHERE split_part(p.registration_plate_numbers, '/', 1) = ANY (string_to_array((%(registration_plate)s::text[])[1], '/'))
+                AND p.registration_plate IS NOT NULL
+            ORDER BY alike DESC, p.registration_plate LIMIT 5
+        ) AS n)
+    WHEN %(asset_no)s::text IS NOT NULL THEN (
+        SELECT jsonb_agg(n.asset_no ORDER BY n.alike DESC, n.asset_no) FROM (
+            SELECT a.asset_no, similarity(a.asset_no, %(asset_no)s::text) AS alike FROM {municipal_asset} AS a
+            ORDER BY alike DESC, a.asset_no LIMIT 5
+        ) AS n)
+    WHEN %(point)s::text IS NOT NULL THEN (
+        SELECT jsonb_agg(n.parcel_code ORDER BY n.far, n.parcel_code) FROM (
+            SELECT p.parcel_code, p.geom <-> g.geom AS far
+            FROM (SELECT ST_Transform(%(point)s::geometry, {srid}) AS geom) AS g
+            JOIN {parcel} AS p ON ST_DWithin(p.geom, g.geom, 500 / {unit}) ORDER BY far, p.parcel_code LIMIT 5
+        ) AS n)
+    END, '[]')::text

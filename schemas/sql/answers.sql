@@ -55,6 +55,15 @@ SELECT jsonb_object_agg(s.run, jsonb_build_object(
 SELECT jsonb_object_agg(f.fact, f.state)::text FROM {freshness} AS f
 WHERE f.fact = ANY(%(facts)s::text[]) AND f.state <> 'fresh'
 
+-- name: named
+-- NULL where something has this name, else the names that may have been meant.
+SELECT CASE WHEN NOT EXISTS (SELECT FROM {layer} AS r WHERE r.{field} = %(value)s::text) THEN (
+    SELECT coalesce(jsonb_agg(n.name ORDER BY n.alike DESC, n.name), '[]')::text FROM (
+        SELECT d.name, similarity(d.name, %(value)s::text) AS alike
+        FROM (SELECT DISTINCT r.{field} AS name FROM {layer} AS r) AS d ORDER BY alike DESC, d.name LIMIT 5
+    ) AS n
+) END
+
 -- name: part_chosen
 -- The parcel that is meant, by its id or by the surest reading of its code that exists.
 SELECT p.* FROM {parcel} AS p

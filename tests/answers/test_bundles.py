@@ -10,8 +10,10 @@ import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pikepdf
 import pypdfium2
 import pytest
 from starlette.testclient import TestClient
@@ -22,6 +24,7 @@ from pipeline.answers.worker import Worker
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.serve import binding
+from tests.answers import verapdf
 
 BLOCK = {"document": "location-sheet", "block_code": "1-12-45", "language": "en"}
 
@@ -36,6 +39,13 @@ def binder(sampled: Database, schemas: Schemas, staff: TestClient) -> Iterator[B
     made.close()
     with sampled.connect("owner") as connection:
         connection.execute("DELETE FROM ops.job")
+
+
+def blank(path: Path) -> None:
+    """A PDF of one empty page."""
+    with pikepdf.new() as made:
+        made.add_blank_page()
+        made.save(path)
 
 
 def begin(client: TestClient, **inputs: Any) -> str:
@@ -66,7 +76,7 @@ def test_a_block_is_one_file_with_a_list_and_goes_on_where_it_was_left(
     folder = bundles.place(sampled.settings.home, job).with_suffix("")
     folder.mkdir(parents=True)
     for number, code in enumerate(codes[2:], start=3):
-        (folder / f"{number:05}-{code}.pdf").write_bytes(b"%PDF-1.7 of before")
+        blank(folder / f"{number:05}-{code}.pdf")
 
     async def make(*given: Any) -> bytes:
         made.append(given)
@@ -96,6 +106,39 @@ def test_a_block_is_one_file_with_a_list_and_goes_on_where_it_was_left(
     document = bytes(attached.get_data()).decode()
     receipt = ask(staff, "verify", document=json.loads(document))
     assert receipt["verdict"] == "current"
+
+
+def test_a_block_is_one_pdf_too(
+    staff: TestClient, sampled: Database, schemas: Schemas, binder: Binder, tmp_path: Path
+) -> None:
+    """All sheets in order with their outline and their data; PDF/A as each of them."""
+    job = begin(staff, document="location-sheet", block_code="1-12-45", language="fa")
+    work(sampled, schemas, binder)
+    told = staff.get(f"/jobs/{job}/results").json()
+    codes = [one["nosazi"] for one in told["parcels"]]
+    answer = staff.get(f"/jobs/{job}/results?f=pdf")
+    assert answer.headers["content-type"] == "application/pdf"
+    assert hashlib.sha256(answer.content).hexdigest() == told["file"]["merged"]["sha256"]
+    found = pypdfium2.PdfDocument(answer.content)
+    assert len(found) == told["file"]["merged"]["pages"] >= len(codes)
+    assert found.count_attachments() == len(codes)
+    toc = list(found.get_toc())
+    assert [one.get_title() for one in toc] == codes
+    for one, code in zip(toc, codes, strict=True):
+        assert code in found[one.get_dest().get_index()].get_textpage().get_text_range()
+    document = json.loads(bytes(found.get_attachment(3).get_data()))
+    verified = {"inputs": {"document": document}}
+    verdict = staff.post("/processes/verify/execution", json=verified).json()
+    assert verdict["verdict"] == "current"
+    path = tmp_path / "merged.pdf"
+    path.write_bytes(answer.content)
+    with pikepdf.open(path) as merged:
+        said = merged.open_metadata()
+        assert (said["pdfaid:part"], said["pdfaid:conformance"]) == ("3", "B")
+    if verapdf.at_hand():
+        assert verapdf.verdicts([path]) == ["good 3b"]
+    page = staff.get(f"/jobs/{job}?f=html&lang=fa").text
+    assert f"/jobs/{job}/results?f=pdf" in page
 
 
 def test_a_batch_that_is_called_off_leaves_nothing(
@@ -129,8 +172,10 @@ def test_ids_that_are_nothing_are_told(
     async def make(*given: Any) -> bytes:
         return b"%PDF-1.7"
 
-    work(sampled, schemas, replace(binder, make=make))
+    work(sampled, schemas, replace(binder, make=make, merge=None))
     told = staff.get(f"/jobs/{job}/results").json()
+    assert told["file"]["merged"] is None
+    assert staff.get(f"/jobs/{job}/results?f=pdf").status_code == 404
     assert (told["number"], told["missing"]) == (2, [987_654_321])
     assert told["file"]["documents"] == 2
     assert staff.get(f"/jobs/{job}/results?f=csv").status_code == 400

@@ -171,3 +171,76 @@ def test_a_name_is_found_as_soon_as_it_is_there_and_no_longer(
     assert ask(public, "search", q="بن بست ژاله")["hits"][0]["name"] == "بن‌بست ژاله"
     write("DELETE FROM data.street WHERE street_id LIKE 'new-%'")
     assert refused(public, "search", q="بن بست ژرفا")["status"] == 404
+
+
+@pytest.mark.parametrize("written", ["1234/567", "567/1234", "۵۶۷/۱۲۳۴"])
+def test_a_plate_is_found_without_its_section(staff: TestClient, ask: Asked, written: str) -> None:
+    found = ask(staff, "find-property", registration_plate=written)
+    assert found["parcel"]["nosazi"] == P7
+    assert found["candidates"][0]["method"] == "plate without its section"
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ({"registration_plate": "1234/9999 بخش 4"}, "1234/567 بخش 4"),
+        ({"asset_no": "A-1000"}, "A-100"),
+        ({"building_code": "1-12-45-7-9"}, "1-12-45-7-1-0-0"),
+        ({"point": "POINT(50.8766 34.6401)"}, "1-12-4"),
+    ],
+    ids=str,
+)
+def test_what_is_not_found_has_something_near(
+    staff: TestClient, query: Asked, key: dict[str, Any], near: str
+) -> None:
+    told = staff.post("/processes/find-property/execution", json={"inputs": key})
+    if "point" in key and told.status_code == 200:  # within 15 m of a parcel
+        assert told.json()["candidates"]
+        return
+    assert told.status_code == 404
+    assert any(each.startswith(near) for each in told.json()["near"])
+
+
+LINE, SPOT = "LINESTRING(50.8756 34.6397,50.8757 34.6398)", "POINT(50.8756 34.6397)"
+
+
+@pytest.mark.parametrize(
+    ("process", "inputs", "field"),
+    [
+        ("check-footprint", {"nosazi": P7, "footprint": LINE}, "footprint"),
+        ("violation-areas", {"nosazi": P7, "built": [{"floor": 1, "geometry": SPOT}]}, "built"),
+        ("check-subdivision",
+         {"nosazi": P7, "pieces": [{"label": "A", "geometry": LINE}]}, "pieces"),
+        ("project-impact", {"area": SPOT}, "area"),
+        ("population-in-area", {"area": LINE}, "area"),
+        ("elevation-profile", {"line": SPOT}, "line"),
+        ("reverse-geocode", {"point": LINE}, "point"),
+        ("zone-change", {"nosazi": P7, "to_zone": "ZZ"}, "to_zone"),
+        ("find-property", {"nothing": 1}, "nothing"),
+    ],
+)  # fmt: skip
+def test_a_wrong_input_is_told_with_its_rule_and_an_example(
+    staff: TestClient, refused: Asked, process: str, inputs: dict[str, Any], field: str
+) -> None:
+    """A line is no footprint of 0 m2: it is refused."""
+    told = refused(staff, process, **inputs)
+    assert (told["status"], told["field"]) == (400, field)
+    assert told["rule"]
+    assert told["example"]
+
+
+@pytest.mark.parametrize(
+    ("process", "inputs"),
+    [
+        ("bar-o-kaf", {"plan_id": "TT-1379"}), ("plan-order-facts", {"plan_id": "TT-1379"}),
+        ("parcel-passport", {"plan_id": "TT-1379"}), ("zone-change", {"to_plan": "TT-1379"}),
+        ("levy-variables", {"plan_id": "TT-1379", "year": 1404}),
+    ],
+)  # fmt: skip
+def test_an_edition_that_is_not_there_has_no_widening_of_nothing(
+    staff: TestClient, refused: Asked, process: str, inputs: dict[str, Any]
+) -> None:
+    """A misspelt edition is 404 with those that there are, not a parcel without a plan."""
+    told = refused(staff, process, nosazi=P7, **inputs)
+    assert (told["status"], told["near"]) == (404, ["TT-1397"])
+    assert set(told["message"]) == {"en", "fa"}

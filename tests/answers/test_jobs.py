@@ -128,6 +128,7 @@ def test_what_is_wrong_is_refused_at_once_and_what_is_not_there_fails(
     assert told.json()["near"]
 
 
+@pytest.mark.defect("1.3-jobs")
 def test_an_audience_and_a_key_see_their_own_jobs_alone(
     public: TestClient, staff: TestClient, sampled: Database, schemas: Schemas
 ) -> None:

@@ -64,6 +64,7 @@ PARCELS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), PARCELS)
+@pytest.mark.defect("Q3")
 def test_text(client: TestClient, text: str, expected: list[int]) -> None:
     assert _ids(client, "parcels", filter=text) == expected
 
@@ -106,6 +107,7 @@ def test_text(client: TestClient, text: str, expected: list[int]) -> None:
         ("valid_from < valid_to", [2, 5]),
     ],
 )
+@pytest.mark.defect("Q3")
 def test_persian_text_and_time(client: TestClient, text: str, expected: list[int]) -> None:
     assert _ids(client, "poi", filter=text) == expected
 
@@ -172,6 +174,7 @@ def test_space_in_the_citys_crs(client: TestClient, text: str, expected: list[in
     assert _ids(client, "parcels", filter=text, **UTM) == expected
 
 
+@pytest.mark.defect("clients-6")
 def test_space_in_degrees_and_axis_order(client: TestClient) -> None:
     item = client.get("/collections/parcels/items/5").json()
     lon, lat = item["geometry"]["coordinates"][0][0][0]
@@ -184,6 +187,7 @@ def test_space_in_degrees_and_axis_order(client: TestClient) -> None:
     assert _ids(client, "parcels", filter=flipped) == []
 
 
+@pytest.mark.defect("Q1", "clients-6")
 def test_a_box_of_the_whole_world(client: TestClient) -> None:
     world = "S_INTERSECTS(geometry, BBOX(-180,-90,180,90))"
     assert _ids(client, "parcels", filter=world) == ALL
@@ -213,6 +217,7 @@ JSON: list[tuple[Any, list[int]]] = [
 
 
 @pytest.mark.parametrize(("tree", "expected"), JSON)
+@pytest.mark.defect("Q3")
 def test_json_by_get_and_by_search(
     client: TestClient, tree: dict[str, Any], expected: list[int]
 ) -> None:
@@ -284,6 +289,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("text", "named"), REFUSED)
+@pytest.mark.defect("Q1", "Q2", "clients-7")
 def test_refused_with_a_reason(client: TestClient, text: str, named: str) -> None:
     answer = client.get("/collections/parcels/items", params={"filter": text})
     assert answer.status_code == 400, answer.text[:300]

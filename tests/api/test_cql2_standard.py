@@ -126,6 +126,7 @@ def test_the_examples_are_all_there() -> None:
 
 
 @pytest.mark.parametrize(("name", "expected", "text"), EXAMPLES, ids=[row[0] for row in EXAMPLES])
+@pytest.mark.defect("Q3")
 def test_example(
     table: psycopg.Connection[Any], example: Served, name: str, expected: str, text: str
 ) -> None:

@@ -41,6 +41,7 @@ def openapi(client: TestClient) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.defect("1.3-refs", "clients-13")
 def test_openapi_is_valid_and_refers_to_itself_alone(openapi: dict[str, Any]) -> None:
     validate(openapi)
     references = re.findall(r'"\$ref": "([^"]+)"', json.dumps(openapi))
@@ -48,6 +49,7 @@ def test_openapi_is_valid_and_refers_to_itself_alone(openapi: dict[str, Any]) ->
     assert all(reference.startswith("#/") for reference in references)
 
 
+@pytest.mark.defect("clients-4")
 def test_openapi_says_to_qgis_how_long_pages_are(openapi: dict[str, Any]) -> None:
     limit = openapi["components"]["parameters"]["limit"]["schema"]
     assert limit["default"] >= 1000
@@ -64,6 +66,7 @@ def _parameters(openapi: dict[str, Any], path: str) -> dict[str, dict[str, Any]]
     return found
 
 
+@pytest.mark.defect("Q2")
 def test_every_parameter_of_items_is_declared_and_no_other_works(
     openapi: dict[str, Any], client: TestClient, schemas: Schemas
 ) -> None:
@@ -90,6 +93,7 @@ def test_every_path_without_placeholders_answers(
             assert client.get(path).status_code == 200, path
 
 
+@pytest.mark.defect("clients-5")
 def test_conformance_is_what_qgis_looks_for(client: TestClient) -> None:
     classes = client.get("/conformance?f=json").json()["conformsTo"]
     wanted = [
@@ -111,6 +115,7 @@ def test_conformance_is_what_qgis_looks_for(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("name", ["schema", "queryables"])
+@pytest.mark.defect("titles")
 def test_schemas_speak_both_languages(client: TestClient, name: str, schemas: Schemas) -> None:
     address = f"/collections/parcels/{name}"
     for language in ("fa", "en"):
@@ -137,6 +142,7 @@ def test_schemas_speak_both_languages(client: TestClient, name: str, schemas: Sc
     )
 
 
+@pytest.mark.defect("clients-11")
 def test_features_are_what_the_schema_says(client: TestClient) -> None:
     for name in ("parcels", "poi", "buildings", "plan-documents", "plan-road-lines"):
         schema = client.get(f"/collections/{name}/schema?f=json").json()
@@ -174,6 +180,7 @@ def test_extent_is_that_of_the_data(client: TestClient) -> None:
 
 @pytest.mark.parametrize("language", ["fa", "en"])
 @pytest.mark.parametrize("address", PAGES)
+@pytest.mark.defect("1.3-assets", "clients-2")
 def test_a_page_loads_nothing_from_elsewhere(
     client: TestClient, address: str, language: str
 ) -> None:
@@ -197,6 +204,7 @@ def test_links_of_documents_lead_somewhere(client: TestClient) -> None:
             assert "{" in link["href"] or client.get(link["href"]).status_code == 200, link
 
 
+@pytest.mark.defect("1.3-health")
 def test_health(client: TestClient) -> None:
     for name in ("live", "ready"):
         answer = client.get(f"/health/{name}")

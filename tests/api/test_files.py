@@ -206,6 +206,7 @@ def test_nothing_stays_behind(client: TestClient, published: Path) -> None:
     assert [path.name for path in cache.iterdir()] == ["pages"]
 
 
+@pytest.mark.defect("outlives")
 def test_who_leaves_ends_the_work(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def gone() -> bool:
         return True

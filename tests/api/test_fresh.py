@@ -129,6 +129,7 @@ def test_a_load_of_another_layer_changes_nothing(served: Served) -> None:
     assert served.get(address, if_none_match=tag).status_code == 304
 
 
+@pytest.mark.defect("Q10")
 def test_the_count_is_made_once_for_a_state(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +236,7 @@ def test_one_feature(served: Served) -> None:
     assert served.get(f"{ITEMS}/987654", if_none_match="*").status_code == 404
 
 
+@pytest.mark.defect("T2")
 def test_tiles(served: Served) -> None:
     served.load("60")  # stays
     run = served.load("61")

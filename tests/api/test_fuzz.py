@@ -91,6 +91,7 @@ def _fine(status: int) -> bool:
 
 @often
 @given(query=st.dictionaries(NAMES, VALUES, max_size=4))
+@pytest.mark.defect("clients-8")
 def test_parameters(client: TestClient, query: dict[str, str]) -> None:
     try:
         answer = client.get("/collections/parcels/items", params=query)
@@ -130,6 +131,7 @@ def test_filters_as_text(client: TestClient, text: str) -> None:
         max_size=7,
     )
 )
+@pytest.mark.defect("clients-8")
 def test_addresses(client: TestClient, parts: list[str]) -> None:
     try:
         answer = client.get("/" + "/".join(parts))

@@ -42,6 +42,7 @@ def _walk(client: TestClient, address: str) -> tuple[list[int], list[int]]:
 @pytest.mark.parametrize(
     ("limit", "sizes"), [(1, [1] * 10), (3, [3, 3, 3, 1]), (5, [5, 5]), (10, [10]), (11, [10])]
 )
+@pytest.mark.defect("Q7", "clients-10")
 def test_pages_are_the_table_once_and_the_last_has_no_next(
     client: TestClient, limit: int, sizes: list[int]
 ) -> None:
@@ -88,6 +89,7 @@ def test_offset_still_works_and_leads_back(client: TestClient) -> None:
     assert client.get(f"{PARCELS}?offset=100").json()["features"] == []
 
 
+@pytest.mark.defect("Q7")
 def test_hits(client: TestClient) -> None:
     page = client.get(f"{PARCELS}?resulttype=hits&land_use=residential").json()
     assert page["numberMatched"] == 4
@@ -110,6 +112,7 @@ def test_property_filters_are_typed(client: TestClient) -> None:
     assert ids("parcels", "land_use=") == []
 
 
+@pytest.mark.defect("clients-12", "texts")
 def test_json_is_strict_and_says_texts_as_they_are(client: TestClient) -> None:
     answer = client.get("/collections/poi/items")
     assert answer.headers["content-type"] == "application/geo+json"
@@ -122,6 +125,7 @@ def test_json_is_strict_and_says_texts_as_they_are(client: TestClient) -> None:
     assert "O'Brien's <b>Grill</b>" in names
 
 
+@pytest.mark.defect("Q5")
 def test_formats_by_parameter_and_by_accept(client: TestClient) -> None:
     def kind(query: str, accept: str) -> str:
         answer = client.get(f"{PARCELS}?limit=1{query}", headers={"accept": accept})
@@ -149,6 +153,7 @@ def test_csv(client: TestClient) -> None:
     assert "poi.csv" in answer.headers["content-disposition"]
 
 
+@pytest.mark.defect("clients-3")
 def test_html_in_both_languages(client: TestClient) -> None:
     for language, direction in (("fa", "rtl"), ("en", "ltr")):
         page = client.get(f"/collections/poi/items?f=html&lang={language}").text
@@ -224,6 +229,7 @@ def test_datetime_does_not_narrow_what_has_no_time(client: TestClient) -> None:
         "170,-90,60,90",
     ],
 )
+@pytest.mark.defect("Q1")
 def test_boxes_that_hold_everything(client: TestClient, bbox: str) -> None:
     found = client.get(f"{PARCELS}?bbox={bbox}")
     assert found.json()["numberMatched"] == 10
@@ -305,6 +311,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("query", BAD)
+@pytest.mark.defect("clients-8")
 def test_bad_input_is_400_with_a_reason(client: TestClient, query: str) -> None:
     answer = client.get(f"{PARCELS}?{query}")
     assert answer.status_code == 400, answer.text[:300]
@@ -316,6 +323,7 @@ def test_bad_input_is_400_with_a_reason(client: TestClient, query: str) -> None:
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.defect("Q1")
 def test_wrong_types_name_the_property(client: TestClient) -> None:
     problem = client.get("/collections/buildings/items?floors_above=abc").json()
     assert "floors_above" in problem["detail"]
@@ -373,6 +381,7 @@ def test_browsers_of_other_sites_may_read(client: TestClient) -> None:
     assert "x-powered-by" not in answer.headers
 
 
+@pytest.mark.defect("clients-12")
 def test_long_answers_are_compressed_on_request(client: TestClient) -> None:
     answer = client.get(PARCELS, headers={"accept-encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip"

@@ -42,6 +42,7 @@ def own(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[
 
 
 @pytest.mark.slow
+@pytest.mark.defect("outage")
 def test_stop_and_start_again(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site, "_installed", [])
     database = Database(own)
@@ -114,6 +115,7 @@ def test_a_database_that_hangs_holds_nobody(own: Settings, monkeypatch: pytest.M
         assert client.get("/collections/parcels/items").status_code == 200
 
 
+@pytest.mark.defect("outlives")
 def test_a_query_ends_when_its_client_goes(city: Database) -> None:
     async def gone() -> bool:
         return True

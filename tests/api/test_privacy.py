@@ -68,6 +68,7 @@ def test_no_answer_holds_a_hidden_name_or_value(client: TestClient, address: str
         "filter=id = 1 OR {} = 1",
     ],
 )
+@pytest.mark.defect("hidden")
 def test_it_cannot_be_asked_for(client: TestClient, name: str, query: str) -> None:
     answer = client.get(f"/collections/parcels/items?{query.format(name)}")
     assert answer.status_code == 400
@@ -123,12 +124,14 @@ def test_the_login_of_the_server_sees_the_api_schema_alone(
             connection.execute("CREATE TABLE api.x (y int)")
 
 
+@pytest.mark.defect("1.3-admin")
 def test_no_password_is_written_down(published: Path, city: Database) -> None:
     password = city.cluster.state()["password_makan_reader"]
     for path in published.iterdir():
         assert password not in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.defect("hidden")
 def test_no_hidden_column_of_any_layer_can_be_felt(client: TestClient, schemas: Schemas) -> None:
     """Every column that only others see, through every way in: 400, and never named."""
     public = schemas.audience("public")

@@ -86,6 +86,7 @@ def test_what_is_wrong_is_said(provider: BaseProvider) -> None:
         provider.query(filterq=object())
 
 
+@pytest.mark.defect("outage")
 def test_an_outage_is_never_not_found(
     provider: BaseProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,6 +123,7 @@ def test_a_worker_that_dies_is_replaced(city: Database) -> None:
         process.wait()
 
 
+@pytest.mark.defect("1.3-restart")
 def test_what_is_published_anew_is_served_without_a_restart(city: Database, tmp_path: Path) -> None:
     """A first raster while the server runs; requests go on all the while, and none is lost."""
     database = city.settings

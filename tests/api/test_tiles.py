@@ -88,6 +88,7 @@ def test_points_and_lines_have_tiles(client: TestClient) -> None:
         assert len(_decode(answer.content, name)) == expected
 
 
+@pytest.mark.defect("T2")
 def test_an_empty_tile_is_no_content(client: TestClient) -> None:
     row, column = _tile(16)
     assert client.get(f"{BASE}/16/{row + 5}/{column}").status_code == 204
@@ -102,10 +103,12 @@ def test_an_empty_tile_is_no_content(client: TestClient) -> None:
         "16/1", "16/1/1/1",
     ],
 )  # fmt: skip
+@pytest.mark.defect("T3")
 def test_tiles_that_are_not_there(client: TestClient, place: str) -> None:
     assert client.get(f"{BASE}/{place}").status_code == 404
 
 
+@pytest.mark.defect("T3")
 def test_other_grids_formats_and_collections(client: TestClient) -> None:
     row, column = _tile(16)
     tile = f"16/{row}/{column}"
@@ -120,6 +123,7 @@ def test_other_grids_formats_and_collections(client: TestClient) -> None:
     assert client.get("/collections/zone-rules/tiles").status_code == 404
 
 
+@pytest.mark.defect("T4")
 def test_tilejson(client: TestClient) -> None:
     document = client.get(f"{BASE}?f=tilejson").json()
     assert document["tilejson"] == "3.0.0"
@@ -136,6 +140,7 @@ def test_tilejson(client: TestClient) -> None:
     assert len(_decode(client.get(address).content)) == 10
 
 
+@pytest.mark.defect("T5")
 def test_tile_set_and_its_list(client: TestClient) -> None:
     listed = client.get("/collections/parcels/tiles?f=json").json()
     tileset, local = listed["tilesets"]

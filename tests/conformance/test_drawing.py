@@ -52,6 +52,7 @@ def _templates(api: Api, tilesets: str) -> dict[str, str]:
 
 
 @pytest.mark.proves(f"{TILES}/tilesets-list", f"{TILES}/tileset", f"{TILES}/dataset-tilesets")
+@pytest.mark.defect("T6")
 def test_tile_sets_of_the_dataset(api: Api) -> None:
     """tilesets-list: tileset-links; tileset: success; dataset-tilesets: landing page."""
     (link,) = links(api.json("/"), f"{REL}/tilesets-vector")
@@ -104,6 +105,7 @@ def test_tiles_of_chosen_collections(api: Api) -> None:
 
 
 @pytest.mark.proves(f"{TILES}/png")
+@pytest.mark.defect("clients-15")
 def test_picture_tiles(api: Api) -> None:
     for one in _drawn(api, "tilesets-map"):
         href = links(one, f"{REL}/tilesets-map")[0]["href"]
@@ -160,6 +162,7 @@ def test_maps_of_a_box_in_each_crs(api: Api) -> None:
 
 
 @pytest.mark.proves(f"{MAPS}/dataset-map", f"{MAPS}/collections-selection", f"{MAPS}/jpeg")
+@pytest.mark.defect("T6")
 def test_maps_of_the_dataset(api: Api) -> None:
     (link,) = links(api.json("/"), f"{REL}/map")
     assert _picture(api.get(link["href"]), "image/png").size
@@ -173,6 +176,7 @@ def test_maps_of_the_dataset(api: Api) -> None:
 
 
 @pytest.mark.proves(f"{STYLES}/core", f"{STYLES}/mapbox-styles", f"{STYLES}/sld-10")
+@pytest.mark.defect("T6")
 def test_styles(api: Api) -> None:
     """core: styles-success, style-op, style metadata; a style sheet in each form that is linked."""
     found = api.json("/styles")

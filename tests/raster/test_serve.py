@@ -325,6 +325,7 @@ def coverage(ground: Path, terrain: RasterContract, qom: City) -> RasterCoverage
 BOX = [488_640.0, 3_832_800.0, 488_660.0, 3_832_820.0]
 
 
+@pytest.mark.defect("C4")
 def test_a_part_of_the_coverage_is_right(coverage: RasterCoverage, terrain: RasterContract) -> None:
     answer = coverage.query(bbox=BOX, bbox_crs=UTM, format_="json")
     assert isinstance(answer, dict)
@@ -342,6 +343,7 @@ def test_a_part_of_the_coverage_is_right(coverage: RasterCoverage, terrain: Rast
 
 
 @pytest.mark.parametrize("crs", [None, UTM, "32639", WGS84, MERCATOR, "[EPSG:3857]"])
+@pytest.mark.defect("C4")
 def test_a_box_means_the_same_in_every_crs(coverage: RasterCoverage, crs: str | None) -> None:
     to_crs = Transformer.from_crs(32639, crs_of(crs or "OGC:CRS84"), always_xy=crs != WGS84)
     middle = to_crs.transform(488_652.5, 3_832_812.5)
@@ -352,6 +354,7 @@ def test_a_box_means_the_same_in_every_crs(coverage: RasterCoverage, crs: str | 
     assert answer["domain"]["axes"]["x"] == {"start": 488_652.5, "stop": 488_652.5, "num": 1}
 
 
+@pytest.mark.defect("C2")
 def test_a_geotiff_of_it_is_tiled_compressed_and_right(coverage: RasterCoverage) -> None:
     content = coverage.query(bbox=BOX, bbox_crs=UTM, format_="GTiff")
     assert isinstance(content, bytes)
@@ -396,6 +399,7 @@ def test_subsets(
         {"properties": ["none"]},
     ],
 )
+@pytest.mark.defect("C5")
 def test_a_coverage_that_cannot_be_is_refused(
     coverage: RasterCoverage, asked: dict[str, Any]
 ) -> None:
@@ -403,6 +407,7 @@ def test_a_coverage_that_cannot_be_is_refused(
         coverage.query(**asked)
 
 
+@pytest.mark.defect("C5")
 def test_outside_the_raster_there_is_nothing(coverage: RasterCoverage) -> None:
     with pytest.raises(ProviderNoDataError):
         coverage.query(bbox=[10, 10, 11, 11])
@@ -410,6 +415,7 @@ def test_outside_the_raster_there_is_nothing(coverage: RasterCoverage) -> None:
         coverage.query(subsets={"x": [0, 10]})
 
 
+@pytest.mark.defect("C1", "clients-9")
 def test_answers_are_bounded(coverage: RasterCoverage) -> None:
     coverage.options["max_values"] = 100
     whole = coverage.query()
@@ -420,6 +426,7 @@ def test_answers_are_bounded(coverage: RasterCoverage) -> None:
         coverage.query(subsets={"x": [488_600, 488_900], "y": [3_832_800, 3_832_900]})
 
 
+@pytest.mark.defect("C1")
 def test_scaling_averages_and_stays_in_place(coverage: RasterCoverage) -> None:
     token = SCALING.set(Scaling(factor=4))
     try:

@@ -71,6 +71,7 @@ def _ids(answer: Any) -> list[str]:
     return [feature["id"] for feature in answer.json()["features"]]
 
 
+@pytest.mark.defect("clients-14")
 def test_the_tree_is_walked_and_valid(tree: Imagery) -> None:
     root = tree.get("/stac").json()
     catalog = pystac.Catalog.from_dict(root)
@@ -176,6 +177,7 @@ def test_the_grid_of_a_sheet_is_that_of_its_file(tree: Imagery) -> None:
         ({"limit": "2"}, 7),
     ],
 )
+@pytest.mark.defect("clients-14")
 def test_a_search_by_each_condition(tree: Imagery, query: dict[str, str], count: int) -> None:
     by_address = tree.get("/stac/search", **query)
     assert by_address.json()["numberMatched"] == count

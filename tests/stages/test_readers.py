@@ -195,6 +195,7 @@ HALF = wkb(9, struct.pack("<I", 2), wkb(8, line((100, 0), (0, 100), (-100, 0))),
         (wkb(8, line()), "LineString", 0.0),
     ],
 )  # fmt: skip
+@pytest.mark.defect("Q4")
 def test_curves_of_wkb_become_straight(given: bytes, kind: str, measure: float) -> None:
     straight = shapely.to_wkb(shapely.Point(1, 2))
     made = curves.stroked(pa.array([straight, None, given]), 0.01).to_pylist()
@@ -229,6 +230,7 @@ def test_no_chord_leaves_its_arc_by_more_than_a_centimetre(
 
 
 @pytest.mark.parametrize("name", ["pyo_curve.gpkg", "pyo_multisurface.gpkg"])
+@pytest.mark.defect("Q4")
 def test_geopackages_with_curves_are_read(real_data: Path, reading: Any, name: str) -> None:
     path = real_data / "bad_inputs" / "vector" / name
     (row,) = reading.rows(path)

@@ -129,6 +129,7 @@ def test_far_out_the_way_is_bent(schemas: Schemas) -> None:
     assert reach.straight(grid, Tile(0, 0, 0), city, mvt.BUFFER) is None
 
 
+@pytest.mark.defect("T1")
 def test_the_straight_way_is_right_to_a_quarter_of_a_unit(schemas: Schemas) -> None:
     grid, city = grids.WEB_MERCATOR, schemas.city
     tile = Tile(14, 6507, 10505)

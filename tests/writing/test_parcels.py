@@ -69,6 +69,7 @@ def codes(answer: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("crs", [CRS84, WGS84, UTM, MERCATOR])
+@pytest.mark.defect("W1", "get-put")
 def test_get_then_put_unchanged_moves_nothing(staff: TestClient, rows: Any, crs: str) -> None:
     before = rows("SELECT *, ST_AsBinary(geom) FROM data.parcel ORDER BY id")
     feature, tag = found(staff, crs=crs)
@@ -89,6 +90,7 @@ def fresh_tag(client: TestClient, number: int, crs: str = CRS84) -> str:
     turn=st.integers(0, 7),
     reverse=st.booleans(),
 )
+@pytest.mark.defect("get-put")
 def test_no_parcel_creeps(
     staff: TestClient, rows: Any, which: int, crs: str, turn: int, reverse: bool
 ) -> None:
@@ -140,6 +142,7 @@ def undo_last(client: TestClient) -> None:
     history.undo(site.database, site.schemas, run.id)
 
 
+@pytest.mark.defect("W1")
 def test_lon_lat_is_transformed_and_never_stored_as_it_is(staff: TestClient, rows: Any) -> None:
     answer = post(staff, PLACES, place("w1", 50.8764, 34.6401))
     assert answer.status_code == 201, answer.text
@@ -156,6 +159,7 @@ def test_lon_lat_is_transformed_and_never_stored_as_it_is(staff: TestClient, row
     assert got.headers["etag"] == answer.headers["etag"]
 
 
+@pytest.mark.defect("W1")
 def test_axis_order_is_that_of_the_crs(staff: TestClient, rows: Any) -> None:
     for number, crs, pair in (
         ("w2", WGS84, (34.6401, 50.8764)),
@@ -181,6 +185,7 @@ def test_swapped_axes_and_far_places_are_told(staff: TestClient, rows: Any) -> N
     assert unknown.status_code == 400
 
 
+@pytest.mark.defect("W4")
 def test_a_version_must_be_named_and_be_the_one_in_force(staff: TestClient, rows: Any) -> None:
     feature, tag = found(staff)
     assert put(staff, feature, None).status_code == 428
@@ -193,6 +198,7 @@ def test_a_version_must_be_named_and_be_the_one_in_force(staff: TestClient, rows
     assert put(staff, feature, compressed).status_code == 204
 
 
+@pytest.mark.defect("W4")
 def test_of_two_writers_with_the_same_version_one_wins(staff: TestClient, rows: Any) -> None:
     made = post(staff, PLACES, place("race", 50.8764, 34.6401))
     number, tag = made.headers["location"].rsplit("/", 1)[1], made.headers["etag"]
@@ -210,6 +216,7 @@ def test_of_two_writers_with_the_same_version_one_wins(staff: TestClient, rows: 
     assert len(rows("SELECT 1 FROM history.poi WHERE poi_id = 'race'")) == 1
 
 
+@pytest.mark.defect("W3")
 def test_put_to_nothing_is_no_creation(staff: TestClient, rows: Any) -> None:
     feature, _ = found(staff)
     count = rows("SELECT count(*) FROM data.parcel")
@@ -220,6 +227,7 @@ def test_put_to_nothing_is_no_creation(staff: TestClient, rows: Any) -> None:
     assert staff.delete(f"{PARCELS}/999999999", headers={"If-Match": "*"}).status_code == 404
 
 
+@pytest.mark.defect("W2")
 def test_the_body_cannot_be_of_another_feature(staff: TestClient, rows: Any) -> None:
     feature, _ = found(staff)
     other, _ = found(staff, "1-12-45-8-0-0-0")
@@ -230,6 +238,7 @@ def test_the_body_cannot_be_of_another_feature(staff: TestClient, rows: Any) -> 
     assert rows("SELECT * FROM data.parcel ORDER BY id") == before
 
 
+@pytest.mark.defect("W5")
 def test_merge_patch_changes_what_it_names(staff: TestClient, rows: Any) -> None:
     feature, tag = found(staff)
     patch = {"properties": {"land_use": "commercial", "area_measured_m2": None}}
@@ -263,6 +272,7 @@ def test_merge_patch_changes_what_it_names(staff: TestClient, rows: Any) -> None
         ({"area_grid_m2": 1.0}, ("edit.read_only", "area_grid_m2")),
     ],
 )
+@pytest.mark.defect("W6")
 def test_what_a_load_would_find_is_in_the_answer(
     staff: TestClient, change: dict[str, Any], expected: tuple[str, str]
 ) -> None:
@@ -278,6 +288,7 @@ def test_what_a_load_would_find_is_in_the_answer(
     assert fresh_tag(staff, feature["id"]) == tag
 
 
+@pytest.mark.defect("W7")
 def test_a_crossing_outline_is_refused_with_its_place(staff: TestClient) -> None:
     """domain.md AML-2."""
     ring = [[488700, 3833300], [488720, 3833320], [488720, 3833300], [488700, 3833320]]
@@ -314,6 +325,7 @@ def test_a_parcel_over_its_neighbour_is_refused(staff: TestClient, rows: Any) ->
     assert fresh_tag(staff, feature["id"], UTM) == tag
 
 
+@pytest.mark.defect("W6")
 def test_keys_identify(staff: TestClient) -> None:
     assert post(staff, PLACES, place("k1", 50.8764, 34.6401)).status_code == 201
     again = post(staff, PLACES, place("k1", 50.8765, 34.6401))
@@ -475,6 +487,7 @@ POINT = b'{"type":"Feature","geometry":{"type":"Point","coordinates":[%b]}}'
         (b" " * 1_000_001, GEOJSON, 413),
     ],
 )
+@pytest.mark.defect("W6", "W9")
 def test_bad_bodies_are_never_an_error_of_ours(
     staff: TestClient, content: bytes, kind: str, status: int
 ) -> None:
@@ -483,6 +496,15 @@ def test_bad_bodies_are_never_an_error_of_ours(
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert staff.post(f"{PLACES}?x=1", content=content, headers=headers).status_code in (400, 415)
+
+
+@pytest.mark.defect("W8")
+def test_a_media_type_may_name_its_charset(staff: TestClient) -> None:
+    kind = {"Content-Type": "application/geo+json; charset=utf-8"}
+    made = post(staff, PLACES, place("charset", 50.8764, 34.6401), **kind)
+    assert made.status_code == 201, made.text
+    path = made.headers["location"].removeprefix("http://makan.test")
+    assert staff.delete(path, headers={"If-Match": "*"}).status_code == 204
 
 
 def test_a_load_that_holds_the_layer_is_waited_for_and_told(

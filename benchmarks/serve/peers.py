@@ -70,9 +70,13 @@ def filters(path: str, sample: Sample, function: str, **always: str) -> list[Req
     ]
 
 
+#: Works of tiles that each is asked for once, by level.
+NOT_KEPT = ("z14", "z16", "z17")
+
+
 def tiles(work: str, sample: Sample, path: Callable[[Tile], str]) -> list[Request] | None:
     """The tiles of a level, where the work is tiles that are not kept."""
-    if work not in ("z14", "z16"):
+    if work not in NOT_KEPT:
         return None
     return [Request(path(one)) for one in sample.tiles[int(work[1:])]]
 
@@ -223,9 +227,10 @@ def _mapserver(place: Place, port: int) -> tuple[list[str], dict[str, str]]:
 def _ask_mapserver(work: str, sample: Sample, place: Place) -> list[Request] | None:
     del place
     path = "/mapserv/parcels/ogcapi/collections/parcels/items"
-    if work in ("z14", "z16"):
+    if work in NOT_KEPT:
         # Tiles come by its own tile mode.
-        always = f"/mapserv?map=PARCELS&mode=tile&tilemode=gmap&layers={work}&map.imagetype=mvt"
+        layer = "z14" if work == "z14" else "z16"  # with the fields that ours have there
+        always = f"/mapserv?map=PARCELS&mode=tile&tilemode=gmap&layers={layer}&map.imagetype=mvt"
         return tiles(work, sample, lambda t: f"{always}&tile={t.column}+{t.row}+{t.zoom}")
     if work in ("one", "deep"):
         return None  # it reads past all features for one, and its pages all begin at the first

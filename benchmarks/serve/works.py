@@ -71,13 +71,15 @@ WORKS = (
     Work("filter", "CQL2 attribute + S_INTERSECTS", {"pygeoapi": 3, "tipg": 1.5}),
     *(
         Work(f"z{zoom}", f"MVT z{zoom}, not kept", _NOT_BEHIND, once=True)
-        for zoom in (14, 16)
+        for zoom in (14, 16, 17)
     ),
     *(
         Work(f"z{zoom}{how}", f"MVT z{zoom}, {title}", {f"makan:z{zoom}": 10})
         for zoom in (14, 16)
         for how, title in (("kept", "kept"), ("same", "304"))
     ),
+    Work("z10", "MVT z10, not kept", {}, once=True),
+    Work("z10kept", "MVT z10, kept", {"makan:z10": 10}),
     Work("landing", "landing page as HTML", {"pygeoapi": 10, "tipg": None}),
     Work("collections", "collections as HTML", {"pygeoapi": 10, "tipg": None}),
 )  # fmt: skip
@@ -90,6 +92,8 @@ _HOLDS = {
     "count": (b"numberMatched", 1),
     "z14": (b"land_use", 1),
     "z16": (b"land_use", 1),
+    "z17": (b"land_use", 1),
+    "z10": (b"land_use", 1),
     "landing": (b"</html>", 1),
     "collections": (b"</html>", 1),
 }
@@ -123,8 +127,8 @@ class Makan:
     def ask(self, work: str) -> list[Request] | None:
         """The requests of a work; tags and cursors are looked up first."""
         level = work.removesuffix("kept").removesuffix("same")
-        if level in ("z14", "z16"):
-            found = peers.tiles(level, self.sample, self._tile) or []
+        if level in (*peers.NOT_KEPT, "z10"):
+            found = [Request(self._tile(one)) for one in self.sample.tiles[int(level[1:])]]
             return self._tagged(found) if work.endswith("same") else found
         return self._items.get(work, list)() or None
 
@@ -186,7 +190,7 @@ class Makan:
 
     def statements(self, work: str) -> list[tuple[bytes, dict[str, Any]]] | None:
         """What the database alone is asked: our own SQL of the work."""
-        if work in ("z14", "z16"):
+        if work in peers.NOT_KEPT:
             level = self.sample.tiles[int(work[1:])]
             way = next(mvt.ways(self.served, level[0].zoom, from_afar=True))
             made = (
@@ -238,14 +242,14 @@ class Makan:
             time.sleep(0.2)
         return sorted(spent)[len(spent) // 2], most, len(found)
 
-    def flatgeobuf(self, place: Place) -> tuple[float, int]:
-        """Seconds of the whole layer as FlatGeobuf over HTTP, in its own CRS, into a file."""
+    def file(self, form: str, place: Place) -> tuple[float, int]:
+        """Seconds of the whole layer in a format over HTTP, in its own CRS, into a file; bytes."""
         uri = f"http://www.opengis.net/def/crs/EPSG/0/{place.srid}"
         begun = time.perf_counter()
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)) as line:
-            line.request("GET", f"{ITEMS}?f=fgb&crs={uri}")
+            line.request("GET", f"{ITEMS}?f={form}&crs={uri}")
             answer = line.getresponse()
-            with (place.folder / "makan.fgb").open("wb") as file:
+            with (place.folder / f"makan.{form}").open("wb") as file:
                 while part := answer.read(1 << 20):
                     file.write(part)
                 size = file.tell()

@@ -92,6 +92,8 @@ PROCESSES = (
 )
 # Where no key is needed, a list would show everybody what others ask.
 LISTED_JOBS = "ogcapi-processes-1/1.0/conf/job-list"
+#: Where a property holds several values.
+ARRAYS = "cql2/1.0/conf/array-functions"
 #: Part 4 is a draft (OGC 20-002r1); these are its names.
 WRITING = (
     "ogcapi-features-4/1.0/conf/create-replace-delete",
@@ -126,13 +128,14 @@ def classes(
     *,
     lists_jobs: bool = False,
     writes: bool = False,
+    arrays: bool = False,
 ) -> list[str]:
-    """The classes that hold for what ``config`` publishes, for ``processes`` if any, and for rows
-    that can be written."""
+    """The classes that hold for what ``config`` publishes, for ``processes`` if any, for rows that
+    can be written, and for properties that are ``arrays``."""
     found = set(ALWAYS) | set(PROCESSES if processes else ())
     if processes and lists_jobs:
         found.add(LISTED_JOBS)
-    found |= set(WRITING if writes else ())
+    found |= set(WRITING if writes else ()) | ({ARRAYS} if arrays else set())
     for resource in config["resources"].values():
         for provider in resource["providers"]:
             found |= set(_BY_PROVIDER[provider["type"]])

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from pipeline.derive.columns import GEOMETRY
-from pipeline.serve import cql_space, cql_time
+from pipeline.serve import cql_array, cql_space, cql_time
 from pipeline.serve.cql_term import Context, Term, common, settle, term
 from pipeline.serve.errors import bad
 from pipeline.serve.served import GEOMETRY_NAMES
@@ -43,6 +43,8 @@ def _operator(context: Context, node: dict[str, Any], arguments: list[Any]) -> s
         return _compare(context, name, arguments)
     if name in cql_space.FUNCTIONS:
         return cql_space.predicate(context, name, arguments)
+    if name in cql_array.RELATIONS:
+        return cql_array.predicate(context, name, arguments)
     if name in cql_time.RELATIONS:
         return cql_time.predicate(context, name, arguments)
     return _flag(context, node)

@@ -139,6 +139,7 @@ async def conforms(request: Request) -> Response:
             view.site.answerer.processes,
             lists_jobs=view.site.audience.needs_key,
             writes=view.site.editor is not None,
+            arrays=any(f.several for one in view.site.served.values() for f in one.fields.values()),
         )
         return {"conformsTo": found}
 

@@ -181,7 +181,8 @@ def _told(served: Served, name: str) -> sql.Composable:
     column = sql.SQL("v.") + sql.Identifier(name)
     if name not in served.fields or not served.fields[name].several:
         return column
-    return template("several").format(text=column, name=sql.Identifier(name))
+    values = template("values").format(text=column)
+    return template("several").format(values=values, name=sql.Identifier(name))
 
 
 def geometry(served: Served, shape: Shape) -> sql.Composable:

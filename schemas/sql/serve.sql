@@ -113,9 +113,13 @@ coalesce(ST_AsGeoJSON({shape}, {digits}, 0), 'null')
 -- The chosen properties of a row.
 (SELECT row_to_json(p)::text FROM (SELECT {columns}) AS p)
 
--- name: several
+-- name: values
 -- The values of a text that holds several.
-regexp_split_to_array(btrim({text}), '\s*[,;،؛]\s*') AS {name}
+regexp_split_to_array(btrim({text}), '\s*[,;،؛]\s*')
+
+-- name: several
+-- They under its name.
+{values} AS {name}
 
 -- name: meets_box
 -- Features that meet a box: by the index, at once where they lie inside, exactly along its edge.

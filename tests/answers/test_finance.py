@@ -88,6 +88,35 @@ def test_assets_by_number_class_and_region(
     assert not opened & {one["properties"]["asset_no"] for one in depots}
 
 
+@pytest.mark.proves("cql2/1.0/conf/array-functions")
+@pytest.mark.defect("Q3")
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("A_CONTAINS(contract_refs, ('1402/240'))", True),
+        ("A_CONTAINS(contract_refs, ('1402/240', '1402/118'))", True),
+        ("A_CONTAINS(contract_refs, ('1402/24'))", False),
+        ("A_CONTAINEDBY(contract_refs, ('1402/240', '1402/118', 'x'))", True),
+        ("A_CONTAINEDBY(contract_refs, ('1402/240'))", False),
+        ("A_EQUALS(('1402/240', '1402/118'), contract_refs)", True),
+        ("A_EQUALS(contract_refs, ('1402/118'))", False),
+        ("A_OVERLAPS(contract_refs, ('x', '1402/118'))", True),
+        ("A_OVERLAPS(contract_refs, ('x'))", False),
+        ("A_OVERLAPS(contract_refs, contract_refs) AND NOT A_CONTAINS(contract_refs, ('x'))", True),
+    ],
+)
+def test_arrays_are_asked_as_sets(
+    staff: TestClient, public: TestClient, asked: str, found: bool
+) -> None:
+    path = "/collections/plan-projects/items"
+    told = staff.get(path, params={"filter": asked, "limit": 1000}).json()["features"]
+    assert ("PR-1" in {one["properties"]["project_no"] for one in told}) is found
+    assert public.get(path, params={"filter": asked}).status_code == 400
+    classes = (one.get("/conformance?f=json").json()["conformsTo"] for one in (staff, public))
+    ours, theirs = (any(name.endswith("/array-functions") for name in one) for one in classes)
+    assert (ours, theirs) == (True, False)
+
+
 def test_a_project_tells_its_contracts_to_staff(staff: TestClient, public: TestClient) -> None:
     """FIN-9: an array, which a filter finds by one of them."""
     (listed,) = features(staff, "plan-projects", project_no="PR-1")

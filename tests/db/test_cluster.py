@@ -9,6 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pipeline.contracts import registry
+from pipeline.db import migrate as migration
 from pipeline.db.cluster import SUPERUSER, Cluster
 from pipeline.db.engine import Database
 from pipeline.db.server_config import settings as tuned
@@ -63,6 +65,8 @@ def test_a_stopped_database_is_told_in_one_line(own: Cluster) -> None:
             database.connect("reader"),
         ):
             pass
+        with pytest.raises(DatabaseError, match=r"does not answer\. Run `makan db start`"):
+            migration.migrate(database, registry.load("qom"))
     finally:
         own.destroy()
 

@@ -164,6 +164,11 @@ class FactContract(Frozen):
     compare: tuple[Compare, ...] = ()
 
     @property
+    def mutual(self) -> bool:
+        """Whether what it says of two rows of one layer stands there from both sides."""
+        return self.kind == "neighbour"
+
+    @property
     def builds_on(self) -> tuple[str, ...]:
         """Other facts that this one takes rows from."""
         found = [*self.of, *((self.edges,) if self.edges else ())]

@@ -160,7 +160,9 @@ def _in_order(found: Rings, turning: Mask, beside: Ints, rule: Drawing) -> Edges
     shape = shapely.linestrings(
         found.xy[order[steps]], indices=np.repeat(np.arange(len(first)), size)
     )
-    there = np.concatenate([[0.0], np.cumsum(lengths(found.xy, found.following)[order])])
+    # Added up edge by edge: whatever else is asked about, a length is the same to the last bit.
+    spans = np.column_stack([first, last]).ravel()
+    length = np.add.reduceat(lengths(found.xy, found.following)[order], spans)[::2]
     chord = found.xy[order[last]] - found.xy[order[first]]
     azimuth = np.degrees(np.arctan2(chord[:, 0], chord[:, 1])) - 90.0
     azimuth = np.where(np.hypot(chord[:, 0], chord[:, 1]) > 0, azimuth % 360.0, np.nan)
@@ -170,7 +172,7 @@ def _in_order(found: Rings, turning: Mask, beside: Ints, rule: Drawing) -> Edges
     made = Edges(
         found.area[ring[first]], np.zeros(len(first), dtype=np.int64), found.part[ring[first]] + 1,
         found.number[ring[first]], turning[node], beside[node], shape,
-        (there[last] - there[first]) * rule.metres, azimuth,
+        length * rule.metres, azimuth,
     )  # fmt: skip
     return _numbered(made, sort)
 

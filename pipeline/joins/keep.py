@@ -12,7 +12,7 @@ from pipeline.contracts.fact import FactContract
 from pipeline.db import queries
 from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection
-from pipeline.derive.facts import COLUMNS, FACTS, Stored
+from pipeline.derive.facts import COLUMNS, FACTS, OBJECT, SUBJECT, Stored
 from pipeline.joins.reading import Columns
 from pipeline.joins.side import Ints, listed
 
@@ -44,8 +44,8 @@ class Table:
         return rows
 
     def change(self, ids: Ints, columns: Columns) -> int:
-        """What it says of the subjects ``ids``; how many rows more there are now. Rows that say
-        what they said stay as they are."""
+        """What it says of the subjects ``ids``, and to others about them where it tells both sides;
+        how many rows more there are now. Rows that say what they said stay as they are."""
         values = {"ids": listed(ids)}
         self.connection.execute(self._made("stage"))
         copy_table(self.connection, self._fresh, self._arrow(columns))
@@ -78,8 +78,14 @@ class Table:
 
         return sql.SQL(queries.load("facts")[query]).format(
             table=self._name, fresh=self._fresh, columns=listed(), theirs=listed("n"),
-            ours=listed("f"), match=match,
+            ours=listed("f"), match=match, about=self._about(),
         )  # fmt: skip
+
+    def _about(self) -> sql.Composed:
+        """Which rows are about the subjects that are worked out again."""
+        sides = (SUBJECT, OBJECT) if self.fact.mutual else (SUBJECT,)
+        asked = sql.SQL("{} = ANY(%(ids)s::bigint[])")
+        return sql.SQL(" OR ").join(asked.format(sql.Identifier("f", side)) for side in sides)
 
 
 def stored(wanted: Sequence[Stored], columns: Columns) -> pa.Table:

@@ -13,10 +13,11 @@ from pipeline.joins.side import Ints
 
 @dataclass(frozen=True)
 class Borders:
-    """Pairs (pairs,) of areas, each from both sides, and the length of their border in m."""
+    """Pairs (pairs,) of areas, each from both sides: where they stand among all of them, and the
+    length of their border in m."""
 
-    subject: Ints
-    object: Ints
+    one: Ints
+    other: Ints
     length: Floats
 
 
@@ -24,30 +25,27 @@ def borders(
     subjects: Geometries, others: Geometries, same: Ints, *, metres: float, least_m: float,
     reach_m: float,
 ) -> Borders:  # fmt: skip
-    """Borders of ``subjects`` (n,) with ``others`` (m,); ``same`` (n,) is where each subject stands
-    among the others.
+    """Borders of ``subjects`` (n,) with ``others`` (m,), told from both sides; ``same`` (n,) is
+    where each subject stands among the others.
 
     A border shorter than ``least_m`` is a corner. Vertices that lie on the neighbour's edge only
     nearly, as after a change of CRS, are brought together within ``reach_m``.
     """
     subject, other = shapely.STRtree(others).query(subjects)
+    one = same[subject]
     # Where both sides are asked for, one look at a pair serves both.
-    back = np.full(len(others), -1, dtype=np.int64)
-    back[same] = np.arange(len(subjects))
-    twice = back[other] >= 0
-    first = (same[subject] != other) & ~(twice & (same[subject] > other))
-    subject, other, twice = subject[first], other[first], twice[first]
-    long = _alongside(subjects[subject], others[other], least_m / metres)
-    subject, other, twice = subject[long], other[long], twice[long]
-    rings, other_rings = shapely.boundary(subjects), shapely.boundary(others)
-    length = _shared(rings[subject], other_rings[other], metres, least_m, reach_m)
+    asked = np.zeros(len(others), dtype=bool)
+    asked[same] = True
+    first = (one != other) & ~(asked[other] & (one > other))
+    # Always cut in one order: whoever is asked for, the length is the same to the last bit.
+    one, other = np.minimum(one, other)[first], np.maximum(one, other)[first]
+    long = _alongside(others[one], others[other], least_m / metres)
+    one, other = one[long], other[long]
+    rings = shapely.boundary(others)
+    length = _shared(rings[one], rings[other], metres, least_m, reach_m)
     good = length >= least_m
-    subject, other, length, twice = subject[good], other[good], length[good], twice[good]
-    return Borders(
-        np.concatenate([subject, back[other[twice]]]),
-        np.concatenate([other, same[subject[twice]]]),
-        np.concatenate([length, length[twice]]),
-    )
+    one, other, length = one[good], other[good], length[good]
+    return Borders(np.concatenate([one, other]), np.concatenate([other, one]), np.tile(length, 2))
 
 
 def _shared(

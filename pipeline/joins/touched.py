@@ -112,6 +112,9 @@ class Touch:
         found = _NONE
         if layer == fact.subject:
             found = change.ids
+        if fact.mutual:
+            # A border of two that stay as they are stays as well; the other side is told with it.
+            return found
         if layer == fact.object:
             found = np.union1d(found, self._by_objects(change))
         if fact.strip and layer == fact.strip.toward:
@@ -128,6 +131,9 @@ class Touch:
 
     def _by_objects(self, change: Change) -> Ints:
         fact = self.fact
+        if fact.kind == "edge":
+            # A corner that only touches a boundary has no edge of it, and yet cuts it.
+            return self._near(fact.subject, fact.object, change.ids, self._reach(), former=True)
         found = self._ids("subjects_of", self._table(), {"ids": listed(change.ids)})
         if fact.level:
             return np.union1d(found, self._before(fact.level.street, change))
@@ -193,7 +199,10 @@ class Touch:
     def _table(self) -> dict[str, sql.Identifier]:
         return {"table": sql.Identifier(FACTS, self.fact.id)}
 
-    def _near(self, layer: str, other: str, ids: Ints, reach: float) -> Ints:
+    def _near(
+        self, layer: str, other: str, ids: Ints, reach: float, *, former: bool = False
+    ) -> Ints:
+        """Rows of ``layer`` near these of ``other`` as they are, or as they have been as well."""
         if not self._drawn(layer) or not self._drawn(other):
             return _NONE
         parts = {
@@ -201,7 +210,13 @@ class Touch:
             "other": sql.Identifier(DATA, other),
             "geom": sql.Identifier(GEOMETRY),
         }
-        return self._ids("near_ids", parts, {"ids": listed(ids), "reach": reach})
+        values = {"ids": listed(ids), "reach": reach}
+        if former:
+            parts["history"] = sql.Identifier(HISTORY, other)
+            return self._ids("around_ids", parts, {**values, "run": self.since[other].run})
+        # What lines stand for may reach farther from them, at a bend, than from their box.
+        drawn = "near_ids" if self.fact.corridor or self.fact.strip else "within_ids"
+        return self._ids(drawn, parts, values)
 
     def _drawn(self, layer: str) -> bool:
         found: LayerContract = self.schemas.layer(layer)

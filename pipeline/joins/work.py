@@ -67,11 +67,8 @@ class Work(Reading):
             subjects.shapes, others.shapes, others.place_of(subjects.ids),
             metres=metres, least_m=fact.min_length_m, reach_m=fact.reach_m,
         )  # fmt: skip
-        run = np.maximum(subjects.runs[found.subject], others.runs[found.object])
-        return [
-            subjects.ids[found.subject].tolist(), others.ids[found.object].tolist(),
-            found.length.tolist(), run.tolist(),
-        ]  # fmt: skip
+        run = np.maximum(others.runs[found.one], others.runs[found.other])
+        return [others.ids[found.one], others.ids[found.other], found.length, run]
 
     def _match(self, fact: FactContract, ids: Ints | None) -> Columns:
         names = tuple(sorted(fact.uses(self.schemas.facts)[fact.subject]))

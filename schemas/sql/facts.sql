@@ -104,6 +104,16 @@ SELECT t.id, t.run_id{columns} FROM (
 -- Ids of the rows of a layer whose box meets that of one of these rows of another.
 SELECT DISTINCT n.id FROM {other} o JOIN {layer} n ON n.{geom} && ST_Expand(o.{geom}, %(reach)s) WHERE o.id = ANY(%(ids)s::bigint[])
 
+-- name: within_ids
+-- Ids of the rows of a layer that come so near to one of these rows of another.
+SELECT DISTINCT n.id FROM {other} o JOIN {layer} n ON ST_DWithin(n.{geom}, o.{geom}, %(reach)s) WHERE o.id = ANY(%(ids)s::bigint[])
+
+-- name: around_ids
+-- Ids of the rows of a layer whose box meets that of one of these rows of another, or of what it has been since a run.
+SELECT DISTINCT n.id FROM (
+    SELECT geom FROM {other} WHERE id = ANY(%(ids)s::bigint[]) UNION ALL SELECT geom FROM {history} WHERE ended_by > %(run)s
+) o JOIN {layer} n ON n.{geom} && ST_Expand(o.geom, %(reach)s)
+
 -- name: groups
 -- The groups that objects fall into.
 SELECT DISTINCT {group}::text FROM {layer} t WHERE {where} ORDER BY 1
@@ -162,14 +172,14 @@ CREATE TEMPORARY TABLE {fresh} ON COMMIT DROP AS SELECT {columns} FROM {table} W
 
 -- name: remove
 -- What was known of these subjects and is not so any more.
-DELETE FROM {table} f WHERE f.subject_id = ANY(%(ids)s::bigint[]) AND NOT EXISTS (
+DELETE FROM {table} f WHERE ({about}) AND NOT EXISTS (
     SELECT FROM {fresh} n WHERE {match} AND ({theirs}) IS NOT DISTINCT FROM ({ours})
 )
 
 -- name: add
 -- What is so now and was not.
 INSERT INTO {table} ({columns}) SELECT {columns} FROM {fresh} n WHERE NOT EXISTS (
-    SELECT FROM {table} f WHERE {match} AND f.subject_id = ANY(%(ids)s::bigint[]) AND ({theirs}) IS NOT DISTINCT FROM ({ours})
+    SELECT FROM {table} f WHERE {match} AND ({about}) AND ({theirs}) IS NOT DISTINCT FROM ({ours})
 )
 
 -- name: empty

@@ -10,12 +10,14 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shapely import affinity
 
 from pipeline.contracts import registry
 from pipeline.contracts.base import Text
 from pipeline.contracts.fact import Corridor, Equal, Rung
 from pipeline.joins import forms, pairs
 from pipeline.joins.corridor import corridors
+from pipeline.joins.edges import Drawing, edges
 from pipeline.joins.ladder import UNDECIDED, climb
 from pipeline.joins.neighbours import borders
 from pipeline.joins.overlay import Overlay
@@ -150,6 +152,29 @@ def test_a_road_has_no_gap_where_its_axes_meet() -> None:
     assert shapely.area(made[0]) == pytest.approx(1200, rel=0.06)
 
 
+@settings(max_examples=60, deadline=None)
+@given(boxes, st.lists(st.booleans(), min_size=8, max_size=8), st.floats(0.0, 1.5))
+def test_who_is_asked_changes_nothing(given_boxes: list, asked: list[bool], turn: float) -> None:  # type: ignore[type-arg]
+    """Edges and borders of some areas are those of all areas, to the last bit."""
+    whole = np.array([affinity.rotate(one, turn, use_radians=True, origin=(0, 0))
+                      for one in boxed(given_boxes)])  # fmt: skip
+    some = np.flatnonzero(asked[: len(whole)])
+    every = np.arange(len(whole))
+    rule = Drawing(straight=0.05, reach=0.1, least=0.05, metres=1.0)
+    all_edges, few = edges(whole, whole, every, rule), edges(whole[some], whole, some, rule)
+    chosen = np.isin(all_edges.area, some)
+    assert (some[few.area] == all_edges.area[chosen]).all()
+    for name in ("seq", "neighbour", "shape", "length", "corner"):
+        assert (getattr(few, name) == getattr(all_edges, name)[chosen]).all()
+    options = {"metres": 1.0, "least_m": 0.05, "reach_m": 0.01}
+    all_pairs, pairs_of = (
+        {(int(a), int(b), float(m)) for a, b, m in zip(f.one, f.other, f.length, strict=True)}
+        for f in (borders(whole, whole, every, **options),
+                  borders(whole[some], whole, some, **options))
+    )  # fmt: skip
+    assert pairs_of == {pair for pair in all_pairs if set(pair[:2]) & set(some.tolist())}
+
+
 def test_neighbours_share_what_they_share() -> None:
     # The long side of the first is shared by two others; one vertex is off by the width of a hair.
     shapes = np.array(
@@ -164,7 +189,7 @@ def test_neighbours_share_what_they_share() -> None:
     found = borders(shapes, shapes, np.arange(4), metres=1.0, least_m=0.05, reach_m=0.01)
     told = {
         (int(a), int(b)): round(float(m), 3)
-        for a, b, m in zip(found.subject, found.object, found.length, strict=True)
+        for a, b, m in zip(found.one, found.other, found.length, strict=True)
     }
     assert told == {
         (0, 1): 12.0, (1, 0): 12.0, (0, 2): 18.0, (2, 0): 18.0, (1, 2): 10.0, (2, 1): 10.0,

@@ -70,7 +70,7 @@ def _print(done: list[Checked], schemas: Schemas) -> None:
                 table.add_row(*head, "", "", "", escape(f"not checked: {one.unchecked[rule.id]}"))
                 continue
             stands = [stood for stood in one.stands if stood.rule == rule.id]
-            rows = str(one.rows)
+            rows = str(one.rows) if rule.tiled else "all"
             if not stands:
                 table.add_row(*head, rows, "0", "", "")
             for stood in stands:

@@ -21,6 +21,7 @@ Kind = Literal[
     "near",
     "fronts",
     "parallel",
+    "between",
     "refers_to",
     "query",
 ]
@@ -41,11 +42,12 @@ _NEEDS: dict[Kind, tuple[tuple[str, ...], tuple[Unit, ...]]] = {
     "near": (("other", "link"), ("m",)),
     "fronts": (("other", "link"), ("m",)),
     "parallel": (("other", "per", "side", "offsets"), ("m",)),
+    "between": (("other", "field", "other_field"), ("share",)),
     "refers_to": (("other", "link"), ("m",)),
     "query": (("finding",), ("m", "m2", "share")),
 }
-# Kinds that the database answers, for all rows at once.
-_ASKED: tuple[Kind, ...] = ("refers_to", "query")
+# Kinds that look at all rows at once: the database answers, or what is far away has a say.
+_WHOLE: tuple[Kind, ...] = ("refers_to", "query", "between")
 
 
 class FabricRule(Frozen):
@@ -84,8 +86,8 @@ class FabricRule(Frozen):
 
     @property
     def tiled(self) -> bool:
-        """Whether it looks at shapes, tile by tile; else the database is asked about all rows."""
-        return self.kind not in _ASKED
+        """Whether it looks at shapes, tile by tile; else at all rows at once."""
+        return self.kind not in _WHOLE
 
     @property
     def measure(self) -> Unit:

@@ -1,4 +1,4 @@
-"""Asked: rules that the database answers, about all rows of a layer at once."""
+"""Asked: rules about all rows of a layer at once; most of them the database answers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,23 @@ from pipeline.contracts.fabric import FabricRule
 from pipeline.contracts.layer import LayerContract
 from pipeline.db import queries
 from pipeline.derive.keys import key_text
+from pipeline.fabric import between
 from pipeline.fabric.faults import Faults
 from pipeline.fabric.part import Shapes
-from pipeline.fabric.source import Source, table
+from pipeline.fabric.source import Reader, Source, table
+
+
+def ask(source: Source, layer: LayerContract, rule: FabricRule) -> Faults:
+    """What a rule that is not tiled finds."""
+    kinds = {"query": answered, "refers_to": orphans, "between": levels}
+    return kinds[rule.kind](source, layer, rule)
+
+
+def levels(source: Source, layer: LayerContract, rule: FabricRule) -> Faults:
+    """Rows of ``layer`` that do not lie between the rows of the other layer that they see."""
+    reader = Reader(source.connection, source.schemas)
+    part = reader.part(layer.id, rule.own_fields)
+    return between.not_between(rule, part, reader.part(rule.other or "", rule.other_fields))
 
 
 def orphans(source: Source, layer: LayerContract, rule: FabricRule) -> Faults:

@@ -18,7 +18,7 @@ from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.errors import SettingsError
 from pipeline.fabric import adjoin, contain, cross, fill, overlap
-from pipeline.fabric.asked import answered, orphans
+from pipeline.fabric.asked import ask
 from pipeline.fabric.faults import Faults
 from pipeline.fabric.part import Part
 from pipeline.fabric.plan import Work, asked, near, plan, reach
@@ -148,7 +148,6 @@ def _run(
     for work in works:
         for rule in work.rules:
             if not rule.tiled:
-                ask = answered if rule.kind == "query" else orphans
                 found[work.layer.id, rule.id] = ask(source, work.layer, rule)
     return found, counts
 

@@ -81,18 +81,18 @@ class Reader:
         self,
         layer: str,
         fields: tuple[str, ...],
-        box: tuple[float, float, float, float],
-        own: Ints,
+        box: tuple[float, float, float, float] | None = None,
+        own: Ints | None = None,
     ) -> Part:
-        """The rows of ``layer`` that meet ``box`` (CRS units); ``own`` are ids in order."""
+        """The rows of ``layer`` that meet ``box`` (CRS units); ``own`` are ids in order. Without
+        them all rows that have a shape, and all asked about."""
         contract = self.schemas.layer(layer)
         listed = [sql.SQL("{},").format(sql.Identifier(name)) for name in fields]
         query = sql.SQL(queries.load("fabric")["part"]).format(
             key=key_text(contract),
             columns=sql.SQL(" ").join(listed),
             table=table(layer),
-            srid=sql.Literal(self.schemas.city.srid),
-            **dict(zip(_CORNERS, map(sql.Literal, box), strict=True)),
+            here=sql.SQL("geom IS NOT NULL") if box is None else self._meets(box),
         )
         found, keys, *columns, raw = self.columns(query, 3 + len(fields))
         ids = np.array(found, np.int64)
@@ -104,7 +104,14 @@ class Reader:
             for name, values, kind in zip(fields, columns, kinds, strict=True)
         }
         shapes = np.asarray(shapely.from_wkb(wkb), dtype=object)
-        return Part(ids, pa.array(keys, pa.string()), made, shapes, np.isin(ids, own))
+        asked = np.ones(len(ids), dtype=bool) if own is None else np.isin(ids, own)
+        return Part(ids, pa.array(keys, pa.string()), made, shapes, asked)
+
+    def _meets(self, box: tuple[float, float, float, float]) -> sql.Composed:
+        return sql.SQL(queries.load("fabric")["meets"]).format(
+            srid=sql.Literal(self.schemas.city.srid),
+            **dict(zip(_CORNERS, map(sql.Literal, box), strict=True)),
+        )
 
 
 @contextmanager

@@ -191,4 +191,5 @@ _TEARS: dict[str, Callable[[Arrival, Town, int], list[Row]]] = {
     "postcodes": _far,
     "plan_road_lines": _aside,
     "contours": tears_relief.contours,
+    "spot_heights": tears_relief.spot_heights,
 }

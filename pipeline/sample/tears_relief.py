@@ -1,17 +1,18 @@
-"""Ways to spoil contours so that each is good alone and wrong beside the others."""
+"""Ways to spoil contours and spot heights: each is good alone and wrong beside the others."""
 
 from __future__ import annotations
 
 import numpy as np
 import shapely
 
-from pipeline.sample import faults
-from pipeline.sample.arrays import Bools, Floats, Ints, Objects
+from pipeline.sample import faults, terrain
+from pipeline.sample.arrays import Bools, Floats, Ints, Objects, objects
 from pipeline.sample.arrivals import Arrival
 from pipeline.sample.town import Town
 
 _BEYOND_M, _ODD_M, _KEPT_SHARE = 1.5, 0.2, 0.6
 _INSIDE_M = 60.0
+_RAISED_M = 4.0
 Row = tuple[int, str, str, str, str]
 
 
@@ -27,6 +28,19 @@ def contours(arrival: Arrival, _: Town, count: int) -> list[Row]:
     off, crossing = rest[0::2][:count], rest[1::2][:count]
     made = _cut(arrival, cut) + _off(arrival, off)
     return made + _crossed(arrival, crossing, cut)
+
+
+def spot_heights(arrival: Arrival, town: Town, count: int) -> list[Row]:
+    """Spots that lie far above the contours around them, such as roofs taken for the ground."""
+    xyz = shapely.get_coordinates(_lines(arrival), include_z=True)
+    drawn = shapely.multilinestrings(_lines(terrain.contours(town)))
+    inside = shapely.contains(shapely.convex_hull(drawn), shapely.points(xyz[:, :2]))
+    inside &= ~arrival.safe
+    rows = town.city.rng("raised spots").permutation(np.flatnonzero(inside))[:count]
+    xyz[rows, 2] = np.round(xyz[rows, 2] + _RAISED_M, 2)
+    arrival.shapes = objects(shapely.points(xyz))
+    text = f"raised by {_RAISED_M} m"
+    return [_told(arrival, row, "fabric.not_between", "between", text) for row in rows.tolist()]
 
 
 def _ends_inside(lines: Objects, rows: Ints) -> Bools:

@@ -33,9 +33,12 @@ SELECT ST_Envelope(geom) FROM {history} WHERE ended_by > {since} AND geom IS NOT
 SELECT ST_MakeEnvelope({x0}, {y0}, {x1}, {y1}, {srid}) AS place
 
 -- name: part
--- The rows of a layer that meet a box, with the key as people read it.
-SELECT id, {key} AS key, {columns} ST_AsBinary(geom) AS geom FROM {table}
-WHERE geom && ST_MakeEnvelope({x0}, {y0}, {x1}, {y1}, {srid}) ORDER BY id
+-- The rows of a layer that lie here, with the key as people read it.
+SELECT id, {key} AS key, {columns} ST_AsBinary(geom) AS geom FROM {table} WHERE {here} ORDER BY id
+
+-- name: meets
+-- Rows that meet a box.
+geom && ST_MakeEnvelope({x0}, {y0}, {x1}, {y1}, {srid})
 
 -- name: standing
 -- The loads that made what the layers are; what has been undone is not among them.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline import geo
 from pipeline.contracts import registry
-from pipeline.fabric import adjoin, contain, fill, overlap
+from pipeline.fabric import adjoin, between, contain, fill, overlap
 
 from .conftest import part, rule
 
@@ -317,3 +317,39 @@ def test_paris_has_one_overlap(real_data):
 def test_a_rule_has_what_its_kind_needs(rule_text, message):
     with pytest.raises(ValueError, match=message):
         rule(**rule_text)
+
+
+BETWEEN = rule("between", other="tested", field="h", other_field="z", tolerance=0.1)
+
+
+def test_spots_lie_between_the_contours_that_they_see():
+    """T21: a slope of a metre in ten, drawn every metre; on the slope and beyond it."""
+    lines = [shapely.LineString([(10 * z, 0), (10 * z, 100)]) for z in range(5)]
+    contours = part(lines, z=[float(z) for z in range(5)])
+    spots = {
+        (15, 50): 1.5,
+        (25, 50): 2.09,
+        (12, 20): 0.95,
+        (35, 70): 2.8,
+        (5, 5): 7.0,
+        (90, 50): 99.0,
+    }
+    points = part([shapely.Point(place) for place in spots], h=list(spots.values()))
+    found = between.not_between(BETWEEN, points, contours)
+    assert told(found) == [("fabric.not_between", "k3", "2.8"), ("fabric.not_between", "k4", "7")]
+    assert found.detail == ["2.90 … 4.10", "-0.10 … 1.10"]
+    assert not len(between.not_between(BETWEEN, points, part(lines[:1], z=[0.0])))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 30), st.integers(1, 6))
+def test_the_nearest_levels_are_those_of_every_line(seed, count, levels):
+    rng = np.random.default_rng(seed)
+    lines = shapely.linestrings(rng.uniform(0, 100, (count, 2, 2)))
+    level = rng.integers(0, levels, count).astype(float)
+    places = rng.uniform(-20, 120, (7, 2))
+    found, far = between._nearest(places, lines, level)
+    for place, one, away in zip(shapely.points(places), found, far, strict=True):
+        least = {z: shapely.distance(place, lines[level == z]).min() for z in set(level.tolist())}
+        nearest = sorted(least, key=lambda z: (least[z], z))[:3]
+        assert one.tolist() == nearest
+        assert away.tolist() == [least[z] for z in nearest]

@@ -1,11 +1,12 @@
 """The fact contract: what the database itself works out about the rows of one layer from another.
 
-One file of schemas/facts/ is one fact, one table of the schema ``facts``. Seven kinds:
+One file of schemas/facts/ is one fact, one table of the schema ``facts``. Eight kinds:
 ``overlay``: how much of each subject's area lies in which objects; ``neighbour``: which subjects
 share how long a border; ``match``: which object a subject belongs to, by the first rung of a ladder
 that gives exactly one; ``edge``: the boundary of each subject in straight runs with one neighbour
 each; ``remainder``: what overlays leave of each subject; ``cut``: what becomes of its edges then;
-``level``: the height of the street in front of its edges.
+``bevel``: those edges when corners are cut off as well, each cut an edge of its own; ``level``: the
+height of the street in front of its edges.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from pydantic import model_validator
 
 from pipeline.contracts.base import Frozen, Identifier, Text
 
-FactKind = Literal["overlay", "neighbour", "match", "edge", "remainder", "cut", "level"]
+FactKind = Literal["overlay", "neighbour", "match", "edge", "remainder", "cut", "bevel", "level"]
 Form = Literal["plain", "folded", "code", "plate", "address"]
 
 
 # Which kinds a setting is for; some cannot do without it.
 _OF_KINDS: dict[str, tuple[FactKind, ...]] = {
     "rungs": ("match",),
-    "of": ("remainder", "cut"),
-    "edges": ("cut", "level"),
+    "of": ("remainder", "cut", "bevel"),
+    "edges": ("cut", "bevel", "level"),
     "level": ("level",),
     "ways": ("edge",),
     "corridor": ("overlay",),

@@ -68,6 +68,7 @@ def drawn(around: dict[str, Any], size: tuple[float, float], language: str, land
         "zone": sheet.path(_shapes(around["zones"])),
         "axis": sheet.path(ways[~edges]),
         "bar": sheet.path(ways[edges]),
+        "bevel": sheet.path(_shapes(around["bevels"])),
         "own": sheet.path(shapes[own]),
     }
     labels: list[Label] = [

@@ -11,9 +11,10 @@ from psycopg import sql
 
 from pipeline.contracts.fact import FactContract
 from pipeline.db import queries
-from pipeline.derive.facts import BESIDE, FACTS
+from pipeline.derive.facts import BESIDE, COLUMNS, FACTS
 from pipeline.geo import Geometries, Mask
 from pipeline.joins import ways
+from pipeline.joins.bevels import bevels
 from pipeline.joins.corridor import numbers
 from pipeline.joins.cuts import ON_M, Lines, Takers, leave, moved
 from pipeline.joins.edges import Drawing
@@ -72,7 +73,7 @@ def _along(
 
 def remainder(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns:
     """What overlays leave of subjects."""
-    takers, names = _takers(reading, fact, ids)
+    takers, names = _takers(reading, _laid(reading, fact, ids))
     subjects = with_shape(reading.subjects(fact, ids))
     if not len(subjects) or not len(takers.shape):
         return empty(6)
@@ -88,7 +89,7 @@ def remainder(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns
 
 def cut(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns:
     """What becomes of the edges of subjects."""
-    takers, names = _takers(reading, fact, ids)
+    takers, names = _takers(reading, _laid(reading, fact, ids))
     subjects = with_shape(reading.subjects(fact, ids))
     if not len(subjects) or not len(takers.shape):
         return empty(6)
@@ -103,6 +104,30 @@ def cut(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns:
         subjects.ids[area], lines.seq[found.edge], named(names, group),
         found.length * metres, found.depth * metres,
         np.maximum(np.maximum(left.run[found.left], subjects.runs[area]), run[found.edge]),
+    ]  # fmt: skip
+
+
+def bevel(reading: Reading, fact: FactContract, ids: Ints | None) -> Columns:
+    """The edges of subjects whose corners are cut off, each cut an edge of its own."""
+    laid = _laid(reading, fact, ids)
+    takers, names = _takers(reading, laid)
+    corner = np.concatenate([np.full(len(side), one.object == fact.object) for one, side in laid])
+    subjects = with_shape(reading.subjects(fact, ids))
+    if not len(subjects) or not corner.any():
+        return empty(len(COLUMNS[fact.kind]))
+    _, near = shapely.STRtree(subjects.shapes).query(takers.shape[corner], predicate="intersects")
+    subjects = subjects.take(np.unique(near))
+    lines, areas, run = _drawn_edges(reading, fact, subjects)
+    metres = reading.schemas.city.metres_per_unit
+    left, found = bevels(areas, lines, takers, corner, fact.min_area_m2 / metres**2, ON_M / metres)
+    area, group = left.area[found.left], left.group[found.left]
+    other = np.concatenate([side.ids for _, side in laid])
+    shapes = shapely.set_srid(found.shape, reading.schemas.city.srid)
+    latest = np.maximum(left.run[found.left], subjects.runs[area])
+    return [
+        subjects.ids[area], lines.seq[found.edge], _at(lines.seq, found.after),
+        named(names, group), _at(other, found.corner), found.length * metres,
+        shapely.to_wkb(shapes, include_srid=True), np.maximum(latest, run[found.edge]),
     ]  # fmt: skip
 
 
@@ -122,11 +147,17 @@ def _drawn_edges(
     return lines, lines.areas(whole[2], whole[3], len(subjects)), whole[4]
 
 
-def _takers(
+def _laid(
     reading: Reading, fact: FactContract, ids: Ints | None
+) -> list[tuple[FactContract, Side]]:
+    """The overlays that ``fact`` is of, and what they lay on subjects."""
+    return [(one, reading.laid(one, ids)) for one in map(reading.schemas.fact, fact.of)]
+
+
+def _takers(
+    reading: Reading, laid: list[tuple[FactContract, Side]]
 ) -> tuple[Takers, list[str | None]]:
-    """All that takes from subjects by the overlays that ``fact`` is of, and its groups."""
-    laid = [(one, reading.laid(one, ids)) for one in map(reading.schemas.fact, fact.of)]
+    """All that takes from subjects, and its groups."""
     grouped = [reading.groups(one, objects) for one, objects in laid]
     names = list(dict.fromkeys(name for found, _ in grouped for name in found))
     place = {name: at for at, name in enumerate(names)}
@@ -200,6 +231,11 @@ def _fronts(
 
 def _ids(side: Side, places: Ints) -> Any:
     """The ids at ``places``, None where there is no place."""
+    return _at(side.ids, places)
+
+
+def _at(values: Ints, places: Ints) -> Any:
+    """The ``values`` at ``places``, None where there is no place."""
     found = np.full(len(places), None, dtype=object)
-    found[places >= 0] = side.ids[places[places >= 0]]
+    found[places >= 0] = values[places[places >= 0]]
     return found

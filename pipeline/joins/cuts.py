@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from pipeline.geo import Floats, Geometries
+from pipeline.geo import Floats, Geometries, Mask
 from pipeline.joins.rings import lengths, rings
 from pipeline.joins.side import Ints
 
@@ -41,6 +41,10 @@ class Takers:
     group: Ints
     groups: int
     run: Ints
+
+    def only(self, chosen: Mask) -> Takers:
+        """Some of them."""
+        return Takers(self.shape[chosen], self.group[chosen], self.groups, self.run[chosen])
 
 
 def leave(areas: Geometries, takers: Takers, least: float) -> Left:
@@ -103,12 +107,42 @@ class Lines:
 @dataclass(frozen=True)
 class Moved:
     """What becomes of edges (rows,): indices of what is left and of the edge, its length, and how
-    far it moves at most (0: not at all), in units of the CRS."""
+    far it moves at most (0: not at all), in units of the CRS. ``row`` (pieces,) is where each of
+    the ``pieces`` of the new boundary counts."""
 
     left: Ints
     edge: Ints
     length: Floats
     depth: Floats
+    pieces: Pieces
+    row: Ints
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Straight pieces (pieces,) of boundaries, in order: the index of the shape, ``ends``
+    (pieces, 2, 2), ``middle`` points, length, and the piece before and after each in its ring."""
+
+    left: Ints
+    ends: Floats
+    middle: Geometries
+    length: Floats
+    before: Ints
+    following: Ints
+
+    @staticmethod
+    def of(shapes: Geometries) -> Pieces:
+        """Those of ``shapes`` (n,)."""
+        ring = rings(shapes)
+        ends = np.stack([ring.xy, ring.xy[ring.following]], axis=1)
+        middle = np.asarray(shapely.points(ends.mean(axis=1)), dtype=object)
+        size = lengths(ring.xy, ring.following)
+        return Pieces(ring.area[ring.ring], ends, middle, size, ring.before, ring.following)
+
+    @property
+    def lines(self) -> Geometries:
+        """Each as a line."""
+        return np.asarray(shapely.linestrings(self.ends), dtype=object)
 
 
 def moved(left: Left, edges: Lines, on: float) -> Moved:
@@ -123,30 +157,24 @@ def moved(left: Left, edges: Lines, on: float) -> Moved:
     begin = np.cumsum(count) - count
     row_left = np.repeat(np.arange(len(left)), count)
     row_edge = np.repeat(first - begin, count) + np.arange(count.sum())
-    ring = rings(left.shape)
-    piece_left = ring.area[ring.ring]
-    size = lengths(ring.xy, ring.following)
-    ends = np.stack([ring.xy, ring.xy[ring.following]], axis=1)
-    pairs = _Pairs.of(piece_left, begin, count)
-    far = shapely.distance(
-        np.asarray(shapely.points(ends.mean(axis=1)))[pairs.piece],
-        edges.shape[row_edge[pairs.row]],
-    )
+    pieces = Pieces.of(left.shape)
+    pairs = Pairs.of(pieces.left, begin, count)
+    far = shapely.distance(pieces.middle[pairs.piece], edges.shape[row_edge[pairs.row]])
     near, row = pairs.nearest(far, np.ones(len(far), dtype=bool))
     stays = near <= on
-    length = np.bincount(row[stays], weights=size[stays], minlength=len(row_edge))
+    length = np.bincount(row[stays], weights=pieces.length[stays], minlength=len(row_edge))
     lost = shapely.length(edges.shape[row_edge]) - length
     cut = ~stays
-    _, row = pairs.nearest(far, _candidates(lost, length, row_left, on)[pairs.row])
-    row = row[cut]
-    np.add.at(length, row, size[cut])
+    _, least = pairs.nearest(far, _candidates(lost, length, row_left, on)[pairs.row])
+    row = np.where(cut, least, row)
+    np.add.at(length, row[cut], pieces.length[cut])
     depth = np.zeros(len(row_edge))
     for end in (0, 1):
         away = shapely.distance(
-            np.asarray(shapely.points(ends[cut, end])), edges.shape[row_edge[row]]
+            np.asarray(shapely.points(pieces.ends[cut, end])), edges.shape[row_edge[row[cut]]]
         )
-        np.maximum.at(depth, row, away)
-    return Moved(row_left, row_edge, length, depth)
+        np.maximum.at(depth, row[cut], away)
+    return Moved(row_left, row_edge, length, depth, pieces, row)
 
 
 def _candidates(lost: Floats, length: Floats, row_left: Ints, on: float) -> np.ndarray:
@@ -160,20 +188,21 @@ def _candidates(lost: Floats, length: Floats, row_left: Ints, on: float) -> np.n
 
 
 @dataclass(frozen=True)
-class _Pairs:
-    """Pieces of a boundary, each with all edges of its area: ``piece`` and ``row`` (pairs,)."""
+class Pairs:
+    """Pieces of a boundary, each with all rows of its area: ``piece`` and ``row`` (pairs,)."""
 
     piece: Ints
     row: Ints
     first: Ints
 
     @staticmethod
-    def of(piece_left: Ints, begin: Ints, count: Ints) -> _Pairs:
+    def of(piece_left: Ints, begin: Ints, count: Ints) -> Pairs:
+        """Pieces of areas (``piece_left``), whose rows ``begin`` there and are so many."""
         many = count[piece_left]
         first = np.cumsum(many) - many
         piece = np.repeat(np.arange(len(piece_left)), many)
         row = np.repeat(begin[piece_left] - first, many) + np.arange(many.sum())
-        return _Pairs(piece, row, first)
+        return Pairs(piece, row, first)
 
     def nearest(self, far: Floats, allowed: np.ndarray) -> tuple[Floats, Ints]:
         """For each piece how far the nearest edge that is allowed lies, and its row."""

@@ -20,6 +20,7 @@ _BOUNDARY: dict[FactKind, Callable[[Reading, FactContract, Ints | None], Columns
     "edge": boundary.edges,
     "remainder": boundary.remainder,
     "cut": boundary.cut,
+    "bevel": boundary.bevel,
     "level": boundary.level,
 }
 

@@ -15,15 +15,18 @@ _CHAMFERED = 0.7
 _LEGS_M = (2.0, 5.0)
 _ROOM = 0.8
 _BESIDE_M = 1.5
+_ASKEW_M, _INTO_ROADS_M = 0.05, 0.1
 _PASSAGE_M, _WITH_PASSAGE = 3.0, 0.015
 
 
 @dataclass(frozen=True)
 class Chamfers:
-    """Corners that are cut off, (n,): of which plot, how long both legs are (m), the triangle."""
+    """Corners that are cut off, (n,): of which plot, how long both legs are (m), what the cut takes
+    (m2), and the triangle, which reaches a little into the planned roads."""
 
     lot: Ints
     leg: Floats
+    area: Floats
     shapes: Objects
 
 
@@ -38,21 +41,30 @@ def chamfered(town: Town) -> Chamfers:
     deep = city.points[lots.back[lot, end]] - corner
     frontage, depth = np.hypot(*along.T), np.hypot(*deep.T)
     u = along / frontage[:, None]
-    v = np.column_stack([-u[:, 1], u[:, 0]])
-    v *= np.where((v * deep).sum(axis=1) > 0, 1.0, -1.0)[:, None]
+    v = deep / depth[:, None]
+    askew = np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])
     side, beside = _beside(town, corner + deep / 2, u)
     plan, now, front = town.names.width_plan, town.names.width, town.front[lot]
     beside &= (plan[front] > now[front]) & (side != front)
     drawn = city.rng("chamfers").random(len(lot)) < _CHAMFERED
     beside &= drawn | city.home_lots[lot]
     leg = np.clip(np.round(np.minimum(plan[front], plan[side]) / 2) / 2, *_LEGS_M)
-    behind = (plan - now)[front] / 2, np.maximum(plan - now, 0.0)[side] / 2
+    behind = []
+    for street, ends in ((front, (corner, corner + along)), (side, (corner, corner + deep))):
+        far = [shapely.distance(shapely.points(end), town.streets.shapes[street]) for end in ends]
+        # Where the street runs askew nobody knows the corner to the centimetre.
+        beside &= np.abs(far[0] - far[1]) < _ASKEW_M
+        wider = plan[street] > now[street]
+        behind.append(np.where(wider, np.maximum(plan[street] / 2 - far[0], 0.0), 0.0))
     beside &= (behind[0] + leg < _ROOM * depth) & (behind[1] + leg < _ROOM * frontage)
-    at = corner + v * behind[0][:, None] + u * behind[1][:, None]
-    triangle = np.stack([at, at + u * leg[:, None], at + v * leg[:, None]], axis=1)
+    into = [(one / askew - _INTO_ROADS_M)[:, None] for one in behind]
+    at = corner + v * into[0] + u * into[1]
+    long = (leg + 2 * _INTO_ROADS_M)[:, None]
+    triangle = np.stack([at, at + u * long, at + v * long], axis=1)
     order = np.flatnonzero(beside)
     shapes = shapely.polygons(np.round(triangle[order], 3))
-    return Chamfers(lot[order], leg[order], objects(shapely.orient_polygons(shapes)))
+    area = leg**2 * askew / 2
+    return Chamfers(lot[order], leg[order], area[order], objects(shapely.orient_polygons(shapes)))
 
 
 def _beside(town: Town, middle: Floats, along: Floats) -> tuple[Ints, Bools]:
@@ -69,7 +81,7 @@ def after_chamfer(town: Town, left: Floats) -> Floats:
     found = chamfered(town)
     after = np.full(len(left), np.nan)
     after[found.lot] = left[found.lot]
-    np.subtract.at(after, found.lot, np.round(shapely.area(found.shapes), 2))
+    np.subtract.at(after, found.lot, np.round(found.area, 2))
     return np.asarray(np.round(after, 2), dtype=np.float64)
 
 

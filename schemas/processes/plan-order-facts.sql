@@ -27,12 +27,15 @@ SELECT jsonb_build_object(
     'setback_lines', (SELECT coalesce(jsonb_agg(jsonb_build_object('setback_m', s.setback_m, 'street_id', s.street_id,
         'run', s.run_id)), '[]') FROM {setback_line} AS s JOIN edition AS e ON e.plan_id = s.plan_id
         WHERE ST_DWithin(s.geom, c.geom, 0.01)),
+    'chamfers', {part.chamfers_json}, 'left_m2', coalesce(round(r.left_m2::numeric, 2), round(a.grid::numeric, 2)),
     'sides', {part.roads_json}, 'imagery', {part.imagery_json},
     'manual_decision', (SELECT count(DISTINCT zone_id) <> 1 OR bool_or(rule_no IS NULL OR place > 1) FROM fitting)
         OR EXISTS (SELECT FROM zones WHERE part <> 'in'),
     'run', a.widening_run
 )::text
-FROM chosen AS c CROSS JOIN areas AS a
+FROM chosen AS c CROSS JOIN areas AS a LEFT JOIN (
+    SELECT m.* FROM {fact.parcel_remainder} AS m JOIN edition AS e ON e.plan_id = m.in_group
+) AS r ON r.subject_id = c.id
 
 -- name: near
 -- Codes that may have been meant.

@@ -268,12 +268,28 @@ SELECT coalesce(jsonb_agg(jsonb_build_object('edge', e.seq, 'part', e.polygon, '
         'depth_m', round(coalesce(w.depth_m, 0)::numeric, 2), 'run', coalesce(w.run_id, e.run_id))
         FROM edition AS f LEFT JOIN {fact.parcel_edge_widening} AS w
             ON w.subject_id = c.id AND w.seq = e.seq AND w.in_group = f.plan_id),
+    'after_chamfer', (SELECT jsonb_build_object('length_m', round(coalesce(v.left_m, w.left_m, e.length_m)::numeric, 2),
+        'run', coalesce(v.run_id, w.run_id, e.run_id))
+        FROM edition AS f LEFT JOIN {fact.parcel_edge_widening} AS w
+            ON w.subject_id = c.id AND w.seq = e.seq AND w.in_group = f.plan_id
+        LEFT JOIN {fact.parcel_edge_chamfer} AS v
+            ON v.subject_id = c.id AND v.seq = e.seq AND v.in_group = f.plan_id AND v.object_id IS NULL),
     'run', e.run_id) ORDER BY e.seq), '[]')
 FROM chosen AS c JOIN (
     SELECT a.*, count(*) OVER (PARTITION BY a.side) = 1 AS alone
     FROM chosen AS o JOIN {fact.parcel_edge} AS a ON a.subject_id = o.id
 ) AS e ON true
 LEFT JOIN {parcel} AS p ON p.id = e.object_id LEFT JOIN {street} AS s ON s.id = e.way_id
+
+-- name: part_chamfers_json
+-- The corner chamfers of the edition on the chosen parcel: each is an edge of its own between two others, clockwise.
+SELECT coalesce(jsonb_agg(jsonb_build_object('chamfer_id', h.chamfer_id, 'chamfer_m', h.chamfer_m,
+    'after_edge', v.seq, 'before_edge', v.next_seq, 'length_m', round(v.left_m::numeric, 2),
+    'from', jsonb_build_object('e', round(ST_X(ST_StartPoint(v.geom))::numeric, 2), 'n', round(ST_Y(ST_StartPoint(v.geom))::numeric, 2)),
+    'to', jsonb_build_object('e', round(ST_X(ST_EndPoint(v.geom))::numeric, 2), 'n', round(ST_Y(ST_EndPoint(v.geom))::numeric, 2)),
+    'run', v.run_id) ORDER BY v.seq, v.id), '[]')
+FROM chosen AS c JOIN {fact.parcel_edge_chamfer} AS v ON v.subject_id = c.id JOIN edition AS f ON f.plan_id = v.in_group
+JOIN {chamfer} AS h ON h.id = v.object_id
 
 -- name: part_code_history_json
 -- The codes that the chosen parcel had before, the latest first: each chain of renumberings as far back as it is known.
@@ -441,6 +457,9 @@ SELECT jsonb_build_object('scale', f.scale, 'x', f.x, 'y', f.y, 'unit_m', {unit}
     'roads', (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', l.road_line_kind,
         'geom', ST_AsGeoJSON(l.geom, 3)::jsonb)), '[]')
         FROM {plan_road_line} AS l JOIN edition AS e ON e.plan_id = l.plan_id WHERE l.geom && f.geom),
+    'bevels', (SELECT coalesce(jsonb_agg(jsonb_build_object('own', v.subject_id = c.id, 'length_m', v.left_m,
+        'geom', ST_AsGeoJSON(v.geom, 3)::jsonb) ORDER BY v.id), '[]')
+        FROM {fact.parcel_edge_chamfer} AS v JOIN edition AS e ON e.plan_id = v.in_group WHERE v.geom && f.geom),
     'streets', (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'name', jsonb_build_object('fa', s.name_fa, 'en', s.name_en), 'geom', ST_AsGeoJSON(ST_ClipByBox2D(s.geom, f.geom), 3)::jsonb)), '[]')
         FROM {street} AS s WHERE s.geom && f.geom AND ST_Intersects(s.geom, f.geom))

@@ -10,6 +10,8 @@ SELECT p.id * 10000 + e.seq AS id, p.parcel_code, e.seq AS edge_seq, e.polygon A
     coalesce(own.length_measured_m, CASE WHEN whole.edges = 1 THEN given.length_measured_m END) AS length_measured_m,
     CASE WHEN d.plan_id IS NOT NULL THEN round(coalesce(w.left_m, e.length_m)::numeric, 2)::float8 END AS length_after_widening_m,
     CASE WHEN d.plan_id IS NOT NULL THEN round(coalesce(w.depth_m, 0)::numeric, 2)::float8 END AS widening_depth_m,
+    CASE WHEN d.plan_id IS NOT NULL THEN round(coalesce(v.left_m, w.left_m, e.length_m)::numeric, 2)::float8 END
+        AS length_after_chamfer_m,
     d.plan_id, round(whole.length_m::numeric, 2)::float8 AS side_length_map_m,
     coalesce(given.length_deed_m, CASE WHEN whole.edges = 1 THEN own.length_deed_m END) AS side_length_deed_m,
     coalesce(given.length_measured_m, CASE WHEN whole.edges = 1 THEN own.length_measured_m END) AS side_length_measured_m,
@@ -32,3 +34,5 @@ LEFT JOIN LATERAL (
     ORDER BY o.approval_date DESC NULLS LAST, o.plan_id DESC LIMIT 1
 ) d ON true
 LEFT JOIN facts.parcel_edge_widening w ON w.subject_id = e.subject_id AND w.seq = e.seq AND w.in_group = d.plan_id
+LEFT JOIN facts.parcel_edge_chamfer v
+    ON v.subject_id = e.subject_id AND v.seq = e.seq AND v.in_group = d.plan_id AND v.object_id IS NULL

@@ -75,6 +75,7 @@ def drawn(around: dict[str, Any], size: tuple[float, float], language: str, land
         *_neighbours(sheet, shapes[~own], [p for p in parcels if not p["own"]], land),
         *_streets(sheet, around["streets"], language),
         *_own(sheet, shapes[own]),
+        *_cuts(sheet, around["bevels"], shapes[own]),
     ]
     west, _, _, north = sheet.bounds
     eastings, northings = sheet.ticks()
@@ -150,6 +151,23 @@ def _own(sheet: Sheet, shapes: Geometries) -> list[Label]:
             metres = math.dist(xa, xb) * sheet.unit_m
             angle = _upright(*(b - a).tolist())
             found.append(Label("length", x, y, f"{metres:.2f}", angle))
+    return found
+
+
+def _cuts(sheet: Sheet, rows: list[dict[str, Any]], shapes: Geometries) -> list[Label]:
+    """The length of each corner of the parcel that is cut off, inside of the cut."""
+    own = [row for row in rows if row["own"]]
+    if not own or not len(shapes):
+        return []
+    middle = sheet.place(shapely.get_coordinates(shapely.centroid(shapes[0])))[0]
+    found = []
+    for row, line in zip(own, _shapes(own), strict=True):
+        a, b = sheet.place(shapely.get_coordinates(line)[[0, -1]])
+        if math.dist(a, b) >= _LEAST_EDGE_MM:
+            half = (a + b) / 2
+            x, y = (half + _towards(half, middle, _EDGE_OFF_MM)).tolist()
+            angle = _upright(*(b - a).tolist())
+            found.append(Label("length", x, y, f"{row['length_m']:.2f}", angle))
     return found
 
 

@@ -11,11 +11,11 @@ from pipeline.sample import fixture
 from pipeline.sample.arrays import Bools, Floats, Ints, Objects, objects
 from pipeline.sample.town import Town
 
-_CHAMFERED = 0.7
+_CHAMFERED = 0.9
 _LEGS_M = (2.0, 5.0)
 _ROOM = 0.8
 _BESIDE_M = 1.5
-_ASKEW_M, _INTO_ROADS_M = 0.05, 0.1
+_ASKEW_M, _INTO_ROADS_M = 0.3, 0.1
 _PASSAGE_M, _WITH_PASSAGE = 3.0, 0.015
 
 
@@ -52,7 +52,7 @@ def chamfered(town: Town) -> Chamfers:
     behind = []
     for street, ends in ((front, (corner, corner + along)), (side, (corner, corner + deep))):
         far = [shapely.distance(shapely.points(end), town.streets.shapes[street]) for end in ends]
-        # Where the street runs askew nobody knows the corner to the centimetre.
+        # Where a street runs more askew the cut might not reach both planned edges.
         beside &= np.abs(far[0] - far[1]) < _ASKEW_M
         wider = plan[street] > now[street]
         behind.append(np.where(wider, np.maximum(plan[street] / 2 - far[0], 0.0), 0.0))

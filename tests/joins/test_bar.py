@@ -10,14 +10,18 @@ import pandas as pd
 import pyogrio
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.joins import derive as joins
+from pipeline.joins.bevels import bevels
+from pipeline.joins.cuts import ON_M, Lines, Takers
+from pipeline.joins.edges import edges
 from pipeline.joins.levels import Heights, between
 from tests.joins.conftest import load
+from tests.joins.test_edges import RULE, star
 from tests.joins.test_facts import rows_of
 
 EAST, NORTH = 488600.0, 3833100.0
@@ -25,6 +29,16 @@ BAR = (
     "SELECT area_after_widening_m2, area_chamfer_m2, area_after_chamfer_m2, setback_m, "
     "area_setback_m2, level_m, vertical_datum, level_between, level_distance_m "
     "FROM derived.parcel_bar WHERE parcel_code = '1-12-45-7-0-0-0'"
+)
+
+
+CUTS = (
+    "SELECT edge_seq, next_edge_seq, length_grid_m, ST_AsText(geom, 3) FROM derived.chamfer_edge "
+    "WHERE parcel_code = "
+)
+LENGTHS = (
+    "SELECT length_map_m, length_after_widening_m, length_after_chamfer_m "
+    "FROM derived.parcel_edge WHERE parcel_code = "
 )
 
 
@@ -69,6 +83,13 @@ def test_chamfer_setback_and_level_of_the_fixture_parcel(
     assert found[5] == pytest.approx(930.0 + 2.0 * far / line.length, abs=6e-4)
     assert found[6:8] == ("irhs1998", True)
     assert found[8] == pytest.approx(min(far, line.length - far), abs=6e-3)
+    # Of the triangle the roads leave a cut of 1.41 m from (0, 3) to (1, 2): an edge between two.
+    assert query(city, CUTS + "'1-12-45-7-0-0-0'") == [
+        (3, 4, 1.41, "LINESTRING(488601 3833102,488600 3833103)")
+    ]
+    assert query(city, LENGTHS + "'1-12-45-7-0-0-0' ORDER BY edge_seq") == [
+        (10.0, 10.0, 10.0), (20.0, 18.0, 18.0), (10.0, 10.0, 9.0), (20.0, 18.0, 17.0),
+    ]  # fmt: skip
     # One level is taken away again: what is left counts, and everything is as if made anew.
     load(city, write(tmp_path / "kaf.gpkg", ends[:1], RAGHAM=[930.0], KOD_MABAR=street,
                      MABNA="irhs1998", KILOMETRAJ=0.0), "road_levels", schemas)  # fmt: skip
@@ -78,6 +99,67 @@ def test_chamfer_setback_and_level_of_the_fixture_parcel(
     kept = rows_of(city, schemas, query)
     joins.derive(city, schemas, anew=True)
     assert kept == rows_of(city, schemas, query)
+
+
+def test_a_chamfer_is_an_edge_of_its_own(city: Database, query: Any) -> None:
+    """P5: 10 m by 18 m are left by the roads, of which the plan cuts a corner with legs of 2 m."""
+    assert query(city, CUTS + "'1-12-45-5-0-0-0'") == [
+        (3, 4, 2.83, "LINESTRING(488582 3833102,488580 3833104)")
+    ]
+    assert query(city, LENGTHS + "'1-12-45-5-0-0-0' ORDER BY edge_seq") == [
+        (10.0, 10.0, 10.0), (20.0, 18.0, 18.0), (10.0, 10.0, 8.0), (20.0, 18.0, 16.0),
+    ]  # fmt: skip
+    ((parcels, off, cuts, chamfers),) = query(
+        city,
+        "SELECT count(*), max(abs(b.m - ST_Perimeter(r.geom))), sum(b.cuts)::int, "
+        "(SELECT count(*) FROM data.chamfer) FROM facts.parcel_remainder r JOIN (SELECT subject_id,"
+        " in_group, sum(left_m) m, count(object_id) cuts FROM facts.parcel_edge_chamfer "
+        "GROUP BY 1, 2) b USING (subject_id, in_group)",
+    )
+    assert parcels > 5
+    assert off < 1e-6
+    assert cuts == chamfers
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.floats(8.0, 30.0), min_size=3, max_size=9),
+    st.floats(0.0, 6.3),
+    st.lists(st.tuples(st.integers(0, 8), st.floats(1.0, 6.0)), max_size=3),
+    st.floats(-40.0, 5.0),
+)
+def test_edges_and_chamfers_add_up_to_what_is_left(
+    radii: list[float], turn: float, cuts: list[tuple[int, float]], road: float
+) -> None:
+    """Any polygon, a road along its south and triangles at its corners."""
+    plot = np.array([star(radii, turn)], dtype=object)
+    drawn = edges(plot, plot, np.zeros(1, dtype=np.int64), RULE)
+    lines = Lines(drawn.area, drawn.seq, drawn.shape)
+    areas = lines.areas(drawn.part, drawn.ring, 1)
+    ring = shapely.get_coordinates(shapely.get_exterior_ring(plot[0]))[:-1]
+    corners = []
+    for at, leg in cuts:
+        node, others = (
+            ring[at % len(ring)],
+            (ring[(at - 1) % len(ring)], ring[(at + 1) % len(ring)]),
+        )
+        ends = [node + (other - node) / np.hypot(*(other - node)) * leg for other in others]
+        corners.append(shapely.convex_hull(shapely.multipoints([node, *ends])))
+    strip = shapely.box(EAST - 99, NORTH - 99, EAST + 99, NORTH + road)
+    shapes = np.array([strip, *(one for one in corners if one.area > 0.1)], dtype=object)
+    none = np.zeros(len(shapes), dtype=np.int64)
+    left, found = bevels(
+        areas, lines, Takers(shapes, none, 1, none), np.arange(len(shapes)) > 0, 0.01, ON_M
+    )
+    if not len(left):
+        return
+    whole = shapely.length(shapely.boundary(left.shape[0]))
+    assert found.length.sum() == pytest.approx(whole, abs=0.05)
+    cut = found.corner >= 0
+    assert shapely.length(found.shape[cut]) == pytest.approx(found.length[cut])
+    outline = shapely.boundary(shapes[found.corner[cut]])
+    assert (shapely.distance(shapely.line_interpolate_point(found.shape[cut], 0.5, normalized=True),
+                             outline) < 1e-6).all()  # fmt: skip
 
 
 @given(

@@ -75,7 +75,7 @@ def contours(town: Town) -> Arrival:
     n = heights.north - (np.arange(rows) + 0.5) * heights.cell
     generator = contourpy.contour_generator(e, n, heights.heights, name="serial")
     lowest, highest = heights.heights.min(), heights.heights.max()
-    levels = np.arange(np.ceil(lowest), np.floor(highest) + 0.5, CONTOUR_M)
+    levels = np.arange(np.ceil(lowest / CONTOUR_M), np.ceil(highest / CONTOUR_M)) * CONTOUR_M
     drawn: list[tuple[float, list[Any]]] = [(float(z), list(generator.lines(z))) for z in levels]
     found = [(z, np.round(line, 2)) for z, several in drawn for line in several]
     found = [(z, line) for z, line in found if _length(line) > _SHORTEST_M]

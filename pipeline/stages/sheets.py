@@ -27,6 +27,8 @@ _GEOMETRY = "geometry"
 _ROWS = 20_000
 # What a reader of drawings gives, and areas are made of.
 _NEEDED = ("Layer", "Entity", "Text", "Handle", "Block", "Attributes")
+# What a MicroStation design has instead: levels by number, elements by type, and no handles.
+_DESIGN = {"Layer": "Level", "Entity": "Type", "Text": "Text"}
 
 
 @dataclass
@@ -82,8 +84,9 @@ def _opened(stack: ExitStack, sheet: Path, context: Context) -> Source:
     declared = context.feed.source
     arrival = stack.enter_context(container.opened(sheet, declared.encoding, declared.member))
     source = open_source(arrival, context.feed, context.city, wants="MultiPolygon")
-    missing = [name for name in _NEEDED if name not in source.layer.names]
-    if missing:
+    names = source.layer.names
+    missing = [name for name in _NEEDED if name not in names]
+    if missing and not set(_DESIGN.values()) <= set(names):
         raise ArrivalError(
             f"is no drawing: it has no {', '.join(missing)}",
             where=sheet.name,
@@ -101,7 +104,19 @@ def _read(source: Source, name: str) -> Drawn:
             where=source.label,
             todo="The file is damaged: ask for it again.",
         )
-    return Drawn(name, pa.concat_tables(tables), source.geometry or _GEOMETRY)
+    geometry = source.geometry or _GEOMETRY
+    return Drawn(name, as_drawing(pa.concat_tables(tables), geometry), geometry)
+
+
+def as_drawing(table: pa.Table, geometry: str) -> pa.Table:
+    """The elements of a MicroStation design as entities of a drawing, each called by its place in
+    the file; a drawing stays as it is."""
+    if set(_NEEDED) <= set(table.column_names):
+        return table
+    made = {name: table.column(other).cast(pa.string()) for name, other in _DESIGN.items()}
+    made["Handle"] = pa.array([str(place) for place in range(1, table.num_rows + 1)], pa.string())
+    made["Block"] = made["Attributes"] = pa.nulls(table.num_rows, pa.string())
+    return pa.table({**made, geometry: table.column(geometry)})
 
 
 def _metres(crs: CRS, label: str) -> float:

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 
+import pyarrow as pa
 import pyogrio
 import pytest
 import shapely
@@ -19,9 +20,10 @@ from pipeline.contracts import registry
 from pipeline.contracts.cad import Cad
 from pipeline.errors import ArrivalError, SettingsError
 from pipeline.fabric.cad.assemble import assemble
+from pipeline.fabric.cad.entities import Drawn
 from pipeline.sample import city
 from pipeline.stages import load as loading
-from pipeline.stages.sheets import assembled
+from pipeline.stages.sheets import as_drawing, assembled
 
 LAYERS = {
     "PARCEL": "boundary", "NO": "number", "BLOCK": "block", "BLOCK_NO": "block_number",
@@ -413,6 +415,35 @@ def test_several_sheets_are_one_delivery(database, schemas, tmp_path, query):
     assert rows == [("1-1-1-1-0-0-0",), ("1-1-1-2-0-0-0",)]
     again = CliRunner().invoke(cli.build, words, obj=database.settings, standalone_mode=False)
     assert json.loads(again.stdout)[0]["status"] == "unchanged"
+
+
+def test_a_microstation_design_is_a_drawing_of_levels(real_data):
+    """Elements by level and type: what its texts and lines are follows from the feed alone."""
+    path = real_data / "bad_inputs" / "vector" / "gdal_smalltest.dgn"
+    frame = pyogrio.raw.read_arrow(path)[1]
+    drawing = as_drawing(frame, "wkb_geometry")
+    assert drawing.column_names[:-1] == ["Layer", "Entity", "Text", "Handle", "Block", "Attributes"]
+    levels = frame.column("Level").to_pylist()
+    assert drawing.column("Layer").to_pylist() == [str(level) for level in levels]
+    assert drawing.column("Handle").to_pylist() == [str(n + 1) for n in range(len(levels))]
+    assert as_drawing(drawing, "wkb_geometry") is drawing
+
+
+def test_levels_of_a_design_make_areas_with_their_numbers():
+    lines = [((0, 0), (20, 0)), ((20, 0), (20, 10)), ((20, 10), (0, 10)), ((0, 10), (0, 0)),
+             ((10, 0), (10, 10))]  # fmt: skip
+    shapes = [shapely.LineString(one) for one in lines] + [
+        shapely.Point(5, 5),
+        shapely.Point(15, 5),
+    ]
+    table = pa.table({
+        "Type": [4] * 5 + [17] * 2, "Level": [10] * 5 + [20] * 2,
+        "Text": [None] * 5 + ["1", "2"], "geometry": shapely.to_wkb(shapes),
+    })  # fmt: skip
+    drawn = Drawn("design", as_drawing(table, "geometry"), "geometry")
+    made = assemble([drawn], Cad(layers={"10": "boundary", "20": "number"}), 1.0)
+    assert sorted(made.table.column("Number").to_pylist()) == ["1", "2"]
+    assert made.table.num_rows == 2
 
 
 def test_a_folder_without_sheets_is_refused(bench, tmp_path):

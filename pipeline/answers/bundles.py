@@ -116,9 +116,7 @@ class _Work:
             why = await self._one(self.folder / name, document, {by: thing[by]}, language)
             rows.append((number, thing[called], "" if why else name, why or ""))
             tell(99 * number // len(things))
-        title = (
-            f"{document.title.of(language)}: {called} {things[0][called]} … {things[-1][called]}"
-        )
+        title = f"{document.title.of(language)}: {things[0][called]} … {things[-1][called]}"
         one = await asyncio.to_thread(self._merged, rows, title, language)
         digest = await asyncio.to_thread(self._together, rows)
         failed = [{called: code, "why": why} for _, code, _, why in rows if why]

@@ -65,7 +65,9 @@ def second_plates(town: Town) -> Arrival:
         {
             "کد نوسازی": town.register.property[lot],
             "پلاک ثبتی": plate,
-            "مفروز از": only_where(np.arange(len(lot)) % 3 == 0, objects(text(main))),
+            "مفروز از": only_where(
+                (np.arange(len(lot)) % 3 == 0) & (lot != city.p7), objects(text(main))
+            ),
             "قطعه": text(np.arange(len(lot)) % 9 + 1),
         }
     )

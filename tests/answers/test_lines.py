@@ -506,7 +506,7 @@ def test_rezoning_of_p7_is_its_whole_area(public: TestClient, ask: Asked) -> Non
 
 
 def test_a_tile_over_the_densest_block_is_small(public: TestClient, query: Asked) -> None:
-    """ECT-3: z14 uncompressed <= 500 kB, with a style whose labels are Persian and our own."""
+    """ECT-3: z14 over the densest block is at most 500 kB before compression."""
     ((lon, lat),) = query(
         "SELECT ST_X(c), ST_Y(c) FROM (SELECT ST_Transform(ST_Centroid(b.geom), 4326) AS c "
         "FROM data.block b JOIN data.parcel p USING (block_code) GROUP BY b.id "

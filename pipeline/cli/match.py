@@ -63,6 +63,9 @@ def _print(found: MatchReport) -> None:
         options.out(f"{n.waiting:>9} numbers whose object is set aside")
     options.out(f"{found.objects_without:>9} objects without a row, such as "
                 f"{', '.join(found.objects_without_samples[:5]) or '-'}")  # fmt: skip
+    for layer, without in found.laid.items():
+        options.out(f"{without.count:>9} of them with a {layer}, such as "
+                    f"{', '.join(without.samples[:5]) or '-'}")  # fmt: skip
     for limit, count in found.distances.items():
         options.out(f"{count:>9} within {limit} m")
     for compared in found.compared:

@@ -72,9 +72,12 @@ class Input(Frozen):
         return self
 
     def with_codes(self, codes: Mapping[str, Text]) -> Input:
-        """The same, for the codes of a list with their words."""
+        """The same, for the codes of a list with their words; where the city's list does not have
+        the example, its first code is one."""
         made = {**self.accepts, "type": "string", "enum": list(codes)}
-        return Input.model_validate(self.model_dump() | {"accepts": made, "labels": dict(codes)})
+        example = self.example if self.example in codes else next(iter(codes))
+        changed = {"accepts": made, "labels": dict(codes), "example": example}
+        return Input.model_validate(self.model_dump() | changed)
 
 
 class Limit(Frozen):

@@ -12,6 +12,7 @@ from pipeline.contracts.fact import Compare, FactContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.db.engine import Connection, Database
+from pipeline.derive.facts import FACTS
 from pipeline.joins import composed
 
 RATIOS = ("< 0.5", "0.5-0.9", "0.9-0.98", "0.98-1.02", "1.02-1.1", "1.1-2", ">= 2")
@@ -43,6 +44,14 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class Without:
+    """Objects that nothing leads to: how many, and the keys of the first."""
+
+    count: int
+    samples: list[str]
+
+
+@dataclass(frozen=True)
 class Compared:
     """One measure of both sides: pairs by the ratio of what is said to what is measured."""
 
@@ -54,7 +63,8 @@ class Compared:
 
 @dataclass(frozen=True)
 class MatchReport:
-    """All about one match. ``distances``: metres up to which, and how many subjects."""
+    """All about one match. ``distances``: metres up to which, and how many subjects. ``laid``:
+    objects without a subject on which another layer's rows lie, by that layer."""
 
     fact: str
     subjects: int
@@ -62,6 +72,7 @@ class MatchReport:
     numbers: Numbers | None
     objects_without: int
     objects_without_samples: list[str]
+    laid: dict[str, Without]
     left_over: list[dict[str, Any]]
     distances: dict[str, int]
     compared: list[Compared]
@@ -78,14 +89,15 @@ def report(
     with database.connect("loader") as connection:
         asked = _Asked(connection, schemas, fact, samples)
         methods = asked.methods()
-        without, examples = asked.objects_without()
+        without = asked.objects_without()
         return MatchReport(
             fact=fact.id,
             subjects=sum(one.subjects for one in methods),
             methods=methods,
             numbers=asked.numbers(),
-            objects_without=without,
-            objects_without_samples=examples,
+            objects_without=without.count,
+            objects_without_samples=without.samples,
+            laid=asked.objects_laid(),
             left_over=asked.left_over(),
             distances=asked.distances(),
             compared=[asked.compared(one) for one in fact.compare],
@@ -118,11 +130,24 @@ class _Asked:
                 return Numbers(*self._rows("numbers", more)[0])
         return None
 
-    def objects_without(self) -> tuple[int, list[str]]:
-        """Objects that nothing leads to, and the keys of the first."""
-        layer = self.schemas.layer(self.fact.object)
-        count, keys = self._rows("objects_without", {"key": composed.key_of(layer, "o")})[0]
-        return count, keys or []
+    def objects_without(self) -> Without:
+        """Objects that nothing leads to."""
+        return self._without("objects_without", {})
+
+    def objects_laid(self) -> dict[str, Without]:
+        """Those of them on which an overlay lays rows of another layer, such as buildings."""
+        return {
+            one.subject: self._without("objects_laid", {"laid": sql.Identifier(FACTS, one.id)})
+            for one in self.schemas.facts.values()
+            if one.kind == "overlay"
+            and one.object == self.fact.object
+            and one.subject not in (self.fact.subject, one.object)
+        }
+
+    def _without(self, name: str, more: Mapping[str, sql.Composable]) -> Without:
+        key = composed.key_of(self.schemas.layer(self.fact.object), "o")
+        count, keys = self._rows(name, {"key": key, **more})[0]
+        return Without(count, keys or [])
 
     def left_over(self) -> list[dict[str, Any]]:
         """The first subjects that are ambiguous or unmatched."""

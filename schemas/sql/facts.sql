@@ -237,6 +237,12 @@ FROM object o FULL JOIN subject s ON s.number = o.number
 SELECT count(*), (array_agg({key} ORDER BY o.id))[1:%(samples)s]
 FROM {objects} o WHERE NOT EXISTS (SELECT FROM {table} f WHERE f.object_id = o.id)
 
+-- name: objects_laid
+-- Objects that no subject leads to although an overlay lays something on them.
+SELECT count(*), (array_agg({key} ORDER BY o.id))[1:%(samples)s]
+FROM {objects} o WHERE NOT EXISTS (SELECT FROM {table} f WHERE f.object_id = o.id)
+    AND EXISTS (SELECT FROM {laid} v WHERE v.object_id = o.id AND v.part = 'in' AND v.share > 0.5)
+
 -- name: left_over
 -- Subjects that no rung has decided.
 SELECT {key}, f.method, f.candidates, {said}

@@ -15,6 +15,7 @@ from pipeline.db.engine import Database
 from pipeline.derive.facts import COLUMNS
 from pipeline.errors import DatabaseError
 from pipeline.joins import derive as joins
+from pipeline.joins import report
 from pipeline.stages import history
 from tests.joins.conftest import load
 
@@ -200,6 +201,19 @@ def test_postcodes_climb_and_fall_with_what_they_hang_on(
     kept = rows_of(city, schemas, query)
     joins.derive(city, schemas, anew=True)
     assert kept == rows_of(city, schemas, query)
+
+
+def test_a_parcel_with_a_building_and_no_postcode_is_told(
+    city: Database, schemas: Schemas, query: Any
+) -> None:
+    fact = schemas.facts["postcode_parcel"]
+    before = report.report(city, schemas, fact)
+    assert before.laid["building"] == report.Without(0, [])
+    assert before.objects_without > 0  # nobody lives on empty ground
+    query(city, f"DELETE FROM facts.postcode_parcel WHERE object_id = {P7}")
+    after = report.report(city, schemas, fact)
+    assert after.laid["building"] == report.Without(1, ["1-12-45-7-0-0-0"])
+    assert after.objects_without == before.objects_without + 1
 
 
 def test_a_failed_derivation_says_so_and_changes_nothing(

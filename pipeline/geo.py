@@ -96,9 +96,21 @@ def within(geometries: Geometries, bounds: tuple[float, float, float, float]) ->
 
     As PostGIS sees it, whose constraint asks the same: boxes in single precision, rounded outwards.
     """
-    box, outer = _box32(shapely.bounds(geometries)), _box32(np.array([bounds]))
-    inside = (box[:, :2] >= outer[:, :2]) & (box[:, 2:] <= outer[:, 2:])
-    return np.asarray(inside.all(axis=1))
+    boxes, outer = shapely.bounds(geometries), np.array([bounds])
+    # Only at the edges can rounding tell; to round all would take six times as long.
+    room = 4 * float(np.spacing(np.abs(outer).max().astype(np.float32)))
+    inside = _inside(boxes, outer + room * np.array([1, 1, -1, -1]))
+    near = np.flatnonzero(~inside)
+    inside[near] = _inside(_box32(boxes[near]), _box32(outer))
+    return inside
+
+
+def _inside(boxes: npt.NDArray[Any], outer: npt.NDArray[Any]) -> Mask:
+    """Axis by axis: numpy takes several times as long for pairs."""
+    west, south, east, north = outer[0]
+    found: Mask = (boxes[:, 0] >= west) & (boxes[:, 1] >= south)
+    found &= (boxes[:, 2] <= east) & (boxes[:, 3] <= north)
+    return found
 
 
 def _box32(boxes: Floats) -> npt.NDArray[np.float32]:

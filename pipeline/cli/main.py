@@ -20,7 +20,7 @@ from pipeline.cli.lazy import Entry, LazyGroup
 from pipeline.errors import MakanError
 
 _CLI = "pipeline.cli"
-_LOOK_AFTER = 50_000
+_LOOK_AFTER = 200_000
 COMMANDS = {
     "accuracy": Entry(f"{_CLI}.accuracy:accuracy", "Tell how accurate a product is."),
     "access": Entry(f"{_CLI}.access:access", "Give, list and revoke keys of servers.", lean=True),

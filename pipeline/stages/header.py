@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.geo import Floats
 from pipeline.stages.wkb import HEAD, codes, codes_at, raw
@@ -33,6 +34,6 @@ def first_points(wkb: pa.Array) -> Floats:
         for order, kind_of in ((1, "<f8"), (0, ">f8")):
             mine = rows[data[rows] == order]
             if len(mine):
-                numbers = data[mine[:, None] + np.arange(skip, skip + _POINT)]
+                numbers = sliding_window_view(data, _POINT)[mine + skip]
                 found.append(numbers.view(kind_of).astype(np.float64))
     return np.concatenate(found)

@@ -127,21 +127,23 @@ class Merge:
         ledger.publish(self.transaction, self.context.valid_from, self.run)
         self.values |= {"feed": self.context.feed.id, "kept": kept, "gone": gone}
         with refused():
-            inserted, updated, removed = self._update(gone)
+            inserted, updated, removed = self._update(gone, staged)
         if not inserted + updated + removed:
             ledger.unpublish(self.transaction, self.run)
         return Merged(inserted, updated, staged - inserted - updated, removed)
 
-    def _update(self, gone: list[str] | None) -> tuple[int, int, int]:
+    def _update(self, gone: list[str] | None, staged: int) -> tuple[int, int, int]:
         """The order matters: a removed row may free what a new one needs."""
         self._do("analyze_stage")
         updated, removed = renumber(self.transaction, self.context, self.parts, self.run)
-        updated += self._do("update")
+        updated += (changed := self._do("update"))
         if self.context.feed.delivery == "full" and (gone is None or gone):
             removed += self._do("remove" if gone is None else "remove_gone")
-        # Where keys change owners, a key says nothing of an object that is gone.
-        inserted = 0 if self.context.renumber else self._do("put_back")
-        inserted += self._do("insert")
+        inserted = 0
+        if changed < staged:
+            # Where keys change owners, a key says nothing of an object that is gone.
+            inserted = 0 if self.context.renumber else self._do("put_back")
+            inserted += self._do("insert")
         if inserted + updated + removed > _MANY:
             self._do("analyze")
         return inserted, updated, removed

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
+from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.geo import Geometries, Mask, promote
 
@@ -55,8 +56,9 @@ def raw(wkb: pa.Array) -> tuple[_Bytes, _Numbers, _Numbers]:
 
 def codes_at(data: _Bytes, starts: _Numbers) -> npt.NDArray[np.uint32]:
     """The types of the geometries that begin at ``starts``."""
-    digits = data[starts[:, None] + np.arange(1, HEAD)]
-    little = np.ascontiguousarray(digits).view("<u4").ravel()
+    if not len(starts):
+        return np.zeros(0, dtype=np.uint32)
+    little = sliding_window_view(data, HEAD - 1)[starts + 1].view("<u4").ravel()
     big = data[starts] == 0
     return np.asarray(np.where(big, little.byteswap(), little) if big.any() else little)
 

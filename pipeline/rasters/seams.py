@@ -13,7 +13,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
@@ -58,11 +58,13 @@ def between(files: list[Path]) -> list[Seam]:
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """The place of a sheet whose rows run east and west, CRS units."""
+    """The place of a sheet whose rows run east and west, CRS units, and its ``bands`` that hold
+    values (from 1), not opacity."""
 
     crs: Any
     transform: Affine
     bounds: tuple[float, float, float, float]
+    bands: tuple[int, ...]
 
     @property
     def pixel(self) -> float:
@@ -75,9 +77,17 @@ def _box(path: Path) -> _Box | None:
             transform = dataset.transform
             if dataset.crs is None or transform.b or transform.d or transform.e >= 0:
                 return None
-            return _Box(dataset.crs, transform, tuple(dataset.bounds))
+            kinds = enumerate(dataset.colorinterp, start=1)
+            bands = tuple(band for band, kind in kinds if kind != ColorInterp.alpha)
+            return _Box(dataset.crs, transform, tuple(dataset.bounds), bands)
     except FAULTS as error:
         raise ArrivalError(f"cannot be read: {reason(error, path)}", where=path.name) from None
+
+
+def _common(a: _Box, b: _Box) -> tuple[list[int], list[int]]:
+    """The bands of both that are compared: as many as both have."""
+    count = min(len(a.bands), len(b.bands))
+    return list(a.bands[:count]), list(b.bands[:count])
 
 
 def _seam(one: Path, other: Path, a: _Box, b: _Box) -> Seam | None:
@@ -85,7 +95,7 @@ def _seam(one: Path, other: Path, a: _Box, b: _Box) -> Seam | None:
     east, north = min(a.bounds[2], b.bounds[2]), min(a.bounds[3], b.bounds[3])
     wide, high = (east - west) / a.pixel, (north - south) / a.pixel
     if min(wide, high) >= 1.0:
-        return _overlapping(one, other, a, (west, south, east, north))
+        return _overlapping((one, other), a, (west, south, east, north), _common(a, b))
     along = max(wide, high)
     if min(wide, high) > -_TOUCH and along >= 1.0 and abs(a.pixel - b.pixel) < 1e-6 * a.pixel:
         return _touching(one, other, a, b, upright=wide < high)
@@ -93,9 +103,13 @@ def _seam(one: Path, other: Path, a: _Box, b: _Box) -> Seam | None:
 
 
 def _overlapping(
-    one: Path, other: Path, a: _Box, box: tuple[float, float, float, float]
+    pair: tuple[Path, Path],
+    a: _Box,
+    box: tuple[float, float, float, float],
+    bands: tuple[list[int], list[int]],
 ) -> Seam | None:
-    """Both on the pixels of the first."""
+    """Both on the pixels of the first, in the ``bands`` of each that are compared."""
+    one, other = pair
     west, _, _, north = box
     left = round((west - a.bounds[0]) / a.pixel)
     top = round((a.bounds[3] - north) / a.pixel)
@@ -104,15 +118,17 @@ def _overlapping(
     with rasterio.open(one) as first, rasterio.open(other) as second:
         grid = {"crs": a.crs, "transform": place, "width": columns, "height": rows}
         with (
-            WarpedVRT(first, resampling=Resampling.nearest, **grid) as x,
-            WarpedVRT(second, resampling=Resampling.cubic, **grid) as y,
+            WarpedVRT(first, resampling=Resampling.nearest, **_masked(first), **grid) as x,
+            WarpedVRT(second, resampling=Resampling.cubic, **_masked(second), **grid) as y,
         ):
-            difference, count = _difference(x, y, columns, rows)
+            sides = ((x, bands[0]), (y, bands[1]))
+            difference, count = _difference(sides, columns, rows)
             if not count:
                 return None
             moved = np.empty((0, 2))
             if min(columns, rows) >= CHIP:
-                moved = shifts(_reader(x), _reader(y), (0, rows, 0, columns))
+                readers = [_reader(*side) for side in sides]
+                moved = shifts(readers[0], readers[1], (0, rows, 0, columns))
     if len(moved) < FEWEST:
         return Seam(one.name, other.name, count, len(moved), difference=difference)
     length = np.hypot(*moved.T)
@@ -121,26 +137,37 @@ def _overlapping(
                 difference)  # fmt: skip
 
 
-def _reader(dataset: Any) -> Any:
+def _masked(dataset: Any) -> dict[str, bool]:
+    """A warped raster keeps a mask only as opacity."""
+    flags = dataset.mask_flag_enums[0]
+    return {"add_alpha": True} if flags == [MaskFlags.per_dataset] else {}
+
+
+def _reader(dataset: Any, bands: list[int]) -> Any:
     def read(span: Span) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         top, end, left, right = span
         window = Window(left, top, right - left, end - top)
         known = dataset.read_masks(1, window=window) > 0
-        return dataset.read(window=window).astype(np.float32), known
+        return dataset.read(bands, window=window).astype(np.float32), known
 
     return read
 
 
-def _difference(x: Any, y: Any, columns: int, rows: int) -> tuple[float | None, int]:
+def _difference(
+    sides: tuple[tuple[Any, list[int]], ...], columns: int, rows: int
+) -> tuple[float | None, int]:
     """Root mean square where both are known, and of how many pixels of full size."""
     coarser = max(-(-max(columns, rows) // _LONGEST), 1)
     shape = (-(-rows // coarser), -(-columns // coarser))
-    known = (x.read_masks(1, out_shape=shape) > 0) & (y.read_masks(1, out_shape=shape) > 0)
+    masks = [dataset.read_masks(1, out_shape=shape) > 0 for dataset, _ in sides]
+    known = masks[0] & masks[1]
     if not known.any():
         return None, 0
     values = [
-        one.read(out_shape=(one.count, *shape), resampling=Resampling.average).astype(np.float64)
-        for one in (x, y)
+        dataset.read(bands, out_shape=(len(bands), *shape), resampling=Resampling.average).astype(
+            np.float64
+        )
+        for dataset, bands in sides
     ]
     apart = (values[0] - values[1])[:, known]
     return round(float(np.sqrt((apart**2).mean())), 3), int(known.sum()) * coarser**2
@@ -185,7 +212,8 @@ def _edge(
             start, count = round((low - box.bounds[0]) / box.pixel), round((high - low) / box.pixel)
             at = dataset.height - 2 if last else 0
             window = Window(start, at, count, 2)
-        values = dataset.read(window=window).astype(np.float64)
+        bands = list(box.bands[: min(len(one.bands) for one in both)])
+        values = dataset.read(bands, window=window).astype(np.float64)
         values[:, dataset.read_masks(1, window=window) == 0] = np.nan
     lines = values if upright else values.transpose(0, 2, 1)
     return lines[:, :, 0], lines[:, :, 1]

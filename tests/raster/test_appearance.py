@@ -111,3 +111,12 @@ def test_the_real_orthophotos_of_two_frames_fit(real_data: Path) -> None:
     assert seam.chips == 60
     assert seam.median_px is not None
     assert seam.median_px < 1.0
+
+
+def test_sheets_with_and_without_opacity_are_compared_by_their_colours(real_data: Path) -> None:
+    """Five forms of one picture: plain, alpha band, inner mask, outer mask, nodata."""
+    files = sorted((real_data / "ortho_colorado").glob("*.tif"))
+    found = seams.between(files)
+    assert len(found) == 10
+    assert {seam.difference for seam in found} == {0.0}
+    assert max(seam.rmse_px or 0.0 for seam in found) == pytest.approx(0.0, abs=0.02)

@@ -285,6 +285,35 @@ def _bilinear(grid: Any, row: Any, column: Any) -> Any:
     return upper * (1 - v) + lower * v
 
 
+@pytest.mark.parametrize(
+    ("kind", "encoding", "error"),
+    [
+        ("orthophoto", {"compress": "WEBP"}, 12),
+        ("orthophoto", {"compress": "ZSTD", "quality": None, "predictor": 2}, 0),
+        ("terrain", {"compress": "LERC", "predictor": 1}, 0.0),
+    ],
+)
+def test_other_encodings_are_valid_too(
+    make: Make, convert: Convert, qom: City, colors: Any, plane: Any, kind: str,
+    encoding: dict[str, Any], error: float, request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    contract: RasterContract = request.getfixturevalue(kind)
+    chosen = contract.encoding.model_copy(update=encoding)
+    contract = contract.model_copy(update={"encoding": chosen})
+    values = colors if kind == "orthophoto" else plane
+    mask = np.full(values.shape[1:], 255, np.uint8)
+    mask[:20, :30] = 0
+    place = {} if kind == "orthophoto" else {"transform": Affine(5, 0, 488_600, 0, -5, 3_833_000)}
+    _, made = convert(make("a.tif", values, mask, **place), contract, qom)
+    assert cog_validate(str(made.path), strict=True, quiet=True)[0]
+    with rasterio.open(made.path) as dataset:
+        assert dataset.compression.name.upper().startswith(encoding["compress"])
+        known = dataset.read_masks(1) > 0
+        assert (known == (mask > 0)).all()
+        apart = np.abs(dataset.read().astype(float) - values)[:, known]
+    assert apart.mean() <= error
+
+
 def test_every_encoding_of_a_contract_is_given_to_gdal(
     orthophoto: RasterContract, terrain: RasterContract
 ) -> None:

@@ -147,7 +147,7 @@ def tiles(name: str, title: str, provider: Part) -> Part:
 
 
 def raster(name: str, title: str, provider: Part) -> Part:
-    """The path by which a raster is read as it is, as a picture, or at a point."""
+    """The paths by which a raster is read as it is, as a picture, at a point or along a line."""
     box = [ref("bbox"), ref("bbox-crs")]
     coverage = {"GTiff": "image/tiff; application=geotiff", "json": "application/prs.coverage+json"}
     position = {"json": "application/vnd.cov+json"}
@@ -174,8 +174,12 @@ def raster(name: str, title: str, provider: Part) -> Part:
     way, asked, formats = ways[provider["type"]]
     forms = parameter("f", "Format", {"type": "string", "enum": [*formats, "html"]})
     content = {kind: made for form in formats.values() for kind, made in binary(form).items()}
-    path = f"/collections/{name}/{way}"
-    return {path: get(name, f"{name}.{way}", f"{title}: {way}", [*asked, forms], content)}
+    path, said = f"/collections/{name}", f"{title}: {way}"
+    found = {f"{path}/{way}": get(name, f"{name}.{way}", said, [*asked, forms], content)}
+    if way == "position":
+        line, said = [ref("line-coords"), *asked[1:], forms], f"{title}: along a line"
+        found[f"{path}/trajectory"] = get(name, f"{name}.trajectory", said, line, content)
+    return found
 
 
 def components(schemas: Schemas, config: Part) -> Part:
@@ -258,6 +262,11 @@ def _parameters(schemas: Schemas, config: Part) -> Part:
             **parameter("coords", "A point as WKT", {"type": "string"}),
             "required": True,
             "example": "POINT(50.88 34.64)",
+        },
+        "line-coords": {
+            **parameter("coords", "A line as WKT", {"type": "string"}),
+            "required": True,
+            "example": "LINESTRING(50.875 34.639,50.88 34.64)",
         },
         "featureId": in_path("featureId", "Feature id", {"type": "string"}),
         "tileMatrixSetId": in_path("tileMatrixSetId", "Tile grid", enum(*grids.of(schemas.city))),

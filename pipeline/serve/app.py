@@ -108,6 +108,9 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         f"{here}/position": stock.endpoint(
             pygeoapi, "get_collection_edr_query", *point, needs="edr"
         ),
+        f"{here}/trajectory": stock.endpoint(
+            pygeoapi, "get_collection_edr_query", *point, needs="edr"
+        ),
         "/files/{collection_id}.tif": ranges.raster,
         "/files/{collection_id}/{sheet}.tif": ranges.sheet,
         "/files/{collection_id}/{sheet}/accuracy.{form}": ranges.report,

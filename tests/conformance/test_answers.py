@@ -194,3 +194,24 @@ def test_edr_positions(api: Api) -> None:
     assert api.get(path, coords="POINT(1 1)").status_code == 204
     for wrong in ({}, {"coords": "POINT(1"}, {"coords": point, "crs": "EPSG:0"}):
         assert api.get(path, **wrong).status_code == 400, wrong
+
+
+@pytest.mark.proves(EDR)
+def test_edr_trajectories(api: Api) -> None:
+    """trajectory: coords-definition, coords-response; what is no line is 400, outside 204."""
+    one = next(found for found in api.collections.values() if "data_queries" in found)
+    path = f"/collections/{one['id']}/trajectory"
+    assert one["data_queries"]["trajectory"]["link"]["variables"]["query_type"] == "trajectory"
+    assert api.parameters(path)["coords"]["required"]
+    west, south, east, north = one["extent"]["spatial"]["bbox"][0]
+    middle = (south + north) / 2
+    line = f"LINESTRING({(3 * west + east) / 4} {middle},{(west + 3 * east) / 4} {middle})"
+    found = api.json(path, coords=line)
+    places = found["domain"]["axes"]["composite"]["values"]
+    assert len(places) > 10
+    assert [place[0] for place in places] == sorted(place[0] for place in places)
+    (values,) = (one["values"] for one in found["ranges"].values())
+    assert len(values) == len(places)
+    assert api.get(path, coords="LINESTRING(1 1,2 2)").status_code == 204
+    for wrong in ({}, {"coords": "POINT(1 1)"}, {"coords": "LINESTRING(1 1"}):
+        assert api.get(path, **wrong).status_code == 400, wrong

@@ -78,7 +78,7 @@ def test_only_touched_tiles_are_encoded_anew(
     for (values, mask), (others, same) in zip(whole, some, strict=True):
         assert (mask == same).all()
         apart = np.abs(values.astype(float) - others)
-        assert apart.mean() < 1.0
+        assert apart.mean() < (2.0 if encoding else 1.0)
         # At the hard edge between two sheets colours of coarser levels are averaged otherwise.
         assert apart.max() <= (30 if encoding else 20)
     assert (whole[0][0] == some[0][0]).all()

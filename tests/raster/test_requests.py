@@ -112,7 +112,7 @@ def test_collections_are_described(
     heights = gen_collection(api, request, terrain.collection, request.locale)
     grid = heights["extent"]["spatial"]["grid"]
     assert grid == [{"cellsCount": 80, "resolution": 5.0}, {"cellsCount": 60, "resolution": 5.0}]
-    assert set(heights["data_queries"]) == {"position"}
+    assert set(heights["data_queries"]) == {"position", "trajectory"}
     (band,) = terrain.bands
     assert heights["parameter_names"][band]["unit"]["symbol"]["value"] == "m"
     picture = gen_collection(api, request, orthophoto.collection, request.locale)

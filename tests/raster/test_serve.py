@@ -286,6 +286,29 @@ def test_a_height_is_right_in_every_crs(
     assert longitude_or_east == pytest.approx(y if crs == WGS84 else x)
 
 
+@pytest.mark.parametrize("crs", [None, UTM, MERCATOR, WGS84])
+def test_a_profile_is_right_in_every_crs(
+    ground: Path, terrain: RasterContract, qom: City, crs: str | None
+) -> None:
+    to_crs = Transformer.from_crs(32639, crs_of(crs or "OGC:CRS84"), always_xy=crs != WGS84)
+    corners = [(488_650, 3_832_800), (488_750, 3_832_800), (488_750, 3_832_900)]
+    moved = [to_crs.transform(*corner) for corner in corners]
+    text = ",".join(f"{x!r} {y!r}" for x, y in moved)
+    found = definition(terrain, qom, ground, "edr")
+    spec = create_crs_transform_spec(found, crs) if crs else None
+    wkt = shapely.from_wkt(f"LINESTRING({text})")
+    answer = RasterPosition(found).query(query_type="trajectory", wkt=wkt, crs_transform_spec=spec)
+    (values,) = (one["values"] for one in answer["ranges"].values())
+    places = answer["domain"]["axes"]["composite"]["values"]
+    # A place a pixel of 5 m: 20 steps along each side.
+    assert len(values) == len(places) == 41
+    assert values[0] == pytest.approx(900.5, abs=0.001)
+    assert values[10] == pytest.approx(901.0, abs=0.001)
+    assert values[20:] == [pytest.approx(901.5, abs=0.001)] * 21
+    first = moved[0][::-1] if crs == WGS84 else moved[0]
+    assert places[0] == pytest.approx(list(first))
+
+
 @pytest.mark.parametrize("east", [488_600.0, 488_601.0, 488_602.5, 488_777.7, 488_997.5, 488_999.9])
 def test_heights_between_pixels_are_interpolated_up_to_the_edge(
     ground: Path, terrain: RasterContract, qom: City, east: float

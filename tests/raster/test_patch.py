@@ -78,9 +78,9 @@ def test_only_touched_tiles_are_encoded_anew(
     for (values, mask), (others, same) in zip(whole, some, strict=True):
         assert (mask == same).all()
         apart = np.abs(values.astype(float) - others)
-        assert apart.mean() < (2.0 if encoding else 1.0)
+        assert apart.mean() < (3.0 if encoding else 1.0)
         # At the hard edge between two sheets colours of coarser levels are averaged otherwise.
-        assert apart.max() <= (30 if encoding else 20)
+        assert apart.max() <= (40 if encoding else 20)
     assert (whole[0][0] == some[0][0]).all()
     # Tiles of the other sheets are the bytes that they were.
     before, after = tiff.directories(old), tiff.directories(made)

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from pipeline.cli import options
 from pipeline.cli.fresh import keep_fresh
@@ -33,6 +27,16 @@ from pipeline.stages.outcome import Outcome
 from pipeline.stages.outcome import Progress as Watch
 
 _FILES = click.Path(path_type=Path)
+
+
+class Lines(Protocol):
+    """What is shown while files are on their way."""
+
+    def watch(self, title: str) -> Watch:
+        """A callback that moves a new line."""
+
+    def print(self, text: str) -> None:
+        """The account of one file, for people."""
 
 
 @click.command()
@@ -98,7 +102,7 @@ def load(
                 continue
             outcomes.append(outcome)
             if not as_json:
-                bar.print(outcome)
+                bar.print(_told(outcome))
     changed = {one.layer for one in outcomes if one.status == "done"}
     if changed and derived:
         keep_fresh(settings, schemas, changed, first=folder is not None)
@@ -125,7 +129,7 @@ def check(settings: Settings, feed: str, paths: tuple[Path, ...], as_json: bool)
             )  # fmt: skip
             outcomes.append(outcome)
             if not as_json:
-                bar.print(outcome)
+                bar.print(_told(outcome))
     _end(outcomes, as_json=as_json, refused=None)
 
 
@@ -190,53 +194,33 @@ def _matching(schemas: Schemas, folder: Path) -> list[tuple[str, Path]]:
     return [(feed, path) for _, feed, path in sorted(found)]
 
 
-class _Bar:
-    """One line of progress a file, with rows a second and the time left."""
+def _unseen(done: int, total: int) -> None:
+    del done, total
 
-    def __init__(self, bar: Progress) -> None:
-        self.bar = bar
+
+class _Accounts:
+    """What a log gets: the accounts alone."""
 
     def watch(self, title: str) -> Watch:
-        """A callback that moves a new line."""
-        task = self.bar.add_task(title, total=None)
+        """Nobody looks at lines that move."""
+        del title
+        return _unseen
 
-        def move(done: int, total: int) -> None:
-            self.bar.update(task, completed=done, total=total)
-
-        return move
-
-    def print(self, outcome: Outcome) -> None:
-        """The account of one file, for people."""
-        self.bar.console.print(_told(outcome), markup=False, soft_wrap=True)
+    def print(self, text: str) -> None:
+        """The account of one file."""
+        click.echo(text, err=True)
 
 
 @contextmanager
-def _progress() -> Iterator[_Bar]:
-    console = options.console()
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        _Speed(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        # A log gets the accounts alone.
-        disable=not console.is_terminal,
-    ) as bar:
-        yield _Bar(bar)
+def _progress() -> Iterator[Lines]:
+    if not sys.stderr.isatty():
+        yield _Accounts()
+        return
+    # Only here: what draws the lines takes a while to import.
+    from pipeline.cli.lines import lines
 
-
-class _Speed(TextColumn):
-    """Rows a second."""
-
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def render(self, task: Any) -> Any:
-        """The speed, once it is known."""
-        self.text_format = f"{task.speed:,.0f} rows/s" if task.speed else ""
-        return super().render(task)
+    with lines() as drawn:
+        yield drawn
 
 
 def _told(outcome: Outcome) -> str:

@@ -12,8 +12,6 @@ import traceback
 from contextlib import suppress
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from pipeline import __version__, settings
 from pipeline.cli.lazy import Entry, LazyGroup
@@ -146,6 +144,9 @@ def _fault() -> int:
 
 
 def _say(line: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
     # A message may hold brackets, such as [source]: they are not markup.
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[red]makan:[/red] {escape(line)}")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
-from rich.console import Console
 
 from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    # Asked for when something is to be said: it takes a while to import.
+    from rich.console import Console
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
@@ -54,11 +57,15 @@ def schemas(settings: Settings) -> Schemas:
 
 def console() -> Console:
     """Where people read: standard error, so that standard output stays for answers."""
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False)
 
 
 def paper() -> Console:
     """Standard output for tables; into a file or pipe nothing is cut off."""
+    from rich.console import Console
+
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=240)
 

@@ -177,6 +177,7 @@ class Answerer:
                 process.formulas,
                 found,
                 explained=values.get(PART) is None,
+                to=process.formulas_to,
             )
         if process.heights:
             day = values.get(process.heights.day or "")

@@ -55,11 +55,14 @@ class Line(Frozen):
 
 
 class Year(Frozen):
-    """The formulas of one Jalali year; ``total`` is the line that is to be paid."""
+    """The formulas of one Jalali year; ``total`` is the line that is to be paid. Of ground in the
+    zones ``exempt`` the shares stand there, as decimals: items with ``zone_shares`` get the
+    variable ``exempt_share`` of them."""
 
     year: int
     basis: Text
     parameters: dict[Identifier, str] = Setting(default_factory=dict)
+    exempt: dict[str, str] = Setting(default_factory=dict)
     lines: tuple[Line, ...]
     total: Identifier
 
@@ -68,6 +71,8 @@ class Year(Frozen):
         names = [line.name for line in self.lines]
         if self.total not in names or len(set(names)) < len(names):
             raise ValueError("total must be a line, and no line may stand twice")
+        if any(not 0 <= Decimal(share) <= 1 for share in self.exempt.values()):
+            raise ValueError("a zone is exempt by a share from 0 to 1")
         for line in self.lines:
             try:
                 simpleeval.SimpleEval.parse(line.formula)
@@ -130,16 +135,19 @@ def _exact(names: dict[str, Any]) -> _Exact:
 
 
 def worked_out(
-    root: Path, name: str, answer: dict[str, Any], *, explained: bool = True
+    root: Path, name: str, answer: dict[str, Any], *, explained: bool = True, to: str | None = None
 ) -> dict[str, Any]:
     """``answer`` whose ``items`` each have the lines of their year, and the ``total_irr`` of all.
 
     The answer says its ``year``; items in which a variable is missing are counted apart. Unless
-    ``explained``, items have ``values`` by the names of lines, which stand once beside them.
+    ``explained``, items have ``values`` by the names of lines, which stand once beside them. Lines
+    after ``to`` are left out, where it is given: its value is then the amount.
     """
     formulas = read(root / "formulas" / f"{name}.toml")
     year = next((one for one in formulas.years if one.year == answer["year"]), None)
-    items = answer["items"]
+    if year is not None and to is not None:
+        year = _cut(year, to)
+    items = [_with_share(year, item) for item in answer["items"]]
     missing = [_missing(formulas, year, item["variables"]) for item in items]
     whole = [item for item, lacks in zip(items, missing, strict=True) if not lacks]
     rows = iter(_rows(formulas, year, whole) if year and whole else [])
@@ -158,6 +166,23 @@ def worked_out(
         "total_irr": _number(sum((Decimal(i["amount"]) for i in found if i["amount"] is not None),
                                  Decimal(0))),
     }  # fmt: skip
+
+
+def _cut(year: Year, to: str) -> Year:
+    """The lines up to ``to``; raises ValueError where there is no such line."""
+    names = [line.name for line in year.lines]
+    return year.model_copy(update={"lines": year.lines[: names.index(to) + 1], "total": to})
+
+
+def _with_share(year: Year | None, item: dict[str, Any]) -> dict[str, Any]:
+    """The item with the share of its ground that is exempt, 0 where nothing is known of zones."""
+    shares = item.get("zone_shares") or {}
+    exempt = year.exempt if year else {}
+    told = sum((Decimal(str(share)) * Decimal(exempt[zone]) for zone, share in shares.items()
+                if zone in exempt), Decimal(0))  # fmt: skip
+    return item | {
+        "variables": item["variables"] | {"exempt_share": _number(min(told, Decimal(1)))}
+    }
 
 
 def _missing(formulas: Formulas, year: Year | None, variables: dict[str, Any]) -> list[str]:

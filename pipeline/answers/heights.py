@@ -11,6 +11,7 @@ from typing import Any
 from pyproj import CRS
 
 from pipeline import geo
+from pipeline.answers import sight
 from pipeline.answers.refusals import NothingFoundError
 from pipeline.contracts.base import Text
 from pipeline.contracts.process import Heights
@@ -44,7 +45,10 @@ def filled(
     if all(height is None for height in known):
         return None
     told = [{**one, HEIGHT: height} for one, height in zip(places, known, strict=True)]
-    return {**answer, wanted.of: told, **_summary(told), "model": {"version": served.version}}
+    model = {"model": {"version": served.version}}
+    if wanted.sight:
+        return {**answer, **sight.told(answer, told, wanted.of), **model}
+    return {**answer, wanted.of: told, **_summary(told), **model}
 
 
 @contextmanager

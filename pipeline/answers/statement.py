@@ -4,9 +4,9 @@
 layer that it does not see has no rows. ``{fact.parcel_zone}`` is the fact in the same way,
 ``{part.zones}`` a query that processes share (``part_zones`` of schemas/sql/answers.sql),
 ``{place}`` all that has a name, ``{name}`` every name once, ``{source}`` the loads,
-``{imagery}`` the raster sheets in force, ``{receipt}`` what documents said, ``{srid}`` the city's
-CRS, ``{unit}`` the metres in its unit. PostgreSQL sees through the subqueries, so indexes serve as
-without them.
+``{codes.LIST}`` a code list, ``{collection}`` the collections by their titles, ``{imagery}`` the
+raster sheets in force, ``{receipt}`` what documents said, ``{srid}`` the city's CRS, ``{unit}`` the
+metres in its unit. PostgreSQL sees through the subqueries, so indexes serve as without them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from pipeline import fold
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.fact import FactContract
 from pipeline.contracts.field import FieldType
@@ -37,7 +38,7 @@ _TYPES: dict[FieldType, LiteralString] = {
     "date": "date",
     "datetime": "timestamptz",
 }
-_FACT, _PART = "fact.", "part."
+_FACT, _PART, _CODES = "fact.", "part.", "codes."
 _OWN = {
     "place": PLACE,
     "name": NAME,
@@ -89,6 +90,8 @@ def _bare(template: LiteralString) -> LiteralString:
 def _part(name: str, schemas: Schemas, audience: Audience) -> sql.Composable:
     if name in _OWN:
         return sql.Identifier(audience.schema_name, _OWN[name])
+    if name == "collection":
+        return _collections(schemas, audience)
     if name == "srid":
         return sql.Literal(schemas.city.srid)
     if name == "unit":
@@ -96,9 +99,36 @@ def _part(name: str, schemas: Schemas, audience: Audience) -> sql.Composable:
     if name.startswith(_PART):
         part = queries.load("answers")[f"part_{name.removeprefix(_PART)}"]
         return sql.SQL("({})").format(_composed(_bare(part), schemas, audience))
+    if name.startswith(_CODES):
+        return _codes(name.removeprefix(_CODES), schemas)
     if name.startswith(_FACT):
         return _fact(schemas.fact(name.removeprefix(_FACT)), schemas, audience)
     return _layer(schemas.layer(name), schemas, audience)
+
+
+def _collections(schemas: Schemas, audience: Audience) -> sql.Composable:
+    """Every collection of the audience: id, titles, and the words it is found by, folded."""
+    rows = []
+    for layer in schemas.layers.values():
+        if audience.sees(layer):
+            words = (layer.title.fa, layer.title.en, *layer.publish.keywords)
+            key = " ".join(fold.one(word) for word in words)
+            told = (layer.publish.collection, layer.title.fa, layer.title.en, key)
+            rows.append(sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, told))))
+    listed = sql.SQL(", ").join(rows)
+    return sql.SQL("(SELECT * FROM (VALUES {}) AS c (id, name_fa, name_en, key))").format(listed)
+
+
+def _codes(name: str, schemas: Schemas) -> sql.Composable:
+    """A code list of the city with its words: code, fa, en."""
+    listed = schemas.codelists[schemas.city.codelists.get(name, name)]
+    rows = [
+        sql.SQL("({}, {}, {})").format(*map(sql.Literal, (code, text.fa, text.en)))
+        for code, text in listed.entries.items()
+    ]
+    return sql.SQL("(SELECT * FROM (VALUES {}) AS c (code, fa, en))").format(
+        sql.SQL(", ").join(rows)
+    )
 
 
 def _nothing(kind: LiteralString, name: str) -> sql.Composed:

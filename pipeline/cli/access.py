@@ -15,6 +15,8 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db import access as keys
 from pipeline.db.engine import Database
 from pipeline.errors import SettingsError
+from pipeline.serve import served
+from pipeline.serve.within import Area
 from pipeline.settings import Settings
 
 _AUDIENCE = click.option("--audience", default="staff", show_default=True, help="Of its server.")
@@ -38,6 +40,11 @@ def access() -> None:
     metavar="LAYER",
     help="A layer whose rows the key may write; * for every one that the audience may.",
 )
+@click.option(
+    "--area",
+    metavar="COLLECTION/KEY",
+    help="Where its holder works, such as regions/1: lists begin with it, searches go everywhere.",
+)
 @as_json
 @click.pass_obj
 def add(
@@ -46,6 +53,7 @@ def add(
     audience: str,
     days: int | None,
     writes: tuple[str, ...],
+    area: str | None,
     as_json: bool,
 ) -> None:
     """Give NAME a key. It is printed once and kept nowhere: only its hash is in the database.
@@ -55,8 +63,9 @@ def add(
     schemas = options.schemas(settings)
     found = schemas.audience(audience)
     _refuse_unwritable(schemas, found, writes)
+    _refuse_no_area(schemas, found, area)
     with Database(settings).connect("loader") as connection:
-        key = keys.add(connection, name, found, days=days, writes=writes)
+        key = keys.add(connection, name, found, days=days, writes=writes, area=area)
     if as_json:
         options.emit({"name": name, "audience": found.id, "key": key})
     else:
@@ -72,6 +81,16 @@ def _refuse_unwritable(schemas: Schemas, audience: Audience, writes: tuple[str, 
                 f"the audience {audience.id} does not write {name}",
                 todo=f"It may write: {', '.join(every)}.",
             )
+
+
+def _refuse_no_area(schemas: Schemas, audience: Audience, area: str | None) -> None:
+    if area is None:
+        return
+    name, _, key = area.partition("/")
+    shown = [one for one in served.catalog(schemas, audience).values() if Area.can_be(one)]
+    if not key or name not in [one.id for one in shown]:
+        known = ", ".join(f"{one.id}/…" for one in shown)
+        raise SettingsError(f"{area} is no area", todo=f"It may be: {known}.")
 
 
 @access.command()
@@ -97,7 +116,17 @@ def list_keys(settings: Settings, as_json: bool) -> None:
         options.emit([asdict(key) for key in found])
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "audience", "in force", "writes", "created", "by", "expires", "revoked"):
+    for title in (
+        "name",
+        "audience",
+        "in force",
+        "writes",
+        "area",
+        "created",
+        "by",
+        "expires",
+        "revoked",
+    ):
         table.add_column(title)
     for key in found:
         times = (key.expires, key.revoked)
@@ -105,6 +134,15 @@ def list_keys(settings: Settings, as_json: bool) -> None:
         state = "yes" if key.in_force else "no"
         created = key.created.isoformat(" ", "minutes")
         written = " ".join(key.writes)
-        cells = (key.name, key.audience, state, written, created, key.created_by, *ends)
+        cells = (
+            key.name,
+            key.audience,
+            state,
+            written,
+            key.area or "",
+            created,
+            key.created_by,
+            *ends,
+        )
         table.add_row(*(escape(cell) for cell in cells))
     options.paper().print(table)

@@ -32,6 +32,7 @@ COMMANDS = {
     "derive": Entry(f"{_CLI}.derive:derive", "Work out what follows from the layers.", lean=True),
     "as-of": Entry(f"{_CLI}.history:as_of", "Show or write the city as it was at a moment."),
     "diff": Entry(f"{_CLI}.history:diff", "Show what changed between two loads of a layer."),
+    "extract": Entry(f"{_CLI}.extract:extract", "Write what belongs to an area, to take along."),
     "facts": Entry(f"{_CLI}.derive:facts", "List what is derived, and how fresh it is.", lean=True),
     "fabric": Entry(
         f"{_CLI}.fabric:fabric", "Check how loaded rows lie among each other.", lean=True

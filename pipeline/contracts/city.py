@@ -122,7 +122,7 @@ class City(Frozen):
     provider_url: str
     contact_email: str
     licence: Text
-    licence_url: str
+    licence_url: str | None = None
     extent: Extent
     heights: Heights
     parcel_code: ParcelCode

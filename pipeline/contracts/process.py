@@ -130,20 +130,22 @@ class Bundle(Frozen):
 class Heights(Frozen):
     """Which members of the answer get their ground height: each of ``of`` (with ``e`` and ``n`` in
     the city's CRS) a ``ground_m`` of the elevation model ``raster``, now or on the day that the
-    input ``day`` names."""
+    input ``day`` names. ``sight``: whether the two ends see each other is told too, from the
+    masts that the answer has."""
 
     raster: Identifier
     of: Identifier
     day: Identifier | None = None
+    sight: bool = False
 
 
 class Process(Frozen):
     """One process. ``one_of``: exactly one of these inputs must be given, and likewise of
-    ``and_one_of``. ``nothing`` is told when
-    there is no answer. ``formulas``: the file of schemas/formulas/ whose lines are worked out over
-    the items of the answer. ``document``: it is offered as a page and a PDF too. ``verifies``: what
-    it finds are receipts, to be compared with what is true today. ``bundle``: a job of it makes
-    documents."""
+    ``and_one_of``. ``nothing`` is told when there is no answer. ``formulas``: the file of
+    schemas/formulas/ whose lines are worked out over the items of the answer, up to the line
+    ``formulas_to`` where there is one. ``document``: it is offered as a page and a PDF too.
+    ``verifies``: what it finds are receipts, to be compared with what is true today. ``bundle``: a
+    job of it makes documents."""
 
     id: CollectionId
     title: Text
@@ -158,6 +160,7 @@ class Process(Frozen):
     limit: Limit | None = None
     batch: Batch | None = None
     formulas: Identifier | None = None
+    formulas_to: Identifier | None = None
     document: Document | None = None
     verifies: bool = False
     heights: Heights | None = None

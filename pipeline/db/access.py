@@ -34,6 +34,7 @@ class Key:
     created: datetime
     created_by: str
     writes: list[str]
+    area: str | None
     expires: datetime | None
     revoked: datetime | None
     revoked_by: str | None
@@ -52,9 +53,11 @@ def add(
     *,
     days: int | None,
     writes: Sequence[str] = (),
+    area: str | None = None,
 ) -> str:
     """A new key for ``name``, valid for ``days``; the caller shows it, nobody ever can again.
     ``writes`` are layers whose rows it may write, ``EVERYTHING`` all that its audience may.
+    ``area`` is what its lists begin with, as collection/key.
 
     Raises SettingsError for a name that no client can send or an audience without keys,
     GuardError when the name has a key already.
@@ -71,6 +74,7 @@ def add(
         "who": getpass.getuser(),
         "days": days,
         "writes": list(writes),
+        "area": area,
     }
     try:
         connection.execute(queries.load("access")["add"], values)

@@ -71,7 +71,7 @@ def head(city: City, title: Text, description: Text, keywords: list[str]) -> dic
                 "rel": "license",
                 # In one language, as pygeoapi demands of links; the server puts the reader's.
                 "title": city.licence.of(city.languages[0]),
-                "href": city.licence_url,
+                "href": city.licence_url or "",
             }
         ],
     }

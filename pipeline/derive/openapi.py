@@ -99,6 +99,7 @@ def _service() -> Paths:
             json_of("anything"),
         ),
         **_stac(),
+        "/licence": get("service", "licence", "Under what data may be used", page, any_json),
         "/health/live": get("service", "live", "Whether the server answers", [], any_json),
         "/health/ready": get("service", "ready", "Whether the database does too", [], any_json),
     }
@@ -131,6 +132,9 @@ def _collection(schemas: Schemas, audience: Audience, name: str, resource: dict[
     page = [ref("f"), ref("lang")]
     paths: Paths = {
         here: get(name, f"{name}.describe", title, page, json_of("collection")),
+        f"{here}/quality": get(
+            name, f"{name}.quality", f"{title}: quality", page, json_of("anything")
+        ),
     }
     kinds = {provider["type"]: provider for provider in resource["providers"]}
     if "feature" in kinds:

@@ -44,6 +44,8 @@ FILLING = "fill_"
 PUBLICATION, VERSIONS = "makan_publication", "makan_versions"
 #: The view of the raster sheets in force, and that of what documents said when they were made.
 IMAGERY, RECEIPT = "makan_imagery", "makan_receipt"
+#: The view of what was measured of the data in force.
+QUALITY = "makan_quality"
 
 
 def published_fields(
@@ -98,8 +100,8 @@ def fact(found: FactContract, audience: Audience) -> sql.Composed:
 def told(
     templates: dict[str, LiteralString], schemas: Schemas, audience: Audience
 ) -> Iterator[sql.Composed]:
-    """The views of loads, of raster sheets and of fresh facts (schemas/sql/answers.sql), of what
-    it sees alone."""
+    """The views of loads, raster sheets, fresh facts and quality (schemas/sql/answers.sql),
+    of what it sees alone."""
     layers = [layer.id for layer in schemas.layers.values() if audience.sees(layer)]
     facts = [fact.id for fact in facts_of(schemas, audience)]
     for name, template, listed in (
@@ -110,6 +112,13 @@ def told(
     ):
         relation = sql.Identifier(audience.schema_name, name)
         yield sql.SQL(template).format(view=relation, listed=sql.Literal(listed))
+    shown = [schemas.layers[name] for name in layers]
+    fields = [f"{one.id}.{field.name}" for one in shown for field in audience.fields(one)]
+    yield sql.SQL(templates["quality_view"]).format(
+        view=sql.Identifier(audience.schema_name, QUALITY),
+        listed=sql.Literal([*layers, *schemas.rasters]),
+        fields=sql.Literal(fields),
+    )
 
 
 def versions_view(layer: LayerContract) -> str:

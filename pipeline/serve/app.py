@@ -21,6 +21,7 @@ from pipeline import paths
 from pipeline.derive.openapi_records import CATALOGUE
 from pipeline.serve import (
     answers,
+    datasets,
     described,
     documents,
     forms,
@@ -33,6 +34,7 @@ from pipeline.serve import (
     maps,
     models,
     processes,
+    quality,
     ranges,
     raster_api,
     records,
@@ -46,6 +48,7 @@ from pipeline.serve import (
     wmts,
     writing,
 )
+from pipeline.serve.config import LICENCE
 from pipeline.serve.door import Door, Entrance
 from pipeline.serve.errors import Problem
 from pipeline.serve.middleware import Guard
@@ -115,6 +118,8 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         "/files/{collection_id}/{sheet}.tif": ranges.sheet,
         "/files/{collection_id}/{sheet}/accuracy.{form}": ranges.report,
         "/files/{name}.pmtiles": ranges.tiles,
+        "/files/{name}.gpkg": ranges.download,
+        "/files/{name}.mbtiles": ranges.download,
         "/health/live": health.live,
         "/health/ready": health.ready,
     }
@@ -123,7 +128,8 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         "/sortables": records.schema, "/queryables": records.schema,
     }  # fmt: skip
     for part, handler in catalogue.items():
-        told = _answering(fresh.validated(handler, fresh.published))
+        state = datasets.state if part.startswith("/items") else fresh.published
+        told = _answering(fresh.validated(handler, state))
         yield Route(f"/collections/{CATALOGUE}{part}", told, methods=["GET"])
     many = writing.dispatched(fresh.validated(items.items, fresh.layer), one=False)
     yield Route(f"{here}/items", _answering(many), methods=writing.METHODS)
@@ -138,6 +144,8 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
     yield Route("/jobs/{job_id}/results", _answering(jobs.results), methods=["GET"])
     yield Route("/jobs/{job_id}", _answering(jobs.status), methods=["GET"])
     yield Route("/jobs/{job_id}", _answering(jobs.dismiss), methods=["DELETE"])
+    quality_page = fresh.validated(quality.page, datasets.state)
+    yield Route(f"{here}/quality", _answering(quality_page), methods=["GET"])
     yield Route(f"{here}/new", _answering(forms.new), methods=["GET"])
     yield Route("/stac/search", _answering(stac.search_by_body), methods=["POST"])
     yield Route(f"{here}/search", _answering(items.search), methods=["POST"])
@@ -152,6 +160,8 @@ def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
     documented: dict[str, Handler] = {
         "/": documents.landing,
         "/conformance": documents.conforms,
+        LICENCE: documents.licence,
+        "/kiosk": documents.kiosk,
         "/openapi": documents.openapi,
         "/TileMatrixSets": documents.tile_grids,
         "/tileMatrixSets": documents.tile_grids,

@@ -20,6 +20,8 @@ from pipeline.errors import ContractError
 from pipeline.serve import crs
 from pipeline.settings import Settings
 
+#: The page about the licence.
+LICENCE = "/licence"
 _KEYS = {"server", "logging", "metadata", "makan"}
 
 
@@ -70,6 +72,10 @@ def render(
             **_rasters(settings, schemas, rasters),
         },
     }
+    for resource in made["resources"].values():
+        for link in resource["links"]:
+            if link["rel"] == "license":
+                link["href"] = made["metadata"]["license"]["url"]
     _check(made)
     return made
 
@@ -105,7 +111,7 @@ def _metadata(
             "terms_of_service": text(city.licence, city),
             "url": settings.public_base,
         },
-        "license": {"name": text(city.licence, city), "url": city.licence_url},
+        "license": {"name": text(city.licence, city), "url": _licence(city, settings)},
         "provider": {"name": text(city.provider, city), "url": city.provider_url},
         "contact": {
             "name": city.provider.of(city.languages[0]),
@@ -113,6 +119,11 @@ def _metadata(
             "email": city.contact_email,
         },
     }
+
+
+def _licence(city: City, settings: Settings) -> str:
+    """Where the licence is: a city without an address of its own has a page on its server."""
+    return city.licence_url or f"{settings.public_base}{LICENCE}"
 
 
 def _features(schemas: Schemas, audience: Audience, extents: dict[str, Extent]) -> dict[str, Any]:

@@ -54,13 +54,15 @@ def _is_served(dataset: str, link: Part) -> bool:
 
 
 def _drawn_links(dataset: str, language: str) -> list[links.Link]:
-    """How a collection of features looks: its map and its styles."""
+    """How good a collection is, and how one of features looks: its map and its styles."""
     here = site.current()
     served = here.served.get(dataset)
-    if served is None or not (served.has_geometry and served.layer.publish.tiles):
-        return []
     path = f"{here.base}/collections/{dataset}"
+    told = links.link("describedby", links.HTML, "Quality", f"{path}/quality?f=html", language)
+    if served is None or not (served.has_geometry and served.layer.publish.tiles):
+        return [told]
     return [
+        told,
         links.link(f"{OGC}/map", "image/png", "Map", f"{path}/map?f=png", language),
         links.link(f"{OGC}/styles", links.JSON, "Styles", f"{path}/styles?f=json", language),
     ]

@@ -24,11 +24,13 @@ from pipeline.serve import (
     wanted,
 )
 from pipeline.serve.answers import site_of
+from pipeline.serve.config import LICENCE
 from pipeline.serve.errors import missing
 from pipeline.serve.links import HTML, JSON, OGC, OPENAPI, SCHEMA, Link
 from pipeline.serve.pages import translated
 from pipeline.serve.site import Site
 
+_FOLLOWS = "case-status"
 _CAPABILITIES = "SERVICE={}&REQUEST=GetCapabilities"
 FORMS = {"json": (JSON, "This document as JSON"), "html": (HTML, "This document as HTML")}
 
@@ -61,6 +63,7 @@ class Kind:
     page_only: Make | None = None
     media_type: str = JSON
     known: tuple[str, ...] = wanted.COMMON
+    forms: tuple[str, ...] = tuple(FORMS)
 
 
 async def document(request: Request, kind: Kind, make: Make, part: str = "") -> Response:
@@ -68,7 +71,7 @@ async def document(request: Request, kind: Kind, make: Make, part: str = "") -> 
     ``part`` tells parts of a list apart."""
     site = site_of(request)
     given = wanted.parameters(request, kind.known)
-    form = wanted.form(request, given, tuple(FORMS))
+    form = kind.forms[0] if len(kind.forms) == 1 else wanted.form(request, given, kind.forms)
     view = View(site, wanted.language(request, given, site.languages), form)
     key = (request.scope["path"], form, view.language, part)
     if key not in site.static:
@@ -82,6 +85,47 @@ async def _made(view: View, kind: Kind, content: dict[str, Any]) -> Response:
         return answers.json(content, view.language, kind.media_type)
     added = kind.page_only(view) if kind.page_only else {}
     return await answers.page(view.site, kind.template, {**content, **added}, view.language)
+
+
+async def licence(request: Request) -> Response:
+    """GET /licence: under what the data may be used, where the city has no address for it."""
+
+    def told(view: View) -> dict[str, Any]:
+        metadata = view.site.config["metadata"]
+        return {
+            "title": metadata["license"]["name"][view.language],
+            "provider": view.site.schemas.city.provider.of(view.language),
+            "url": metadata["license"]["url"],
+            "contact": metadata["contact"]["email"],
+            "links": view.links(LICENCE),
+        }
+
+    return await document(request, Kind("licence.html"), told)
+
+
+async def kiosk(request: Request) -> Response:
+    """GET /kiosk: search, map and follow-up of cases for touch screens, from this server alone."""
+
+    def told(view: View) -> dict[str, Any]:
+        site = view.site
+        name, drawn = next(iter(tile_layers.groups(site).items()))
+        first, last = drawn.zooms
+        address = f"{site.base}/wmts/{name}/default/{grids.WEB}/{{z}}/{{y}}/{{x}}.png"
+        tiles = {
+            "kind": "map",
+            "grid": grids.WEB,
+            "url": address,
+            "zoom": {"min": first, "max": last},
+        }
+        return {
+            "tiles": tiles,
+            "extent": list(drawn.bounds()),
+            "code": site.schemas.city.published("parcel_code"),
+            "follows": _FOLLOWS in site.answerer.processes,
+            "links": [],
+        }
+
+    return await document(request, Kind("kiosk.html", known=("lang",), forms=("html",)), told)
 
 
 async def landing(request: Request) -> Response:

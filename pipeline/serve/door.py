@@ -26,8 +26,9 @@ from pipeline.serve.keys import Keys
 
 #: Set in the scope of requests that the server makes of itself; no client can set it.
 OURS = "makan.ours"
-#: Where the scope of a request tells whose key it came with, and which layers that may write.
-HOLDER, WRITES = "makan.holder", "makan.writes"
+#: Where the scope of a request tells whose key it came with, which layers that may write, and the
+#: area that it is at home in.
+HOLDER, WRITES, AREA = "makan.holder", "makan.writes", "makan.area"
 _HEALTH = ("/health/live", "/health/ready")
 _STATIC = "/static/"
 
@@ -90,7 +91,7 @@ class Door:
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             await (await answers.failure(Request(scope), error))(scope, receive, heard)
         else:
-            known = {HOLDER: name, WRITES: self._keys.writes(name)}
+            known = {HOLDER: name, WRITES: self._keys.writes(name), AREA: self._keys.area(name)}
             await self._app({**scope, **known}, receive, heard)
         finally:
             self._write(scope, name, status, time.monotonic() - begun)

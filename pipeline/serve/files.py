@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,7 +79,7 @@ class Files:
 
     async def _make(self, wished: Query, form: str, gone: Gone) -> BinaryIO:
         """The file, open; it has no name any more, so that it cannot stay behind."""
-        job = _Job(self.database.uri(self.role), wished, _writer(wished, form, self.base))
+        job = Job(self.database.uri(self.role), wished, _writer(wished, form, self.base))
         end = asyncio.get_running_loop().time() + _LIMIT_S
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
@@ -100,10 +100,12 @@ class Files:
             return path.open("rb")
 
 
-class _Job:
-    """One file being made, in a thread."""
+class Job:
+    """One file being made, in a thread; ``rows`` are those written so far."""
 
     def __init__(self, uri: str, wished: Query, write: Write) -> None:
+        """As the login of ``uri``; nothing is asked yet."""
+        self.rows = 0
         self._uri = uri
         self._wished = wished
         self._write = write
@@ -137,6 +139,7 @@ class _Job:
             with connection.cursor("file") as cursor:
                 cursor.execute(statement.sql, statement.values, binary=True)
                 while rows := cursor.fetchmany(_ROWS):
+                    self.rows += len(rows)
                     columns = zip(*rows, strict=True)
                     made = [
                         pa.array(column, type=field.type)
@@ -171,7 +174,7 @@ def gml_schema(wished: Query, base: str) -> bytes:
         raise bad("f: GML needs a geometry")
     kind, srid = geometry.type, wished.shape.crs.srid
     address = f"{base}/collections/{served.id}"
-    write = _Gdal("GML", served.id, kind, srid, gml.schema_options(address))
+    write = Gdal("GML", served.id, kind, srid, gml.schema_options(address))
     return gml.schema(_schema(wished), write)
 
 
@@ -189,31 +192,37 @@ def _writer(wished: Query, form: str, base: str) -> Write:
         raise bad(f"f: {form} needs a geometry; GeoParquet (f=parquet) and CSV do not")
     drawn = (wished.served.id, geometry.gdal_type, wished.shape.crs.srid)
     if form == "gml":
-        return _Gdal("GML", *drawn, gml.options(f"{base}/collections/{wished.served.id}"))
-    return _FlatGeobuf(_Gdal("FlatGeobuf", *drawn, {}))
+        return Gdal("GML", *drawn, gml.options(f"{base}/collections/{wished.served.id}"))
+    return _FlatGeobuf(Gdal("FlatGeobuf", *drawn))
 
 
 @dataclass(frozen=True)
-class _Gdal:
+class Gdal:
+    """Writes rows as the layer ``name`` by one of GDAL's drivers; without a ``type`` a table."""
+
     driver: str
     name: str
-    type: str
+    type: str | None
     srid: int
-    options: dict[str, str]
+    options: dict[str, str] = field(default_factory=dict)
+    layer_options: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, rows: pa.RecordBatchReader, path: Path, **of_layer: str) -> None:
+        """Writes all of ``rows`` into the file ``path``."""
         import pyogrio  # only here: it takes time to import, and few ask for files
 
+        shaped = {
+            "geometry_name": GEOMETRY, "geometry_type": self.type, "crs": f"EPSG:{self.srid}"
+        }  # fmt: skip
         pyogrio.write_arrow(
-            rows, path, driver=self.driver, layer=self.name, geometry_name=GEOMETRY,
-            geometry_type=self.type, crs=f"EPSG:{self.srid}", dataset_options=self.options,
-            layer_options=of_layer,
+            rows, path, driver=self.driver, layer=self.name, dataset_options=self.options,
+            layer_options={**self.layer_options, **of_layer}, **(shaped if self.type else {}),
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _FlatGeobuf:
-    by_gdal: _Gdal
+    by_gdal: Gdal
 
     def __call__(self, rows: pa.RecordBatchReader, path: Path) -> None:
         from pipeline.serve import flatgeobuf  # with what it needs, likewise

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.serve import wanted
+from pipeline.serve.door import AREA
 from pipeline.serve.site import Site
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -79,6 +80,8 @@ def _tag(request: Request, state: str, head: str = "") -> str:
         scope["path"],
         scope["query_string"].decode("latin-1"),
         *wanted.negotiated(request, site.languages),
+        # Two keys may see different lists at one address.
+        *filter(None, [scope.get(AREA)]),
     ):
         digest.update(f"{len(part)} {part}".encode())
     return f'"{head}{digest.hexdigest()}"'

@@ -21,6 +21,7 @@ from pipeline.serve import (
     files,
     json_fg,
     links,
+    own_area,
     paging,
     params,
     wanted,
@@ -39,6 +40,8 @@ FORMATS = {
     "csv": (CSV, "This document as CSV"),
     **files.FORMATS,
 }
+#: The area that a list was cut by.
+_AREA = "Makan-Area"
 Known = Callable[[Served], tuple[str, ...]]
 # The default page is sized for programs; a page of that length is nothing to look at.
 _PAGE_FOR_PEOPLE = "50"
@@ -78,10 +81,14 @@ async def items(request: Request) -> Response:
     """GET /collections/{id}/items."""
     if is_log(request):
         return await changes.items(request)
-    asked = read(request, params.known, FORMATS)
+    asked = read(request, _known, FORMATS)
     if asked.form == "html":
         asked.given.setdefault("limit", _PAGE_FOR_PEOPLE)
     return await _answered(request, asked)
+
+
+def _known(served: Served) -> tuple[str, ...]:
+    return (*params.known(served), *own_area.parameters(served))
 
 
 def is_log(request: Request) -> bool:
@@ -91,10 +98,12 @@ def is_log(request: Request) -> bool:
 
 
 async def _answered(request: Request, asked: Asked) -> Response:
+    area = own_area.of(request, asked.served, asked.given)
     if asked.form not in files.FORMATS:
         wished = params.query(asked.served, asked.given, placed=asked.form == "jsonfg")
-        return await _answer(request, asked, wished)
+        return await _answer(request, asked, own_area.cut(asked.site, wished, area))
     wished = params.query(asked.served, asked.given, whole=True)
+    wished = own_area.cut(asked.site, wished, area)
     counted = await asked.site.state.counts(wished)
     matched = await _matched(request, asked, wished, counted)
     answer = await asked.site.files.answer(wished, asked.form, request.is_disconnected)
@@ -151,6 +160,9 @@ async def _answer(request: Request, asked: Asked, wished: Query) -> Response:
     else:
         page = _Page(b"", 0, await _matched(request, asked, wished, counted), None)
     found = _links(asked, wished, page)
+    if area := own_area.of(request, asked.served, asked.given):
+        headers[_AREA] = area
+        found.append(_everywhere(asked))
     headers |= {**_counts(page.matched, page.returned), "Link": links.header(found)}
     if asked.form == "html":
         answer = await _html_page(asked, wished, page, found)
@@ -200,6 +212,13 @@ def _links(asked: Asked, wished: Query, page: _Page) -> list[Link]:
         href = links.address(path, {**rest, **back})
         found.append(links.link("prev", kind, "Previous page", href, language))
     return [*found, asked.collection_link()]
+
+
+def _everywhere(asked: Asked) -> Link:
+    """The same list of the whole city."""
+    rest = {n: v for n, v in asked.given.items() if n not in ("offset", "cursor")}
+    href = links.address(f"{asked.path}/items", {**rest, own_area.PARAMETER: own_area.EVERYWHERE})
+    return links.link("related", FORMATS[asked.form][0], "The whole city", href, asked.language)
 
 
 def _collection(page: _Page, found: list[Link]) -> bytes:

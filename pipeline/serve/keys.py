@@ -36,6 +36,7 @@ class _Known(NamedTuple):
     digest: bytes
     expires: float | None
     writes: frozenset[str]
+    area: str | None
 
 
 class Keys:
@@ -67,6 +68,10 @@ class Keys:
         """The layers whose rows the key of ``name`` may write, as last asked."""
         return next((one.writes for one in self._known if one.name == name), frozenset())
 
+    def area(self, name: str) -> str | None:
+        """The area that the key of ``name`` is at home in, as collection/key."""
+        return next((one.area for one in self._known if one.name == name), None)
+
     async def _refresh(self) -> None:
         async with self._asking:
             asked = time.monotonic()
@@ -75,8 +80,8 @@ class Keys:
             row = await self._reader.row(self._question)
             told = orjson.loads(row[0]) if row else []
             self._known = [
-                _Known(name, bytes.fromhex(key), end, frozenset(writes))
-                for name, key, end, writes in told
+                _Known(name, bytes.fromhex(key), end, frozenset(writes), area)
+                for name, key, end, writes, area in told
             ]
             self._until = asked + _FRESH_S
 

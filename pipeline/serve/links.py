@@ -43,6 +43,11 @@ _FA = {
     "JSON Schema of the answer": "طرح JSON پاسخ",
     "The answer": "پاسخ",
     "Jobs": "کارها",
+    "This document as RDF (DCAT)": "این سند به صورت RDF (DCAT)",
+    "Quality": "کیفیت",
+    "Fields": "فیلدها",
+    "Extract": "برداشت",
+    "The whole city": "همه شهر",
     "Next page": "صفحه بعد",
     "Previous page": "صفحه قبل",
 }

@@ -6,6 +6,7 @@ replaced sees by If-Range that it is another one, and gets the new one whole.
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.contracts.raster import ServedRaster
 from pipeline.derive.raster_collections import COG, REPORT_FORMS
-from pipeline.serve import publish, wanted
+from pipeline.serve import downloads, publish, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
 from pipeline.serve.raster_source import Source
@@ -96,6 +97,21 @@ async def tiles(request: Request) -> Response:
         raise missing(f"the tiles of {name!r} were not exported") from None
     version = f"{state.st_mtime_ns:x}-{state.st_size:x}"
     return answer(request, Stored(path, version, PMTILES, f"{name}.pmtiles"))
+
+
+async def download(request: Request) -> Response:
+    """GET or HEAD /files/{name}.gpkg, .mbtiles: what ``makan publish`` and ``makan extract`` made;
+    its digest is its tag, and stands in ``Repr-Digest`` (RFC 9530) as well."""
+    site = site_of(request)
+    name = request.url.path.rsplit("/", 1)[1]
+    found = downloads.offered(site.settings).get(name)
+    if found is None:
+        raise missing(f"there is no file {name!r} to download")
+    path = downloads.folder(site.settings) / found.name
+    response = answer(request, Stored(path, found.sha256, found.media_type, found.name))
+    digest = base64.b64encode(bytes.fromhex(found.sha256)).decode()
+    response.headers["Repr-Digest"] = f"sha-256=:{digest}:"
+    return response
 
 
 async def sheet(request: Request) -> Response:

@@ -17,16 +17,20 @@ from starlette.responses import Response
 
 from pipeline import fold
 from pipeline.derive.openapi_records import CATALOGUE, MOST, PAGE
-from pipeline.serve import answers, crs, jobs, links, record_search, wanted
+from pipeline.serve import answers, crs, datasets, dcat, jobs, links, record_search, wanted
 from pipeline.serve.documents import FORMS, Kind, View, document
 from pipeline.serve.errors import missing
-from pipeline.serve.links import GEOJSON, HTML, JSON, SCHEMA
+from pipeline.serve.links import GEOJSON, HTML, JSON, JSONLD, SCHEMA
 from pipeline.serve.record_search import Ends, Record
 from pipeline.serve.site import Site
 
 _CORE = "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-core"
 _PATH = f"/collections/{CATALOGUE}"
-_FORMATS = {"json": (GEOJSON, "This document as GeoJSON"), "html": FORMS["html"]}
+_FORMATS = {
+    "json": (GEOJSON, "This document as GeoJSON"),
+    "html": FORMS["html"],
+    "jsonld": (JSONLD, "This document as RDF (DCAT)"),
+}
 Part = dict[str, Any]
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -188,6 +192,9 @@ async def items(request: Request) -> Response:
     found = record_search.ordered(record_search.chosen(every(site, view.language), given), given)
     first = jobs.whole(given, "offset", 0, least=0)
     last = first + min(jobs.whole(given, "limit", PAGE, least=1), MOST)
+    told = await _told(site, found[first:last], view.language)
+    if form == "jsonld":
+        return _as_dcat(site, told, view.language)
     steps = {"next": last} if last < len(found) else {}
     content = {
         "type": "FeatureCollection",
@@ -198,7 +205,7 @@ async def items(request: Request) -> Response:
             view.link("collection", JSON, "Catalogue", _PATH),
             *jobs.turns(view, given, f"{_PATH}/items", steps),
         ],
-        "features": [one.content for one in found[first:last]],
+        "features": told,
     }
     if form == "html":
         return await answers.page(site, "records/index.html", {**content, **given}, view.language)
@@ -217,6 +224,24 @@ async def schema(request: Request) -> Response:
     return answers.json(made, language, SCHEMA)
 
 
+async def _told(
+    site: Site, records: list[Record], language: str, name: str | None = None
+) -> list[Part]:
+    """The records (the one called ``name``), those of datasets with what changes with the data."""
+    known = await datasets.known(site)
+    contents = [one.content for one in records if name is None or one.content["id"] == name]
+    return [
+        datasets.whole(site, one, known, language)
+        if one["properties"]["type"] == "dataset" else one
+        for one in contents
+    ]  # fmt: skip
+
+
+def _as_dcat(site: Site, records: list[Part], language: str) -> Response:
+    made = dcat.catalogue(site, f"{site.base}{_PATH}/items", records, language)
+    return answers.json(made, language, JSONLD)
+
+
 async def item(request: Request) -> Response:
     """GET /collections/catalogue/items/{id}."""
     site = answers.site_of(request)
@@ -224,16 +249,18 @@ async def item(request: Request) -> Response:
     form = wanted.form(request, given, tuple(_FORMATS))
     language = wanted.language(request, given, site.languages)
     name = request.path_params["item_id"]
-    for one in every(site, language):
-        if one.content["id"] == name:
+    for one in await _told(site, every(site, language), language, name):
+        if form == "jsonld":
+            return _as_dcat(site, [one], language)
+        if one["id"] == name:
             here = f"{site.base}{_PATH}/items/{name}"
             own = [
                 *links.documents(here, {}, _FORMATS, form, language),
                 links.link("collection", JSON, "Catalogue", f"{site.base}{_PATH}", language),
             ]
-            content = {**one.content, "links": [*own, *one.content["links"]]}
+            content = {**one, "links": [*own, *one["links"]]}
             if form == "html":
-                page = {"features": [content], "numberMatched": 1, "links": own}
+                page = {"features": [content], "numberMatched": 1, "links": own, "single": True}
                 return await answers.page(site, "records/index.html", page, language)
             return answers.json(content, language, GEOJSON)
     raise missing(f"there is no record {name!r} in the catalogue")

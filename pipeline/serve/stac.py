@@ -158,7 +158,7 @@ def _collection(site: Site, holding: Holding, language: str) -> dict[str, Any]:
         "links": [
             _link("self", here), _link("root", root), _link("parent", root),
             _link("items", f"{here}/items", GEOJSON),
-            _link("license", city.licence_url, "text/html"), *items,
+            _link("license", site.config["metadata"]["license"]["url"], "text/html"), *items,
         ],
     }  # fmt: skip
 

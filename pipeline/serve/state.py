@@ -52,6 +52,11 @@ class State:
         self._asking: asyncio.Task[None] | None = None
         self._counts: dict[str, tuple[str, dict[bytes, int]]] = {}
 
+    async def whole(self) -> str:
+        """Stands for the states of all layers."""
+        await self.version("")
+        return " ".join(f"{name}={self._versions[name]}" for name in sorted(self._versions))
+
     async def version(self, layer: str) -> str:
         """The state of ``layer``; raises what the database raises."""
         edits = self._edits.value if self._edits else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,9 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.derive import grids
 from pipeline.derive.columns import GEOMETRY
-from pipeline.derive.grids import Grid, Tile
+from pipeline.derive.grids import Bounds, Grid, Tile
 from pipeline.errors import SettingsError
-from pipeline.serve import crs, mvt, publish, reach, served, tile_layers, tile_store
+from pipeline.serve import crs, mbtiles, mvt, publish, reach, served, tile_layers, tile_store
 from pipeline.serve.clause import template
 from pipeline.serve.query import Statement
 from pipeline.serve.reader import Reader
@@ -89,11 +89,24 @@ async def levels(
     store: TileStore, layers: list[Served], grid: Grid, last: int
 ) -> AsyncIterator[list[Tile]]:
     """Level by level down to ``last``, the tiles in which one of ``layers`` has something."""
+    async for level in _levels(store, layers, grid, last, None):
+        yield level
+
+
+async def _levels(
+    store: TileStore, layers: list[Served], grid: Grid, last: int, box: Bounds | None
+) -> AsyncIterator[list[Tile]]:
+    """``levels`` of the tiles that meet ``box``, in the grid's CRS."""
     here = [Tile(grid.narrow, row, 0) for row in range(grid.shape(grid.narrow)[0])]
     for zoom in range(grid.narrow, last + 1):
         if zoom > grid.narrow:
             here = [one for tile in here for one in await _children(store, layers, grid, tile)]
+        here = [one for one in here if box is None or _meet(grid.bounds(one), box)]
         yield here
+
+
+def _meet(one: Bounds, other: Bounds) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 async def _made(store: TileStore, layers: list[Served], grid: Grid, tile: Tile) -> bytes:
@@ -116,33 +129,56 @@ async def seed(store: TileStore, layers: list[Served], grid: Grid, last: int) ->
 
 
 async def export(
-    store: TileStore, layers: list[Served], last: int, about: dict[str, Any], path: Path
+    store: TileStore,
+    layers: list[Served],
+    last: int,
+    about: dict[str, Any],
+    path: Path,
+    box: Bounds | None = None,
 ) -> tuple[int, int]:
-    """Writes every tile of ``layers`` down to the zoom level ``last`` into a PMTiles file ``path``,
-    which appears when it is whole; ``about`` is its TileJSON. How many tiles, and their bytes."""
+    """Writes every tile of ``layers`` (that meets ``box``, in web mercator) down to the zoom level
+    ``last`` into ``path``, which appears when it is whole: MBTiles if it is called so, else
+    PMTiles. ``about`` is its TileJSON. How many tiles, and their bytes."""
     part = path.with_name(f"{path.name}.part")
     grid, tiles, size = grids.WEB_MERCATOR, 0, 0
     path.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("wb") as file:
-        writer: Any = Writer(file)  # type: ignore[no-untyped-call]
-        async for level in levels(store, layers, grid, last):
-            for number, tile in _in_order(level):
+    opened = mbtiles.writer if path.suffix == mbtiles.SUFFIX else _pmtiles
+    with opened(part) as writer:
+        async for level in _levels(store, layers, grid, last, box):
+            for tile in _in_order(level):
                 body = await _made(store, layers, grid, tile)
                 if body:
-                    writer.write_tile(number, gzip.compress(body, _GZIP_LEVEL, mtime=0))
+                    writer.write(tile, gzip.compress(body, _GZIP_LEVEL, mtime=0))
                     tiles, size = tiles + 1, size + len(body)
         if not tiles:
             raise SettingsError("there is nothing to export", todo="Load the layer first.")
-        header, metadata = _described(about, last)
-        writer.finalize(header, metadata)
+        writer.finish(about, min(last, about["maxzoom"]))
     part.replace(path)
     return tiles, size
 
 
-def _in_order(level: list[Tile]) -> Iterator[tuple[int, Tile]]:
-    """Tiles along the curve that the file is read by."""
-    numbered = [(zxy_to_tileid(one.zoom, one.column, one.row), one) for one in level]
-    yield from sorted(numbered, key=lambda pair: pair[0])
+@dataclass(frozen=True)
+class _Pmtiles:
+    writer: Any
+
+    def write(self, tile: Tile, body: bytes) -> None:
+        """The next tile along the curve."""
+        self.writer.write_tile(zxy_to_tileid(tile.zoom, tile.column, tile.row), body)
+
+    def finish(self, about: dict[str, Any], last: int) -> None:
+        """All tiles are there."""
+        self.writer.finalize(*_described(about, last))
+
+
+@contextmanager
+def _pmtiles(path: Path) -> Iterator[_Pmtiles]:
+    with path.open("wb") as file:
+        yield _Pmtiles(Writer(file))  # type: ignore[no-untyped-call]
+
+
+def _in_order(level: list[Tile]) -> list[Tile]:
+    """Tiles along the curve that PMTiles are read by."""
+    return sorted(level, key=lambda one: zxy_to_tileid(one.zoom, one.column, one.row))
 
 
 def _described(about: dict[str, Any], last: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -151,7 +187,7 @@ def _described(about: dict[str, Any], last: int) -> tuple[dict[str, Any], dict[s
         "tile_type": TileType.MVT,
         "tile_compression": Compression.GZIP,
         "min_zoom": about["minzoom"],
-        "max_zoom": min(last, about["maxzoom"]),
+        "max_zoom": last,
         "min_lon_e7": west,
         "min_lat_e7": south,
         "max_lon_e7": east,
@@ -185,6 +221,11 @@ class Offline:
     def base(self) -> str:
         """The public address."""
         return self.settings.public_base
+
+    @cached_property
+    def database(self) -> Database:
+        """Where the data are."""
+        return Database(self.settings)
 
     @cached_property
     def served(self) -> dict[str, Served]:

@@ -32,15 +32,20 @@ WITH begins AS MATERIALIZED (
 ), shown AS (
     SELECT DISTINCT ON (score, length(h.name), h.name, h.layer) h.layer, h.id, h.name, h.score, h.parts, h.run_id, h.geom
     FROM hits AS h ORDER BY score DESC, length(h.name), h.name, h.layer LIMIT %(limit)s::int
+), listed AS (
+    SELECT c.id, c.name_fa, c.name_en, length(c.key) AS size FROM {collection} AS c
+    WHERE length(%(q)s::text) > 2 AND ' ' || c.key LIKE '%% ' || makan.like_literal(%(q)s::text) || '%%' ORDER BY 4, 1 LIMIT 5
 )
-SELECT jsonb_build_object('hits', jsonb_agg(jsonb_build_object('kind', s.layer, 'id', s.id, 'name', s.name,
+SELECT jsonb_build_object('collections', (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('id', l.id, 'name_fa', l.name_fa, 'name_en', l.name_en) ORDER BY l.size, l.id), '[]') FROM listed AS l
+), 'hits', coalesce(jsonb_agg(jsonb_build_object('kind', s.layer, 'id', s.id, 'name', s.name,
     'score', round(s.score::numeric, 3), 'parts', s.parts,
     'point', ST_AsGeoJSON(ST_Transform(at.geom, 4326), 7)::jsonb, 'within', {part.units}, 'run', s.run_id
-) ORDER BY s.score DESC, length(s.name), s.name))::text
+) ORDER BY s.score DESC, length(s.name), s.name), '[]'))::text
 FROM shown AS s CROSS JOIN LATERAL (
     SELECT CASE WHEN ST_Dimension(s.geom) = 1 THEN ST_LineInterpolatePoint(ST_GeometryN(s.geom, 1), 0.5)
         WHEN ST_Dimension(s.geom) = 0 THEN s.geom ELSE ST_PointOnSurface(s.geom) END AS geom
-) AS at HAVING count(*) > 0
+) AS at HAVING count(*) > 0 OR EXISTS (SELECT FROM listed)
 
 -- name: near
 -- The names that are least unlike.

@@ -7,6 +7,25 @@ FROM ops.run
 WHERE kind IN ('load', 'derive', 'edit', 'raster', 'fabric') AND status IN ('done', 'undone') AND layer = ANY({listed}::text[]);
 COMMENT ON VIEW {view} IS 'Loads that rows come from | بارگذاری‌هایی که سطرها از آن‌هاست';
 
+-- name: quality_view
+-- Results of quality measures in force, of layers and fields that an audience sees.
+CREATE VIEW {view} AS
+SELECT layer_id AS layer, quality_element AS element, quality_measure AS measure, field_id AS field, measured_value AS value,
+    measured_unit AS unit, checked_rows AS checked, error_rows AS faulty, conformant, run_number AS run,
+    to_char(measured_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS measured
+FROM derived.quality_result
+WHERE in_force AND layer_id = ANY({listed}::text[]) AND (field_id IS NULL OR layer_id || '.' || field_id = ANY({fields}::text[]));
+COMMENT ON VIEW {view} IS 'Results of quality measures | نتایج سنجه‌های کیفیت';
+
+-- name: quality_of
+-- What was measured of one layer, the elements in the order of their names, whole deliveries before their fields.
+SELECT coalesce(jsonb_agg(to_jsonb(q) - 'layer' ORDER BY q.element, q.field NULLS FIRST, q.measure), '[]')::text
+FROM {view} AS q WHERE q.layer = %(layer)s
+
+-- name: dates
+-- When each layer was last written, as one JSON object.
+SELECT coalesce(jsonb_object_agg(s.layer, s.loaded), '{{}}')::text FROM (SELECT layer, max(loaded) AS loaded FROM {view} GROUP BY layer) AS s
+
 -- name: imagery_view
 -- The raster sheets in force: what was seen when, and how sharply.
 CREATE VIEW {view} AS
@@ -534,6 +553,67 @@ FROM (
     WHERE g.geom && (SELECT ST_SetSRID(ST_Extent(x.geom)::geometry, {srid}) FROM meant AS x)
     GROUP BY g.parcel_code, coalesce(g.building_use, 'unknown')
 ) AS u GROUP BY u.parcel_code
+
+-- name: part_levy_size
+-- Parcels that are meant.
+SELECT CASE WHEN %(whole_city)s::boolean THEN (SELECT count(*) FROM {parcel} AS p)
+    WHEN %(region_code)s::text IS NOT NULL THEN (
+        SELECT count(*) FROM {fact.parcel_region} AS f JOIN {region} AS r ON r.id = f.object_id
+        WHERE r.region_code = %(region_code)s::text AND f.part = 'in')
+    ELSE (SELECT count(*) FROM {parcel} AS p WHERE p.block_code = %(block_code)s::text) END
+
+-- name: part_levy_parts
+-- The parcels of a region or of the city by their ids, some thousands at a time. A parcel in two regions is in the one that
+-- holds more of it.
+SELECT jsonb_agg(l.ids ORDER BY l.place) FROM (
+    SELECT n.place, jsonb_agg(n.id ORDER BY n.parcel_code) AS ids FROM (
+        SELECT p.id, p.parcel_code, (row_number() OVER (ORDER BY p.parcel_code) - 1) / 10000 AS place
+        FROM {parcel} AS p WHERE %(region_code)s::text IS NULL OR %(region_code)s::text = (
+            SELECT r.region_code FROM {fact.parcel_region} AS f JOIN {region} AS r ON r.id = f.object_id
+            WHERE f.subject_id = p.id AND f.part = 'in' ORDER BY f.share DESC, r.region_code LIMIT 1)
+    ) AS n GROUP BY n.place
+) AS l
+
+-- name: part_levied
+-- The variables of each parcel: land by its deed, else by the map; floors by footprint and number; prices of the price block.
+WITH meant AS MATERIALIZED (
+    SELECT p.* FROM {part.chosen} AS p
+    UNION ALL
+    SELECT p.* FROM {parcel} AS p WHERE p.block_code = %(block_code)s::text
+    UNION ALL
+    SELECT p.* FROM {parcel} AS p WHERE p.id = ANY(%(part)s::bigint[])
+),
+built AS MATERIALIZED {part.built},
+price AS MATERIALIZED {part.price},
+zoned AS MATERIALIZED {part.shares}
+SELECT jsonb_build_object('year', %(year)s::int, 'items', jsonb_agg(jsonb_build_object(
+    'parcel_id', m.id, 'parcel_code', m.parcel_code, 'land_basis', CASE WHEN m.area_deed_m2 IS NULL THEN 'grid' ELSE 'deed' END,
+    'built_by_use_m2', coalesce(b.uses, '{{}}'), 'zone_shares', coalesce(z.shares, '{{}}'),
+    'variables', jsonb_build_object('land_area_m2', coalesce(m.area_deed_m2, m.area_grid_m2),
+        'built_area_m2', coalesce(b.other, 0), 'built_area_steel_m2', coalesce(b.steel, 0),
+        'built_area_concrete_m2', coalesce(b.concrete, 0),
+        'land_price_irr', coalesce(%(land_price_irr)s::bigint, c.land),
+        'building_price_irr', coalesce(%(building_price_irr)s::bigint, c.building),
+        'building_price_steel_irr', coalesce(%(building_price_irr)s::bigint, c.steel),
+        'building_price_concrete_irr', coalesce(%(building_price_irr)s::bigint, c.concrete)),
+    'price', jsonb_build_object('price_block_code', c.price_block_code, 'price_no', c.price_no, 'price_choice', c.price_choice,
+        'given', %(land_price_irr)s::bigint IS NOT NULL, 'run', c.run_id),
+    'run', m.run_id, 'building', jsonb_build_object('run', b.run_id), 'zones', jsonb_build_object('run', z.run_id)
+) ORDER BY m.parcel_code))
+FROM meant AS m LEFT JOIN built AS b ON b.parcel_code = m.parcel_code LEFT JOIN price AS c ON c.parcel_id = m.id
+LEFT JOIN zoned AS z ON z.parcel_id = m.id
+HAVING count(*) > 0
+
+-- name: part_shares
+-- The share of the ground of each of the parcels `meant` in each zone code of the latest approved edition.
+SELECT s.subject_id AS parcel_id, jsonb_object_agg(s.zone_code, s.share) AS shares, max(s.run_id) AS run_id
+FROM (
+    SELECT z.subject_id, o.zone_code, round(sum(z.share)::numeric, 6) AS share, max(o.run_id) AS run_id,
+        rank() OVER (PARTITION BY z.subject_id ORDER BY d.approval_date DESC NULLS LAST, d.plan_id DESC) AS place
+    FROM {fact.parcel_zone} AS z JOIN meant AS m ON m.id = z.subject_id JOIN {plan_zone} AS o ON o.id = z.object_id
+    JOIN {plan_document} AS d ON d.plan_id = z.in_group AND d.plan_status = 'approved'
+    WHERE z.part = 'in' GROUP BY z.subject_id, o.zone_code, d.approval_date, d.plan_id
+) AS s WHERE s.place = 1 GROUP BY s.subject_id
 
 -- name: part_price
 -- The row of the price block that counts for each of the parcels `meant`: the block holds the parcel's inner point; a row of a

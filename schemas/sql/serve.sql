@@ -121,6 +121,22 @@ regexp_split_to_array(btrim({text}), '\s*[,;،؛]\s*')
 -- They under its name.
 {values} AS {name}
 
+-- name: area
+-- The ground of one area, by its key.
+(SELECT a.{geom} FROM {view} AS a WHERE a.{key}::text = {value})
+
+-- name: inside
+-- Shapes that an area has more of than a line of touch.
+ST_Intersects(v.{geom}, {area}) AND NOT ST_Touches(v.{geom}, {area})
+
+-- name: point_inside
+-- Points of an area, those on its border among them.
+ST_Intersects(v.{geom}, {area})
+
+-- name: names_inside
+-- Rows that name a feature which is inside.
+v.{name} IN (SELECT v.{key} FROM {view} AS v WHERE {inside})
+
 -- name: meets_box
 -- Features that meet a box: by the index, at once where they lie inside, exactly along its edge.
 (v.{geom} && {outer} AND (v.{geom} @ {inner} OR ST_Intersects(v.{geom}, {exact})))

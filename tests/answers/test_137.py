@@ -74,6 +74,50 @@ def test_reports_are_counted_and_small_cells_are_masked(
         assert states["masked_cells"] >= 2
 
 
+def test_hot_spots_sum_to_the_total_and_small_cells_are_masked(
+    reports: list[tuple[Any, ...]], public: TestClient, staff: TestClient, ask: Asked
+) -> None:
+    """C137-4: all of the fixture lie in one cell; two more beside it are told to nobody."""
+    found = ask(staff, "hot-spots", reports=True, cell_m=200)
+    (cell,) = found["cells"]
+    assert (cell["count"], found["total"]) == (len(reports), len(reports))
+    ring = cell["cell"]["coordinates"][0]
+    east = [x for x, _ in ring]
+    assert min(east) < 50.875668 < max(east)
+    waste = ask(staff, "hot-spots", reports=True, report_category="waste")
+    assert waste["total"] == sum(kind == "waste" for kind, *_ in reports)
+    late = ask(staff, "hot-spots", reports=True, since="2025-04-01")
+    assert late["total"] == sum(day >= "2025-04-01" for *_, day, _ in reports)
+    # Where they were put by nobody near a street, the public sees no place.
+    told = ask(public, "hot-spots", reports=True)
+    shown = sum(one["count"] for one in told["cells"])
+    assert shown + told["without_place"] + (told["masked_total"] or 0) == told["total"]
+    assert all(one["count"] >= 3 for one in told["cells"])
+
+
+def test_the_properties_of_a_list_are_counted_by_place(
+    staff: TestClient, public: TestClient, ask: Asked, query: Asked
+) -> None:
+    """NOS-7: unpaid levies are the levy system's own list, of which nothing is kept here."""
+    rows = query(
+        "SELECT parcel_code, floor(ST_X(p) / 100), floor(ST_Y(p) / 100) FROM (SELECT parcel_code, "
+        "ST_PointOnSurface(geom) AS p FROM data.parcel WHERE block_code LIKE '1-12-4%%') q"
+    )
+    codes = [code for code, _, _ in rows]
+    found = ask(staff, "hot-spots", properties=[*codes, "1-1-1-999999-0-0-0"], cell_m=100)
+    expected = Counter((i, j) for _, i, j in rows)
+    assert [one["count"] for one in found["cells"]] == sorted(expected.values(), reverse=True)
+    assert (found["total"], found["without_place"]) == (len(codes) + 1, 1)
+    assert found["masked_cells"] == 0
+    asked = {"inputs": {"properties": codes}}
+    assert public.post("/processes/hot-spots/execution", json=asked).status_code == 400
+    # The sum of levies by region is what the region's own levy says.
+    region = ask(staff, "levy", region_code="1", year=1404)
+    inside = ask(staff, "aggregate", of="parcels", by="region")
+    (own,) = [one for one in inside["cells"] if one["code"] == "1"]
+    assert region["computed"] + region["not_computed"] == own["count"]
+
+
 def test_periods_are_those_of_the_jalali_calendar(
     reports: list[tuple[Any, ...]], staff: TestClient, ask: Asked
 ) -> None:

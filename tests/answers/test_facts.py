@@ -157,10 +157,12 @@ def test_population_by_area_and_by_dwellings(staff: TestClient, ask: Asked, quer
 
 
 def test_levy_of_p7_to_the_rial_and_of_its_block_as_the_sum(staff: TestClient, ask: Asked) -> None:
+    """NOS-4: land 100,000,000 and building 97,200,000 IRR, by 0.015; the block is its parcels."""
     found = ask(staff, "levy", nosazi=CODE, **PRICES)
     (item,) = found["items"]
     lines = {line["name"]: line["value"] for line in item["lines"]}
-    assert lines == {"land_value": 100_000_000, "building_value": 97_200_000, "levy": 2_958_000}
+    values = {"land_value": 100_000_000, "building_value": 97_200_000, "basis": 197_200_000}
+    assert lines == {**values, "levy": 2_958_000}
     assert found["total_irr"] == 2_958_000
     block = ask(staff, "levy", block_code="1-12-45", **PRICES)
     assert len(block["items"]) > 4

@@ -108,6 +108,38 @@ def test_a_street_is_found_however_it_is_typed(
     assert found["within"]["neighbourhood"]["code"] == "12"
 
 
+@pytest.mark.parametrize(
+    "written", ["قطعات ملکی", "قطعات ملكي", "قطعات\u200cملکی", "Parcel", "cadastre"]
+)
+def test_a_collection_is_found_by_its_title(public: TestClient, ask: Asked, written: str) -> None:
+    """POR-4: what is searched for may be a layer."""
+    found = ask(public, "search", q=written)
+    assert "parcels" in [one["id"] for one in found["collections"]]
+    assert public.get("/collections/parcels").status_code == 200
+
+
+def test_collections_of_staff_are_not_found_by_everybody(
+    public: TestClient, staff: TestClient, ask: Asked
+) -> None:
+    """POR-4."""
+    found = ask(staff, "search", q="کد پستی")["collections"]
+    assert "postcodes" in [one["id"] for one in found]
+    told = public.post("/processes/search/execution", json={"inputs": {"q": "کد پستی"}}).json()
+    assert "postcodes" not in [one["id"] for one in told.get("collections", [])]
+
+
+@pytest.mark.parametrize("written", ["کوچه ياس", "كوچه ياس", "کوچه\u200cیاس", "کوچه  یاس"])
+def test_letters_and_joiners_give_the_same_hits(
+    public: TestClient, ask: Asked, written: str
+) -> None:
+    """POR-4: Arabic kaf and yeh, ZWNJ; Persian digits in a code."""
+    hits = ask(public, "search", q="کوچه یاس")["hits"]
+    assert ask(public, "search", q=written)["hits"] == hits
+    coded = ask(public, "search", q="1-12-45-7")["hits"]
+    assert ask(public, "search", q="۱-۱۲-۴۵-۷")["hits"] == coded
+    assert coded[0]["name"] == P7
+
+
 def test_a_code_is_found_while_it_is_typed(public: TestClient, ask: Asked) -> None:
     hits = ask(public, "search", q="1-12-45")["hits"]
     assert P7 in [hit["name"] for hit in hits]
@@ -119,6 +151,7 @@ def test_hits_hold_the_words_literally(public: TestClient, refused: Asked) -> No
 
 
 def test_137_gets_the_place_of_a_postcode(public: TestClient, ask: Asked) -> None:
+    """C137-1."""
     found = ask(public, "geocode", postcode="3715613947")["results"][0]
     assert found["quality"] == "parcel-door"
     assert found["confidence"] == 1.0

@@ -150,7 +150,10 @@ NOTHING: dict[str, dict[str, Any]] = {
     "route-report": {"postcode": "1111111111", "report_category": "waste"},
     "document-batch": {"document": "bar-o-kaf", "block_code": "1-12-none"},
     "nearest-office": {"postcode": "1111111111"},
+    "hot-spots": {"properties": ["1-12-45-777-0-0-0"]},
+    "case-status": {"case_no": "none", "postcode": "1111111111"},
     "elevation-profile": {"line": "LINESTRING(51.2 34.9,51.201 34.901)"},
+    "line-of-sight": {"line": "LINESTRING(51.2 34.9,51.201 34.901)"},
 }
 
 
@@ -177,7 +180,8 @@ def test_what_is_over_the_limit_is_413_with_both_numbers(
     assert process.limit
     none = process.limit.model_copy(update={"most": 0, "most_in_background": 0})
     monkeypatch.setitem(answerer.processes, process.id, process.model_copy(update={"limit": none}))
-    large: dict[str, dict[str, Any]] = {"levy": {"block_code": "1-12-45", "year": 1404}}
+    block = {"block_code": "1-12-45", "year": 1404}
+    large: dict[str, dict[str, Any]] = {"levy": block, "levy-basis": block}
     area = {"project-impact": {"project_no": "PR-1"}}
     asked = (large | area).get(process.id) or derived.example(
         SCHEMAS.city, process, SCHEMAS.audiences["staff"]

@@ -99,7 +99,7 @@ def extent(mask: Any) -> tuple[float, float]:
 
 
 def test_twenty_metres_are_forty_millimetres_at_1_to_500(sheet: bytes) -> None:
-    """Parcel, photo and scale bar, each measured on the rendered page."""
+    """KIO-3: parcel, photo and scale bar, each measured on the rendered page."""
     found = pixels(sheet)
     red, green, blue = found[..., 0], found[..., 1], found[..., 2]
     outline = (red > 180) & (green < 70) & (blue < 70)

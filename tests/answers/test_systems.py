@@ -40,6 +40,7 @@ def rect(west: float, south: float, east: float, north: float) -> str:
 def test_the_price_of_p7_is_that_of_pb3_and_its_levy_comes_out_to_the_rial(
     staff: TestClient, ask: Asked
 ) -> None:
+    """NOS-1 and NOS-4."""
     found = ask(staff, "levy", nosazi=P7, year=1404)
     (item,) = found["items"]
     assert (item["price"]["price_block_code"], item["price"]["given"]) == ("PB-3", False)
@@ -48,6 +49,44 @@ def test_the_price_of_p7_is_that_of_pb3_and_its_levy_comes_out_to_the_rial(
     assert found["total_irr"] == 2_958_000
     none = ask(staff, "levy", nosazi=P7, year=1390)
     assert none["items"][0]["missing"] == ["year"]
+
+
+def test_the_basis_is_what_the_levy_is_reckoned_from(
+    staff: TestClient, public: TestClient, ask: Asked
+) -> None:
+    """NOS-4: 200 m2 of land and 324 m2 of floors at the prices of PB-3; no rate in it."""
+    found = ask(staff, "levy-basis", nosazi=P7, year=1404)
+    (item,) = found["items"]
+    assert (item["amount"], found["total_irr"]) == (197_200_000, 197_200_000)
+    assert [line["name"] for line in item["lines"]] == ["land_value", "building_value", "basis"]
+    assert item["built_by_use_m2"] == {"residential": 324.0}
+    assert (item["land_basis"], item["zone_shares"]) == ("deed", {"R2": 1.0})
+    told = item["variables"]
+    assert (told["land_area_m2"], told["land_price_irr"]) == (200.0, 500_000)
+    assert (told["building_price_irr"], told["exempt_share"]) == (300_000, 0)
+    block = ask(staff, "levy-basis", block_code="1-12-45", year=1404)
+    singles = [
+        ask(staff, "levy-basis", nosazi=one["nosazi"], year=1404)["total_irr"]
+        for one in block["items"] if one["amount"] is not None
+    ]  # fmt: skip
+    assert sum(singles) == block["total_irr"]
+    assert public.get("/processes/levy-basis").status_code == 404
+
+
+def test_ground_in_an_exempt_zone_pays_no_levy(staff: TestClient, ask: Asked, query: Asked) -> None:
+    """NOS-4: of a parcel that is half park half is reckoned, by the zones of the plan in force."""
+    rows = query(
+        "SELECT p.parcel_code, sum(f.share) FROM facts.parcel_zone f JOIN data.parcel p "
+        "ON p.id = f.subject_id JOIN data.plan_zone z ON z.id = f.object_id "
+        "WHERE f.part = 'in' AND z.zone_code IN ('G1', 'G3') GROUP BY 1 ORDER BY 2 LIMIT 4"
+    )
+    assert rows
+    for code, share in rows:
+        (item,) = ask(staff, "levy", nosazi=code, year=1404)["items"]
+        lines = {line["name"]: line["value"] for line in item["lines"]}
+        assert item["variables"]["exempt_share"] == pytest.approx(share, abs=1e-6)
+        due = lines["basis"] * (1 - item["variables"]["exempt_share"]) * 0.015
+        assert lines["levy"] == pytest.approx(due, abs=1)
 
 
 def test_levies_of_regions_of_the_city_and_of_each_parcel_have_the_same_sum(
@@ -155,6 +194,7 @@ def test_the_variables_of_p7_are_one_flat_object(staff: TestClient, ask: Asked) 
 def test_every_parcel_of_the_block_once_in_the_order_of_its_perimeter(
     public: TestClient, ask: Asked, query: Asked
 ) -> None:
+    """NOS-5."""
     found = ask(public, "delivery-sequence", block_code="1-12-45")
     codes = [one["nosazi"] for one in found["parcels"]]
     expected = query("SELECT parcel_code FROM data.parcel WHERE block_code = '1-12-45'")
@@ -520,6 +560,29 @@ def test_a_profile_on_a_plane_rises_as_the_plane(
     assert found["climb_m"] == pytest.approx(1.0, abs=0.002)
     assert (found["fall_m"], found["without_height"]) == (0.0, 0)
     assert found["steepest_pct"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_two_masts_over_the_plane_see_each_other(
+    plane: None, staff: TestClient, ask: Asked
+) -> None:
+    """NET-4: 10 m masts, 400 m apart: the line lies 10 m above, less the curve of the earth."""
+    asked = {
+        "line": "LINESTRING(488500 3833100, 488900 3833100)", "crs": GRID, "step_m": 10,
+        "from_mast_m": 10, "to_mast_m": 10, "frequency_ghz": 5.8,
+    }  # fmt: skip
+    found = ask(staff, "line-of-sight", **asked)
+    assert (found["in_sight"], found["free"]) == (True, True)
+    assert (found["azimuth_deg"], found["length_m"]) == (90.0, 400.0)
+    middle = next(one for one in found["points"] if one["along_m"] == 200.0)
+    bulge = 200 * 200 / (2 * 6_371_000 * 4 / 3)
+    assert middle["clearance_m"] == pytest.approx(10 - bulge, abs=0.005)
+    wave = 299_792_458 / 5.8e9
+    assert middle["needed_m"] == pytest.approx(0.6 * (wave * 200 * 200 / 400) ** 0.5, abs=0.001)
+    low = ask(staff, "line-of-sight", **(asked | {"from_mast_m": 1, "to_mast_m": 1}))
+    assert (low["in_sight"], low["free"]) == (True, False)
+    assert low["worst"]["along_m"] == 200.0
+    none = ask(staff, "line-of-sight", **(asked | {"from_mast_m": 0, "to_mast_m": 0}))
+    assert none["in_sight"] is False
 
 
 def test_no_ground_and_too_many_points(staff: TestClient, refused: Asked) -> None:

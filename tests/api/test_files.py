@@ -178,13 +178,13 @@ def test_one_file_at_a_time(client: TestClient, monkeypatch: pytest.MonkeyPatch)
     """The second is told to come again, and pages are served meanwhile."""
     begun, go = threading.Event(), threading.Event()
 
-    class Slow(files._Gdal):
+    class Slow(files.Gdal):
         def __call__(self, rows: Any, path: Path, **more: str) -> None:
             begun.set()
             go.wait(20)
             super().__call__(rows, path, **more)
 
-    monkeypatch.setattr(files, "_Gdal", Slow)
+    monkeypatch.setattr(files, "Gdal", Slow)
     answers: list[int] = []
     address = "/collections/parcels/items?f=fgb"
     thread = threading.Thread(target=lambda: answers.append(client.get(address).status_code))
@@ -211,12 +211,12 @@ def test_who_leaves_ends_the_work(client: TestClient, monkeypatch: pytest.Monkey
     async def gone() -> bool:
         return True
 
-    class Slow(files._Gdal):
+    class Slow(files.Gdal):
         def __call__(self, rows: Any, path: Path, **more: str) -> None:
             del path, more
             list(rows)
 
-    monkeypatch.setattr(files, "_Gdal", Slow)
+    monkeypatch.setattr(files, "Gdal", Slow)
     found = site.current()
     wished = query(found.served["parcels"], {}, whole=True)
     statement = wished.rows()

@@ -167,7 +167,7 @@ def test_views_show_exactly_what_the_audience_sees(
     # Beside the layers there is what tells of loads, pictures, models, documents, facts and names,
     # and the hashes of keys.
     beside = {views.VERSION, views.SOURCE, views.FRESHNESS, names.PLACE, names.NAME, views.JOB}
-    beside |= {views.PUBLICATION, views.IMAGERY, views.RECEIPT, views.MODEL}
+    beside |= {views.PUBLICATION, views.IMAGERY, views.RECEIPT, views.MODEL, views.QUALITY}
     beside |= {
         views.versions_view(schemas.layers[name])
         for name in seen
@@ -182,7 +182,7 @@ def test_views_show_exactly_what_the_audience_sees(
     assert all(fact.privacy in audience.privacy for fact in views.facts_of(schemas, audience))
     assert shown.keys() == seen | beside
     assert shown[views.VERSION] == {"layer", "run", "changes", "finished"}
-    assert shown.get(views.ACCESS, set()) <= {"name", "key_sha256", "expires", "writes"}
+    assert shown.get(views.ACCESS, set()) <= {"name", "key_sha256", "expires", "writes", "area"}
 
 
 def test_staff_sees_more_than_everybody(schemas: Schemas) -> None:

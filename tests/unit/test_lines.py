@@ -23,7 +23,7 @@ FAMILIES = {
 PHASES = {1: 2, 2: 7, 3: 7, 4: 3}
 NOTHING = "–"
 #: Families that have been gone through whole: each of their lines has its row.
-WHOLE = {"1.0", "SDB", "SHR", "AML", "DAR", "ECT"}
+WHOLE = {"1.0", "SDB", *FAMILIES}
 
 
 def known() -> set[str]:

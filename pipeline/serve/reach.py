@@ -65,7 +65,10 @@ def straight(grid: Grid, tile: Tile, city: City, buffer: float) -> Straight | No
     origin = moved[len(moved) // 2]
     # Rows: what half a tile east, half a tile north, and nothing are in the city's CRS.
     fitted = _FIT @ (moved - origin)
-    back = np.linalg.inv(fitted[:2]) * half
+    (p, q), (r, s) = fitted[:2].tolist()
+    if not p * s - q * r:
+        return None
+    back = np.array([[s, -q], [-r, p]]) / (p * s - q * r) * half
     if np.abs((_PLACES @ fitted - (moved - origin)) @ back).max() > _OFF * grid.size(tile.zoom):
         return None
     (a, d), (b, e) = back.tolist()

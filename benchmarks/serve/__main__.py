@@ -43,7 +43,7 @@ _COLLECTION = "parcels"
 #: Whoever keeps nothing needs no settling; we pack and keep tiles after the answer has gone.
 _SETTLE_S = 0.3
 _OTHERS = ("fgb", "memory")
-_FLAT_MB = 30
+_FLAT_MB = 50
 _DOC = Path("docs") / "performance.md"
 _LEGEND = (
     "*rate*: answers a second of the other side; *ratio*: ours by theirs, medians; *by CPU*: their "

@@ -93,6 +93,7 @@ def _tables(built: Town, audited: Audited, posted: Arrival) -> list[Callable[[],
         dossiers.second_plates,
         dossiers.cases,
         dossiers.shares,
+        sheet.index,
         terrain.control_points,
         terrain.contours,
         terrain.spot_heights,
@@ -134,7 +135,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 43 if imagery else 41
+    steps = 44 if imagery else 42
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}
@@ -192,7 +193,7 @@ def _drawn(built: Town, out: Path, *, imagery: bool) -> Iterator[str]:
     """Draws breaklines, the CAD sheet and both sheets of the orthophoto."""
     terrain.write_breaklines(built, out / "khotut_shekast.dxf")
     yield "breaklines"
-    sheet.write(built, out / "barg_500.dxf")
+    sheet.write(built, out / sheet.FILE)
     yield "map sheet"
     for number, each in enumerate(photo.SHEETS if imagery else ()):
         photo.write(built, each, out / f"{each.name}.tif", embedded=number == 0)

@@ -10,18 +10,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import shapely
 from ezdxf._options import options
 from ezdxf.filemanagement import new
 from ezdxf.layouts.layout import Modelspace
 
-from pipeline.sample.arrays import Ints
-from pipeline.sample.arrivals import legacy
+from pipeline.sample.arrays import Ints, objects, only_where
+from pipeline.sample.arrivals import Arrival, legacy
+from pipeline.sample.cadastre import jalali_dates
+from pipeline.sample.register import text
 from pipeline.sample.town import Town
 from pipeline.sample.warp import ORIGIN
 
 # A 1:500 sheet covers 400 m x 300 m, its corner a multiple of 100 m.
 WIDTH_M, HEIGHT_M = 400.0, 300.0
+FILE = "barg_500.dxf"
 _TEXT_M = 1.5
 _LAYERS = {
     "PARCEL": 7, "PARCEL_NO": 2, "BLOCK": 1, "BLOCK_NO": 3, "STREET": 8, "STREET_NAME": 4,
@@ -33,6 +37,30 @@ def frame() -> shapely.Polygon:
     """The sheet that the fixture is on (EPSG:32639)."""
     west, south = (float(np.floor(at / 100) * 100) for at in (ORIGIN[0] - 200, ORIGIN[1] - 100))
     return shapely.box(west, south, west + WIDTH_M, south + HEIGHT_M)
+
+
+def index(town: Town) -> Arrival:
+    """The contractor's index: every 1:500 sheet that some plot is on; one of them is drawn."""
+    west, south, _, _ = drawn = shapely.bounds(frame())
+    corner = shapely.bounds(town.city.plots)[:, :2]
+    cells = np.unique(np.floor((corner - (west, south)) / (WIDTH_M, HEIGHT_M)), axis=0)
+    low = cells * (WIDTH_M, HEIGHT_M) + (west, south)
+    shapes = shapely.box(low[:, 0], low[:, 1], low[:, 0] + WIDTH_M, low[:, 1] + HEIGHT_M)
+    hundred = np.round(low / 100).astype(np.int64)
+    own = (low == drawn[:2]).all(axis=1)
+    listed = pd.DataFrame(
+        {
+            "SHEET": "500-" + text(hundred[:, 0]) + "-" + text(hundred[:, 1]),
+            "MEGHYAS": 500,
+            "VIRAYESH": "1398",
+            "TARIKH": jalali_dates(town.city.rng("sheets"), (1397, 1398), len(low)),
+            "FILE": only_where(own, objects(np.full(len(low), FILE, dtype=object))),
+        }
+    )
+    found = "index_sheet.gpkg"
+    return Arrival(
+        "map_sheets", found, "GPKG", listed, objects(shapes), "Polygon", "index", safe=own
+    )
 
 
 def write(town: Town, path: Path) -> int:

@@ -22,9 +22,11 @@ WITH meant AS (
     FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place)
     JOIN {parcel} AS p ON p.registration_plate_numbers = k.plate
     UNION ALL
-    SELECT p.id, 'plate without its section', 0.7 - 0.1 * (k.place - 1), NULL
-    FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place) CROSS JOIN generate_series(1, 99) AS s (number)
-    JOIN {parcel} AS p ON p.registration_plate_numbers = k.plate || '/' || s.number WHERE k.plate ~ '^[0-9]+/[0-9]+$'
+    SELECT w.id, 'plate without its section', 0.7 - 0.1 * (k.place - 1), NULL
+    FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place) CROSS JOIN LATERAL (
+        SELECT p.id FROM {parcel} AS p WHERE p.registration_plate_numbers = ANY (ARRAY(
+            SELECT k.plate || '/' || s.number FROM generate_series(1, 99) AS s (number)))
+    ) AS w WHERE k.plate ~ '^[0-9]+/[0-9]+$'
     UNION ALL
     SELECT p.id, 'further plate', 1.0 - 0.1 * (k.place - 1), NULL
     FROM unnest(%(registration_plate)s::text[]) WITH ORDINALITY AS k (plate, place)

@@ -118,6 +118,22 @@ def test_control_points_of_the_first_orders_lack_no_precision(staff: TestClient)
         assert feature["properties"]["height_type"] in ("ellipsoidal", "levelled")
 
 
+def test_the_sheets_of_the_map_are_listed(public: TestClient, staff: TestClient) -> None:
+    """SDB-2.5: the sheet that P7 is on, by a box; sheets lie side by side, corners at 100 m."""
+    box = {"bbox": "488600,3833100,488610,3833120", "bbox-crs": GRID}
+    (sheet,) = items(public, "map-sheets", crs=GRID, **box)
+    west, south, east, north = shapely.bounds(shapely.from_geojson(_json(sheet["geometry"])))
+    assert (east - west, north - south) == (400.0, 300.0)
+    assert (west % 100, south % 100) == (0.0, 0.0)
+    told = sheet["properties"]
+    assert told["sheet_id"] == f"500-{west / 100:.0f}-{south / 100:.0f}"
+    assert (told["map_scale"], "sheet_file" in told) == (500, False)
+    assert one(staff, "map-sheets", sheet_id=told["sheet_id"])["sheet_file"] == "barg_500.dxf"
+    every = items(public, "map-sheets", crs=GRID, limit=1000)
+    shapes = [shapely.from_geojson(_json(each["geometry"])) for each in every]
+    assert shapely.union_all(shapes).area == pytest.approx(400 * 300 * len(shapes))
+
+
 def test_zones_and_roads_make_up_the_plan(public: TestClient, query: Asked) -> None:
     """SDB-3.2: sum of zones = plan minus roads to 0.1 %; every code is in the list."""
     (plan,) = items(public, "plan-documents", plan_id="TT-1397", crs=GRID)

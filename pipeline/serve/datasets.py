@@ -68,16 +68,20 @@ def whole(site: Site, record: Part, known: Known, language: str) -> Part:
     """The record of a dataset with its date, its CRSs and every way to have it."""
     name, found = record["id"], record["links"]
     own = [link for link in found if link["rel"] not in ("items", "enclosure")]
-    files = [link for link in found if link["rel"] == "enclosure"]
+    title = site.config["resources"][name]["title"][language]
+    files = [{**link, "title": title} for link in found if link["rel"] == "enclosure"]
+    ways = [
+        *raster_files(files, known.rasters.get(name)),
+        *distributions(site, name, known, language),
+    ]
+    told = {
+        **properties(site, name, known, language),
+        "formats": [{"mediaType": link["type"]} for link in ways],
+    }
     return {
         **record,
-        "properties": {**record["properties"], **properties(site, name, known, language)},
-        "links": [
-            *own,
-            *raster_files(files, known.rasters.get(name)),
-            *distributions(site, name, known, language),
-            *about(site, name, language),
-        ],
+        "properties": {**record["properties"], **told},
+        "links": [*own, *ways, *about(site, name, language)],
     }
 
 
@@ -87,7 +91,6 @@ def properties(site: Site, name: str, known: Known, language: str) -> Part:
     if name in known.updated:
         told["updated"] = known.updated[name]
     told["crs"] = crs_of(site, name)
-    told["formats"] = [{"mediaType": one["type"]} for one in distributions(site, name, known, "en")]
     return told
 
 

@@ -95,3 +95,17 @@ def test_gdal_reads_the_cog_in_place(imagery: Imagery) -> None:
     )
     words = [sys.executable, "-W", "error", "-c", program, address, imagery.file("orthophoto")]
     subprocess.run(words, check=True, timeout=60)
+
+
+def test_the_record_of_a_raster_tells_its_file_with_date_and_checksum(imagery: Imagery) -> None:
+    """POR-6: the orthophoto as a dataset; its quality is a page too."""
+    record = imagery.get("/collections/catalogue/items/orthophoto?lang=en").json()
+    told = record["properties"]
+    (file,) = [link for link in record["links"] if link["rel"] == "enclosure"]
+    content = imagery.get(ORTHO).content
+    assert file["checksum"]["value"] == hashlib.sha256(content).hexdigest()
+    assert (file["title"], file["length"]) == ("Orthophoto", len(content))
+    assert told["formats"] == [{"mediaType": file["type"]}]
+    assert told["updated"][:2] == file["updated"][:2] == "20"
+    assert told["crs"][0].endswith("/EPSG/0/32639")
+    assert imagery.get("/collections/orthophoto/quality?f=html").status_code == 200

@@ -20,7 +20,8 @@ from pipeline.derive.raster_collections import CRS84
 
 FEATURES_PLUGIN = "pipeline.serve.provider.PostgisProvider"
 TILES_PLUGIN = "pipeline.serve.vector_tiles.VectorTiles"
-_ACCURACY = {"en": "Accuracy", "fa": "گزارش دقت"}
+#: What a report of accuracy is called.
+ACCURACY = {"en": "Accuracy", "fa": "گزارش دقت"}
 MVT = {"name": "mvt", "mimetype": "application/vnd.mapbox-vector-tile"}
 
 
@@ -178,7 +179,7 @@ def _reports(
     """Links to what is told of the accuracy: of the whole, and of its sheets."""
     told = ServedRaster.reports(home, contract.id)
     names = {served.name: "", **{part.name: part.sheet for part in served.parts}}
-    title = _ACCURACY[city.languages[0]]
+    title = ACCURACY[city.languages[0]]
     return [
         {
             "rel": "describedby",

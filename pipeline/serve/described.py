@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.derive.collections import ACCURACY
 from pipeline.serve import answers, links, models, site, wanted
 from pipeline.serve.links import JSON, JSONLD, OGC
 
@@ -26,13 +27,8 @@ def refined(describe: Callable[..., Part]) -> Callable[..., Part]:
         found = describe(api, request, dataset, locale_)
         found["links"] = [link for link in found["links"] if _is_served(dataset, link)]
         found["links"] += _drawn_links(dataset, locale_.language)
-        licence = api.config["metadata"]["license"]["name"]
         for link in found["links"]:
-            if link["rel"] == "license":
-                link["title"] = licence.get(locale_.language, link["title"])
-            if link["rel"] == "enclosure":
-                title = api.config["resources"][dataset]["title"]
-                link["title"] = title.get(locale_.language, link["title"])
+            link["title"] = _title(api, dataset, link, locale_.language)
         for provider in api.config["resources"][dataset]["providers"]:
             if provider["type"] == "edr":
                 found |= _edr(found, provider, locale_.language)
@@ -43,6 +39,25 @@ def refined(describe: Callable[..., Part]) -> Callable[..., Part]:
         return found
 
     return answer
+
+
+def _title(api: Any, dataset: str, link: Part, language: str) -> str:
+    """What a link is called in the reader's language; pygeoapi has some in the first one only."""
+    said = {
+        "license": api.config["metadata"]["license"]["name"],
+        "enclosure": api.config["resources"][dataset]["title"],
+    }.get(link["rel"], {})
+    if link["rel"] == "describedby":
+        return _accuracy(link["title"], language)
+    return str(said.get(language, link["title"]))
+
+
+def _accuracy(title: str, language: str) -> str:
+    """The title of a report (collections.ACCURACY and the sheet) in the reader's language."""
+    for said in ACCURACY.values():
+        if title.startswith(said):
+            return ACCURACY.get(language, said) + title.removeprefix(said)
+    return title
 
 
 def _is_served(dataset: str, link: Part) -> bool:

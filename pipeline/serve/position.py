@@ -133,7 +133,8 @@ class RasterPosition(BaseEDRProvider):  # type: ignore[misc]
             xs, ys = shapely.get_coordinates(shapely.segmentize(line, step)).T
             found = [value_at(dataset, x, y) for x, y in zip(xs, ys, strict=True)]
         back = move.transform(xs, ys, direction="INVERSE")
-        places = [(float(x), float(y)) for x, y in zip(*back, strict=True)]
+        digits = 8 if given.is_geographic else 3
+        places = [tuple(place) for place in np.round(np.transpose(back), digits).tolist()]
         told = _Told(places, found, given, single=False, blank=format_ == F_HTML)
         return self._answer(told, select_properties)
 

@@ -117,7 +117,16 @@ def _render(config: Any, tpl_config: Any, template: str, data: Any, locale_: Any
     del config, tpl_config
     pages = site.current().pages
     language = getattr(locale_, "language", None) or pages.languages[0]
-    return pages.render(str(template), data, language)
+    return pages.render(str(template), data, _asked(data, pages.languages) or language)
+
+
+def _asked(data: Any, languages: tuple[str, ...]) -> str | None:
+    """The language that was asked for of a page about a query: pygeoapi renders these in the first
+    one, but their links carry it."""
+    if not isinstance(data, dict) or "query_path" not in data:
+        return None
+    text = " ".join(str(link.get("href")) for link in data.get("links", ()))
+    return next((language for language in languages if f"lang={language}" in text), None)
 
 
 def _as_asked(extents: Any, datetime_: str | None = None) -> str | None:

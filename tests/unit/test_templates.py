@@ -306,3 +306,22 @@ def test_a_page_in_the_first_language_follows_the_language_of_its_links() -> Non
     page = render("collections/edr/query.html", data, FA, parcels=PARCELS)
     assert '<html lang="en" dir="ltr">' in page
     assert "931.2" in page
+
+
+def test_values_along_a_line_are_drawn_and_broken_where_there_are_none() -> None:
+    path = f"{HOME}/collections/parcels"
+    places = [[50.88, 34.1], [50.89, 34.1], [50.9, 34.1], [50.91, 34.1], [50.92, 34.1]]
+    data = {
+        "type": "Coverage",
+        "title": "Heights",
+        "query_type": "Trajectory",
+        "query_path": f"{path}/trajectory",
+        "dataset_path": path,
+        "links": [],
+        "domain": {"axes": {"composite": {"values": places}}},
+        "parameters": {},
+        "ranges": {"elevation": {"values": [931.0, 932.0, None, 933.0, 932.0], "shape": [5]}},
+    }
+    page = render("collections/edr/query.html", data, EN, parcels=PARCELS)
+    assert "Values along a line" in page
+    assert 'd="M60.0 200.0L242.5 110.0M607.5 20.0L790.0 110.0"' in page

@@ -7,11 +7,15 @@ another one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
+import psycopg
 from psycopg import sql
+from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,22 +29,35 @@ from pipeline.serve.site import Site
 Part = dict[str, Any]
 Handler = Callable[[Request], Awaitable[Response]]
 _KEY = ("models",)
+_PATIENCE_S = 0.15
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, TimeoutError)
 
 
 async def state(request: Request) -> str | None:
     """Of all such rasters, for tags."""
-    return await site_of(request).state.version(views.MODEL)
+    return await _version(site_of(request))
+
+
+async def _version(site: Site) -> str:
+    """The state of all; the last that was known where the database does not tell it at once: what
+    collections there are is told while it is away, too."""
+    try:
+        return await asyncio.wait_for(site.state.version(views.MODEL), _PATIENCE_S)
+    except _AWAY:
+        last: str = site.static.get(_KEY, ("", {}))[0]
+        return last
 
 
 async def known(site: Site) -> None:
     """Asks anew where something has changed; then ``of`` is right."""
-    version = await site.state.version(views.MODEL)
-    if _KEY in site.static and site.static[_KEY][0] == version:
+    version = await _version(site)
+    if not version or (_KEY in site.static and site.static[_KEY][0] == version):
         return
     view = sql.Identifier(site.audience.schema_name, views.MODEL)
     made = template("models").format(view=view).as_bytes(None)
-    row = await site.features.row(Statement(made, {}))
-    site.static[_KEY] = version, orjson.loads(row[0]) if row else {}
+    with suppress(*_AWAY):
+        row = await site.features.row(Statement(made, {}))
+        site.static[_KEY] = version, orjson.loads(row[0]) if row else {}
 
 
 def of(site: Site, raster: str) -> dict[str, Part]:

@@ -109,7 +109,7 @@ def _cut(found: Rings, twin: Ints, around: Rings, rule: Drawing) -> tuple[Rings,
     """Nodes where corners of others lie on a segment, so that every piece has one neighbour."""
     loose = np.flatnonzero(twin < 0)
     a, b = found.xy[loose], found.xy[found.following[loose]]
-    nodes = np.unique(np.round(around.xy * _DIGITS) / _DIGITS, axis=0)
+    nodes = _unique(np.round(around.xy * _DIGITS)) / _DIGITS
     near = shapely.STRtree(_points(nodes))
     lines = shapely.linestrings(np.stack([a, b], axis=1))
     segment, node = near.query(lines, predicate="dwithin", distance=rule.reach / rule.metres)
@@ -126,6 +126,18 @@ def _cut(found: Rings, twin: Ints, around: Rings, rule: Drawing) -> tuple[Rings,
     segment, share = segment[fresh], (along / size)[fresh]
     xy = a[segment] + share[:, None] * (b - a)[segment]
     return found.with_nodes(xy, loose[segment], share)
+
+
+def _unique(xy: Floats) -> Floats:
+    """Each of whole numbers (n, 2) once, in their order; by one number, which sorts faster."""
+    if not len(xy):
+        return xy
+    low = xy.min(axis=0)
+    high = np.int64(np.ptp(xy[:, 1])) + 1
+    key = np.unique(
+        (xy[:, 0] - low[0]).astype(np.int64) * high + (xy[:, 1] - low[1]).astype(np.int64)
+    )
+    return np.column_stack([key // high, key % high]) + low
 
 
 def _beside(found: Rings, twin: Ints, others: Geometries, same: Ints, rule: Drawing) -> Ints:

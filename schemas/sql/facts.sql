@@ -109,10 +109,15 @@ SELECT DISTINCT n.id FROM {other} o JOIN {layer} n ON n.{geom} && ST_Expand(o.{g
 SELECT DISTINCT n.id FROM {other} o JOIN {layer} n ON ST_DWithin(n.{geom}, o.{geom}, %(reach)s) WHERE o.id = ANY(%(ids)s::bigint[])
 
 -- name: around_ids
--- Ids of the rows of a layer whose box meets that of one of these rows of another, or of what it has been since a run.
+-- Ids of the rows of a layer whose box meets that of one of these rows of another, or of what it has been since a run. What was moved by no
+-- more than the reach needs no second look: whatever was near to it then lies within twice the reach of it now.
 SELECT DISTINCT n.id FROM (
-    SELECT geom FROM {other} WHERE id = ANY(%(ids)s::bigint[]) UNION ALL SELECT geom FROM {history} WHERE ended_by > %(run)s
-) o JOIN {layer} n ON n.{geom} && ST_Expand(o.geom, %(reach)s)
+    SELECT ST_Expand(o.geom, 2 * %(reach)s) AS box FROM {other} o WHERE o.id = ANY(%(ids)s::bigint[])
+    UNION ALL
+    SELECT ST_Expand(h.geom, %(reach)s) FROM {history} h WHERE h.ended_by > %(run)s AND NOT EXISTS (
+        SELECT FROM {other} o WHERE o.id = h.id AND ST_Expand(o.geom, %(reach)s) ~ h.geom
+    )
+) b JOIN {layer} n ON n.{geom} && b.box
 
 -- name: groups
 -- The groups that objects fall into.

@@ -142,13 +142,15 @@ def _run(
 
         found: Found = {}
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="makan-fabric") as pool:
-            for done, part in enumerate(pool.map(look, pieces), start=1):
+            parts = pool.map(look, pieces)
+            # What looks at all rows at once mostly waits for the database: meanwhile tiles go on.
+            for work in works:
+                for rule in work.rules:
+                    if not rule.tiled:
+                        found[work.layer.id, rule.id] = ask(source, work.layer, rule)
+            for done, part in enumerate(parts, start=1):
                 _merge(found, part)
                 progress(done, len(pieces))
-    for work in works:
-        for rule in work.rules:
-            if not rule.tiled:
-                found[work.layer.id, rule.id] = ask(source, work.layer, rule)
     return found, counts
 
 

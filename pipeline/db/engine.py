@@ -157,6 +157,10 @@ def translated(*, private: bool) -> Iterator[None]:
         raise DatabaseError(
             "another load holds the layer", todo="Wait until it ends, see `makan runs`."
         ) from error
+    except psycopg.errors.DeadlockDetected as error:
+        raise DatabaseError(
+            "facts that are worked out anew were in the way", todo="Ask again."
+        ) from error
     except psycopg.errors.QueryCanceled as error:
         raise DatabaseError(
             f"the database stopped a question ({error.diag.message_primary})",

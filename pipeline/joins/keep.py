@@ -17,6 +17,8 @@ from pipeline.joins.reading import Columns
 from pipeline.joins.side import Ints, listed
 
 _FRESH = "pg_temp"
+#: As many rows are deleted, and indexed one by one, sooner than anybody notices.
+_FEW = 20_000
 _ARROW: dict[str, pa.DataType] = {
     "int8": pa.int64(),
     "float8": pa.float64(),
@@ -35,13 +37,26 @@ class Table:
     fact: FactContract
 
     def replace(self, columns: Columns) -> int:
-        """All of it; how many rows there are now. Indexes are made when the rows are there."""
+        """All of it; how many rows there are now. Indexes are made when the rows are there.
+
+        A large table is nobody's to read until then; of a small one readers keep what it was, who
+        else might wait for this fact while the next waits for them.
+        """
         named, values = queries.load("facts"), {"fact": self.fact.id}
-        self.connection.execute(self._made("empty"))
-        self.connection.execute(named["before"], values)
+        if self._is_small(columns):
+            self.connection.execute(self._made("clear"))
+        else:
+            self.connection.execute(self._made("empty"))
+            self.connection.execute(named["before"], values)
         rows = copy_table(self.connection, self._name, self._arrow(columns))
         self.connection.execute(named["after"], values)
         return rows
+
+    def _is_small(self, columns: Columns) -> bool:
+        if len(columns[0]) > _FEW:
+            return False
+        row = self.connection.execute(self._made("many"), {"few": _FEW}).fetchone()
+        return not (row and row[0])
 
     def change(self, ids: Ints, columns: Columns) -> int:
         """What it says of the subjects ``ids``, and to others about them where it tells both sides;

@@ -191,6 +191,14 @@ INSERT INTO {table} ({columns}) SELECT {columns} FROM {fresh} n WHERE NOT EXISTS
 -- All of it is worked out again.
 TRUNCATE {table}
 
+-- name: many
+-- Whether there are more rows than so many.
+SELECT EXISTS (SELECT FROM {table} OFFSET %(few)s)
+
+-- name: clear
+-- The same, where readers need not wait.
+DELETE FROM {table}
+
 -- name: before
 -- Takes the fact's indexes away; the function belongs to the owner.
 SELECT ops.before_fact(%(fact)s)

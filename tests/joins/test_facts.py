@@ -151,6 +151,27 @@ def test_a_load_refreshes_what_it_touched_and_nothing_else(
     assert query(city, indexes) == before != []
 
 
+def test_readers_of_small_facts_need_not_wait_while_all_are_made_anew(
+    city: Database, schemas: Schemas
+) -> None:
+    """Who waited for one fact would have held another, which is made next: a deadlock."""
+    seen: list[int] = []
+
+    def look(fact: str) -> None:
+        with city.connect("loader") as connection:
+            connection.execute("SET LOCAL lock_timeout = '1s'")
+            for done in schemas.fact_order:
+                query = sql.SQL("SELECT count(*) FROM facts.{}").format(sql.Identifier(done.id))
+                row = connection.execute(query).fetchone()
+                seen.append(int(str(row[0])) if row else -1)
+                if done.id == fact:
+                    break
+
+    joins.derive(city, schemas, anew=True, progress=look)
+    assert len(seen) > len(schemas.fact_order)
+    assert max(seen) > 0
+
+
 def test_undo_brings_the_facts_back_too(
     city: Database, city_files: Path, schemas: Schemas, query: Any, tmp_path: Path
 ) -> None:

@@ -219,37 +219,10 @@ def crs_uris(config: Part) -> list[str]:
     return ["http://www.opengis.net/def/crs/OGC/1.3/CRS84"]
 
 
-def _parameters(schemas: Schemas, config: Part) -> Part:
-    uris = enum(*crs_uris(config))
-    limits = config["server"]["limits"]
-    four = {"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}}
-    number = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "default": 0}
+def _raster_parameters() -> Part:
+    """Of coverages, maps, positions and lines."""
     pixels = {"type": "integer", "minimum": 1}
-    found = {
-        "f": parameter("f", "Format", enum("json", "html")),
-        "lang": parameter("lang", "Language", enum(*schemas.city.languages)),
-        "limit": limit(limits["default_items"], limits["max_items"]),
-        "offset": parameter("offset", "Features to be passed over", number),
-        "cursor": parameter("cursor", "Where a page begins: from a next link", {"type": "string"}),
-        "bbox": parameter("bbox", "xmin,ymin,xmax,ymax in the order of bbox-crs", four),
-        "bbox-crs": parameter("bbox-crs", "CRS of bbox", uris),
-        "crs": parameter("crs", "CRS of the answer", uris),
-        "since": parameter("since", _SINCE, {"type": "string"}),
-        "collection": parameter(
-            "collection", "Changes of this collection alone", {"type": "string"}
-        ),
-        "datetime": parameter(
-            "datetime",
-            _TIME,
-            {"type": "string"},
-        ),
-        "skipGeometry": parameter(
-            "skipGeometry", "Leave the geometry out", {"type": "boolean", "default": False}
-        ),
-        "resulttype": parameter("resulttype", "Features or their number", enum("results", "hits")),
-        "filter": parameter("filter", "A CQL2 filter", {"type": "string"}),
-        "filter-lang": parameter("filter-lang", "Its language", enum("cql2-text", "cql2-json")),
-        "filter-crs": parameter("filter-crs", "CRS of its geometries", uris),
+    return {
         "subset": parameter("subset", "Axes and their ranges", {"type": "string"}),
         "scale-factor": parameter("scale-factor", "2 halves both sides", {"type": "number"}),
         "scale-size": parameter("scale-size", "Such as x(400),y(300)", {"type": "string"}),
@@ -268,6 +241,36 @@ def _parameters(schemas: Schemas, config: Part) -> Part:
             "required": True,
             "example": "LINESTRING(50.875 34.639,50.88 34.64)",
         },
+    }
+
+
+def _parameters(schemas: Schemas, config: Part) -> Part:
+    uris = enum(*crs_uris(config))
+    limits = config["server"]["limits"]
+    four = {"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}}
+    number = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "default": 0}
+    found = {
+        "f": parameter("f", "Format", enum("json", "html")),
+        "lang": parameter("lang", "Language", enum(*schemas.city.languages)),
+        "limit": limit(limits["default_items"], limits["max_items"]),
+        "offset": parameter("offset", "Features to be passed over", number),
+        "cursor": parameter("cursor", "Where a page begins: from a next link", {"type": "string"}),
+        "bbox": parameter("bbox", "xmin,ymin,xmax,ymax in the order of bbox-crs", four),
+        "bbox-crs": parameter("bbox-crs", "CRS of bbox", uris),
+        "crs": parameter("crs", "CRS of the answer", uris),
+        "since": parameter("since", _SINCE, {"type": "string"}),
+        "collection": parameter(
+            "collection", "Changes of this collection alone", {"type": "string"}
+        ),
+        "datetime": parameter("datetime", _TIME, {"type": "string"}),
+        "skipGeometry": parameter(
+            "skipGeometry", "Leave the geometry out", {"type": "boolean", "default": False}
+        ),
+        "resulttype": parameter("resulttype", "Features or their number", enum("results", "hits")),
+        "filter": parameter("filter", "A CQL2 filter", {"type": "string"}),
+        "filter-lang": parameter("filter-lang", "Its language", enum("cql2-text", "cql2-json")),
+        "filter-crs": parameter("filter-crs", "CRS of its geometries", uris),
+        **_raster_parameters(),
         "featureId": in_path("featureId", "Feature id", {"type": "string"}),
         "tileMatrixSetId": in_path("tileMatrixSetId", "Tile grid", enum(*grids.of(schemas.city))),
     }
@@ -276,7 +279,7 @@ def _parameters(schemas: Schemas, config: Part) -> Part:
         "f-item": ("json", "jsonfg", "html"),
         "f-change": ("json", "html"),
         "f-schema": ("json", "html", "xsd"),
+        "f-tileset": ("json", "tilejson", "html"),
     }
-    formats["f-tileset"] = ("json", "tilejson", "html")
     found |= {key: parameter("f", "Format", enum(*names)) for key, names in formats.items()}
     return found

@@ -123,6 +123,24 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         "/health/live": health.live,
         "/health/ready": health.ready,
     }
+    yield from _catalogue()
+    many = writing.dispatched(fresh.validated(items.items, fresh.layer), one=False)
+    yield Route(f"{here}/items", _answering(many), methods=writing.METHODS)
+    single = writing.dispatched(item.item, one=True)
+    yield Route(f"{here}/items/{{item_id}}", _answering(single), methods=writing.METHODS)
+    for path, handler in {**table, **_tree(), **_revalidated(pygeoapi)}.items():
+        yield Route(path, _answering(handler), methods=["GET"])
+    yield from _asked()
+    quality_page = fresh.validated(quality.page, datasets.state)
+    yield Route(f"{here}/quality", _answering(quality_page), methods=["GET"])
+    yield Route(f"{here}/new", _answering(forms.new), methods=["GET"])
+    yield Route("/stac/search", _answering(stac.search_by_body), methods=["POST"])
+    yield Route(f"{here}/search", _answering(items.search), methods=["POST"])
+    yield Mount("/static", StaticFiles(directory=paths.server_files() / "static"))
+
+
+def _catalogue() -> Iterator[BaseRoute]:
+    """The catalogue of data sets, OGC API Records."""
     catalogue: dict[str, Handler] = {
         "": records.described, "/items": records.items, "/items/{item_id}": records.item,
         "/sortables": records.schema, "/queryables": records.schema,
@@ -131,12 +149,10 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         state = datasets.state if part.startswith("/items") else fresh.published
         told = _answering(fresh.validated(handler, state))
         yield Route(f"/collections/{CATALOGUE}{part}", told, methods=["GET"])
-    many = writing.dispatched(fresh.validated(items.items, fresh.layer), one=False)
-    yield Route(f"{here}/items", _answering(many), methods=writing.METHODS)
-    single = writing.dispatched(item.item, one=True)
-    yield Route(f"{here}/items/{{item_id}}", _answering(single), methods=writing.METHODS)
-    for path, handler in {**table, **_tree(), **_revalidated(pygeoapi)}.items():
-        yield Route(path, _answering(handler), methods=["GET"])
+
+
+def _asked() -> Iterator[BaseRoute]:
+    """Processes and their jobs."""
     run = "/processes/{process_id}/execution"
     yield Route(run, _answering(processes.execute_by_address), methods=["GET"])
     yield Route(run, _answering(processes.execute), methods=["POST"])
@@ -144,12 +160,6 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
     yield Route("/jobs/{job_id}/results", _answering(jobs.results), methods=["GET"])
     yield Route("/jobs/{job_id}", _answering(jobs.status), methods=["GET"])
     yield Route("/jobs/{job_id}", _answering(jobs.dismiss), methods=["DELETE"])
-    quality_page = fresh.validated(quality.page, datasets.state)
-    yield Route(f"{here}/quality", _answering(quality_page), methods=["GET"])
-    yield Route(f"{here}/new", _answering(forms.new), methods=["GET"])
-    yield Route("/stac/search", _answering(stac.search_by_body), methods=["POST"])
-    yield Route(f"{here}/search", _answering(items.search), methods=["POST"])
-    yield Mount("/static", StaticFiles(directory=paths.server_files() / "static"))
 
 
 def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:

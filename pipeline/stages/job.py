@@ -97,18 +97,25 @@ class Job:
                 recorder.findings(gone_for_good, work.keys)
                 work.counts.update(gone_for_good.counts())
                 found.extend(gone_for_good)
-            work.counts.update(overtaken.tell(transaction, self.run, self.context))
-            if len(aside) or account.unchanged > work.as_before:
-                original.forget_unused(transaction, self.run, self.context)
-            delivery.forget_earlier(transaction, self.run)
-            ledger.finish(transaction, self.run, "done", account)
-            quality.measure(transaction, self.run, self.context.layer)
-            profile, accepted = work.profile.known().stored(), overridden(found, self.context)
-            ledger.keep_profile(transaction, self.run, profile, accepted)
+            self._close(transaction, work, found, account, forgets=bool(len(aside)))
         return Outcome(
             self.context.feed.id, self.context.layer.id, str(path), "done", account, work.counts,
             crs_evidence=work.evidence,
         )  # fmt: skip
+
+    def _close(
+        self, transaction: Connection, work: Pass, found: Found, account: Account, *, forgets: bool
+    ) -> None:
+        """What the ledger says of the run, and what only it needed until now: ``forgets`` tells
+        that good rows were set aside after all."""
+        work.counts.update(overtaken.tell(transaction, self.run, self.context))
+        if forgets or account.unchanged > work.as_before:
+            original.forget_unused(transaction, self.run, self.context)
+        delivery.forget_earlier(transaction, self.run)
+        ledger.finish(transaction, self.run, "done", account)
+        quality.measure(transaction, self.run, self.context.layer)
+        profile, accepted = work.profile.known().stored(), overridden(found, self.context)
+        ledger.keep_profile(transaction, self.run, profile, accepted)
 
     def _tell_coordinates(self, work: Pass) -> None:
         """The ledger keeps how coordinates came here and what shows that they are right."""

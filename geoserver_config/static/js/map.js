@@ -196,7 +196,7 @@ function draw() {
       attribution: false,
       rotate: false,
       zoomOptions: { zoomInTipLabel: words.zoom_in, zoomOutTipLabel: words.zoom_out },
-    }).extend([new ol.control.ScaleLine(), new ol.control.FullScreen({ tipLabel: words.full })]),
+    }).extend([new ol.control.ScaleLine(), new ol.control.FullScreen({ tipLabel: words.full, label: '', labelActive: '' })]),
     // The wheel scrolls the page until the map has been clicked.
     interactions: ol.interaction.defaults.defaults({ onFocusOnly: true }),
     view: new ol.View({ projection, maxZoom: 22 }),

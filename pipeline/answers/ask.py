@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from pipeline.answers import formulas, heights, inputs, statement, verify
+from pipeline.answers.ahead import ahead
 from pipeline.answers.receipts import RECEIPT
 from pipeline.answers.refusals import (
     NotDerivedError,
@@ -22,7 +24,7 @@ from pipeline.answers.refusals import (
 from pipeline.answers.registrar import Registrar
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
-from pipeline.contracts.process import Batch, Input, Process
+from pipeline.contracts.process import Batch, Bundle, Input, Process
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.derive import processes as derived
@@ -121,8 +123,7 @@ class Answerer:
             **({"stale": stale} if stale else {}),
         }
         if process.document and self._registrar:
-            subject = process.document.by
-            answer[RECEIPT] = self._registrar.receipt(process, subject, given, answer)
+            answer[RECEIPT] = self._registrar.receipt(process, process.document, given, answer)
         return answer
 
     async def _there(self, name: str, values: dict[str, Any]) -> None:
@@ -151,8 +152,24 @@ class Answerer:
         """What the queries of ``name`` get of the inputs ``given``; raises WrongInputError."""
         process, offered = self.processes[name], self.offered[name]
         inputs.check(offered, process, self._schemas.city, given)
+        if process.bundle:
+            self._check_bundled(process.bundle, given)
         bound = inputs.bound(process, self._schemas.city, offered, given)
         return {**bound, PART: None} if process.batch else bound
+
+    def _check_bundled(self, bundle: Bundle, given: dict[str, Any]) -> None:
+        """Raises WrongInputError where the documents of a bundle could not be asked for."""
+        city = self._schemas.city
+        document = self.processes[given[city.published(bundle.kind)]]
+        by = city.published(bundle.by)
+        offered = self.offered[document.id]
+        asked = {by: offered[by].example} | self.passed(bundle, given, document.id)
+        inputs.check(offered, document, city, asked)
+
+    def passed(self, bundle: Bundle, given: dict[str, Any], name: str) -> dict[str, Any]:
+        """What of the inputs ``given`` to a bundle the process ``name`` is given too."""
+        passes = map(self._schemas.city.published, bundle.passes)
+        return {one: given[one] for one in passes if one in given and one in self.offered[name]}
 
     async def _found(self, process: Process, values: dict[str, Any]) -> dict[str, Any]:
         """The answer of one query by the contract's names, formulas worked out."""
@@ -170,13 +187,14 @@ class Answerer:
             near = "near" in self._queries[process.id]
             close = await self._json(process.id, "near", values) if near else []
             raise NothingFoundError(process.nothing, self._published(close or []))
-        if process.formulas:
+        if process.formulas and found[formulas.YEAR] is not None:
             found = await asyncio.to_thread(
                 formulas.worked_out,
                 self._schemas.root,
                 process.formulas,
                 found,
-                explained=values.get(PART) is None,
+                of=process.formulas_of,
+                explained=values.get(PART) is None and process.formulas_explained,
                 to=process.formulas_to,
             )
         if process.heights:
@@ -197,7 +215,7 @@ class Answerer:
         runs, lists = set(_runs(whole)), {name: [whole.pop(name)] for name in batch.lists}
         made = {name: [self._list(one) for one in lists[name]] for name in batch.lists}
         asked = [{**values, PART: part} for part in parts[1:]]
-        async with aclosing(self._ahead(process, asked)) as rest:
+        async with aclosing(ahead(partial(self._rows, process), asked)) as rest:
             async for number, part, rows in rest:
                 if tell:
                     tell(100 * number // len(parts))
@@ -213,25 +231,6 @@ class Answerer:
         read = orjson.Fragment if tell else orjson.loads
         joined = {name: read(text) for name, text in strung.items()}
         return self._published(whole) | joined, runs
-
-    async def _ahead(
-        self, process: Process, asked: list[dict[str, Any]]
-    ) -> AsyncGenerator[tuple[int, dict[str, Any], dict[str, Any] | None]]:
-        """The rows of each question; the database is at the next while one is worked out."""
-        waiting = [asyncio.create_task(self._rows(process, one)) for one in asked[:1]]
-        try:
-            for number, values in enumerate(asked, start=1):
-                rows = await waiting.pop()
-                waiting += [
-                    asyncio.create_task(self._rows(process, one))
-                    for one in asked[number : number + 1]
-                ]
-                yield number, values, rows
-        finally:
-            for task in waiting:
-                task.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await task
 
     def _list(self, items: list[Any]) -> bytes:
         """What stands between the brackets of ``items``, by published names."""

@@ -15,8 +15,9 @@ import re
 import shutil
 import time
 import zipfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -88,6 +89,18 @@ class Binder:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """One document of a bundle: its place in the list ("" for a cover), what it is called, its
+    file, and what is asked for it."""
+
+    number: str
+    called: str
+    name: str
+    document: Process
+    asked: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class _Work:
     binder: Binder
@@ -109,25 +122,58 @@ class _Work:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         document = self.answerer.processes[asked[city.published(bundle.kind)]]
         language = asked.get(city.published(bundle.language)) or city.languages[0]
-        by, called = city.published(bundle.by), city.published(bundle.called)
-        things, rows = answer[city.published(bundle.lists)], []
-        for number, thing in enumerate(things, start=1):
-            name = f"{number:05}-{_UNSAFE.sub('_', str(thing[called]))}.pdf"
-            why = await self._one(self.folder / name, document, {by: thing[by]}, language)
-            rows.append((number, thing[called], "" if why else name, why or ""))
-            tell(99 * number // len(things))
-        title = f"{document.title.of(language)}: {things[0][called]} … {things[-1][called]}"
+        called, rows = city.published(bundle.called), []
+        sheets = list(self._sheets(answer[city.published(bundle.lists)], document, asked))
+        for done, sheet in enumerate(sheets, start=1):
+            why = await self._one(self.folder / sheet.name, sheet.document, sheet.asked, language)
+            rows.append((sheet.number, sheet.called, "" if why else sheet.name, why or ""))
+            tell(99 * done // len(sheets))
+        title = f"{document.title.of(language)}: {sheets[0].called} … {sheets[-1].called}"
         one = await asyncio.to_thread(self._merged, rows, title, language)
         digest = await asyncio.to_thread(self._together, rows)
         failed = [{called: code, "why": why} for _, code, _, why in rows if why]
+        covers = sum(sheet.document is not document for sheet in sheets)
         return {
             "name": f"{document.id}-{self.path.stem[:8]}.zip",
             "bytes": self.path.stat().st_size,
             "sha256": digest,
-            "documents": len(rows) - len(failed),
+            "documents": len(rows) - len(failed) - covers,
+            "covers": covers,
             "failed": failed,
             "merged": one,
         }
+
+    def _sheets(
+        self, things: list[dict[str, Any]], document: Process, asked: dict[str, Any]
+    ) -> Iterator[_Sheet]:
+        """The documents in order: of each thing and, where they are asked for, a cover before each
+        run of them."""
+        city, bundle = self.answerer.city, self.bundle
+        by, called = city.published(bundle.by), city.published(bundle.called)
+        passed = self.answerer.passed(bundle, asked, document.id)
+        covers = dict(self._covers(things, asked))
+        for number, thing in enumerate(things, start=1):
+            if number in covers:
+                yield covers[number]
+            name = f"{number:05}-{_UNSAFE.sub('_', str(thing[called]))}.pdf"
+            yield _Sheet(str(number), str(thing[called]), name, document, {by: thing[by], **passed})
+
+    def _covers(
+        self, things: list[dict[str, Any]], asked: dict[str, Any]
+    ) -> Iterator[tuple[int, _Sheet]]:
+        """Each cover with the number of the thing that it stands before."""
+        city, cover = self.answerer.city, self.bundle.cover
+        if cover is None or asked.get(city.published(cover.when)) != cover.value:
+            return
+        process = self.answerer.processes[cover.process]
+        passed = self.answerer.passed(self.bundle, asked, process.id)
+        of, start = city.published(cover.of), 1
+        for value, run in groupby(things, lambda one: one[city.published(cover.per)]):
+            ids = [one[of] for one in run]
+            name = f"{start:05}-0-{_UNSAFE.sub('_', str(value))}.pdf"
+            given = {city.published(cover.by): ids, **passed}
+            yield start, _Sheet("", str(value), name, process, given)
+            start += len(ids)
 
     async def _one(
         self, path: Path, document: Process, given: dict[str, Any], language: str
@@ -146,7 +192,7 @@ class _Work:
         return None
 
     def _merged(
-        self, rows: list[tuple[int, str, str, str]], title: str, language: str
+        self, rows: list[tuple[str, str, str, str]], title: str, language: str
     ) -> dict[str, Any] | None:
         """All documents as one PDF, where they are not too many; what it is."""
         parts = [(called, self.folder / name) for _, called, name, _ in rows if name]
@@ -159,7 +205,7 @@ class _Work:
         part.replace(path)
         return told
 
-    def _together(self, rows: list[tuple[int, str, str, str]]) -> str:
+    def _together(self, rows: list[tuple[str, str, str, str]]) -> str:
         """The documents and their list in one file; its SHA-256. PDFs are packed already."""
         listed = io.StringIO("\ufeff", newline="")
         listed.seek(0, io.SEEK_END)

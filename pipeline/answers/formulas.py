@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache, reduce
@@ -24,6 +25,9 @@ from pydantic import model_validator
 from pipeline.contracts import toml
 from pipeline.contracts.base import Frozen, Identifier, Text
 
+#: The member of an answer that says which year's lines are worked out.
+YEAR = "year"
+_NAME = re.compile(r"[a-z]\w*")
 _FUNCTIONS = {"min": np.minimum, "max": np.maximum}
 _OPERATORS = {
     ast.Add: operator.add,
@@ -82,12 +86,26 @@ class Year(Frozen):
 
 
 class Formulas(Frozen):
-    """One file of schemas/formulas/. ``variables`` are what the items of an answer must bring."""
+    """One file of schemas/formulas/. ``variables`` are what the items of an answer must bring;
+    ``titles`` are the words for them and for the parameters."""
 
     id: Identifier
     title: Text
     variables: tuple[Identifier, ...]
+    titles: dict[Identifier, Text]
     years: tuple[Year, ...]
+
+    @model_validator(mode="after")
+    def _all_have_titles(self) -> Self:
+        named = {*self.variables, *(name for year in self.years for name in year.parameters)}
+        if set(self.titles) != named:
+            raise ValueError("titles must name the variables and parameters, each")
+        return self
+
+
+def named(root: Path, name: str) -> Formulas:
+    """The formulas ``name`` of the schemas below ``root``; raises ContractError."""
+    return read(root / "formulas" / f"{name}.toml")
 
 
 @cache
@@ -135,19 +153,26 @@ def _exact(names: dict[str, Any]) -> _Exact:
 
 
 def worked_out(
-    root: Path, name: str, answer: dict[str, Any], *, explained: bool = True, to: str | None = None
+    root: Path,
+    name: str,
+    answer: dict[str, Any],
+    *,
+    of: str = "items",
+    explained: bool = True,
+    to: str | None = None,
 ) -> dict[str, Any]:
-    """``answer`` whose ``items`` each have the lines of their year, and the ``total_irr`` of all.
+    """``answer`` whose items, the member ``of``, each have the lines of their year, and the
+    ``total_irr`` of all.
 
     The answer says its ``year``; items in which a variable is missing are counted apart. Unless
     ``explained``, items have ``values`` by the names of lines, which stand once beside them. Lines
     after ``to`` are left out, where it is given: its value is then the amount.
     """
-    formulas = read(root / "formulas" / f"{name}.toml")
-    year = next((one for one in formulas.years if one.year == answer["year"]), None)
+    formulas = named(root, name)
+    year = next((one for one in formulas.years if one.year == answer[YEAR]), None)
     if year is not None and to is not None:
         year = _cut(year, to)
-    items = [_with_share(year, item) for item in answer["items"]]
+    items = [_with_share(year, item) for item in answer[of]]
     missing = [_missing(formulas, year, item["variables"]) for item in items]
     whole = [item for item, lacks in zip(items, missing, strict=True) if not lacks]
     rows = iter(_rows(formulas, year, whole) if year and whole else [])
@@ -160,12 +185,26 @@ def worked_out(
         "basis": year.basis.model_dump() if year else None,
         "parameters": year.parameters if year else {},
         "lines": [line.model_dump(exclude={"whole"}) for line in year.lines] if year else [],
-        "items": found,
+        of: found,
         "computed": len(whole),
         "not_computed": len(items) - len(whole),
         "total_irr": _number(sum((Decimal(i["amount"]) for i in found if i["amount"] is not None),
                                  Decimal(0))),
     }  # fmt: skip
+
+
+def with_numbers(item: dict[str, Any], parameters: dict[str, str]) -> dict[str, str]:
+    """Each line of ``item``, whose lines are explained, with numbers instead of names: how people
+    reckon it anew."""
+    known = {**item["variables"], **parameters}
+    known |= {line["name"]: line["value"] for line in item["lines"]}
+    return {line["name"]: _NAME.sub(lambda one: _figure(known, one[0]), line["formula"])
+            .replace("*", "×") for line in item["lines"]}  # fmt: skip
+
+
+def _figure(known: dict[str, Any], name: str) -> str:
+    value = known.get(name)
+    return name if value is None else f"{Decimal(str(value)):,f}"
 
 
 def _cut(year: Year, to: str) -> Year:

@@ -101,30 +101,48 @@ class Batch(Frozen):
 
 class Document(Frozen):
     """The answer as a document for people, with a receipt: the page ``template``, and ``by``, the
-    input by which its subject is asked for again; ``called``: the member that names it to people.
-    Its map is ``map_mm`` wide and high, of the scale 1:``scale`` or smaller, over the raster
-    ``backdrop``. ``valid_days``: how long others may rely on it."""
+    input by which its subject is asked for again (none: by what was asked); ``called``: the member
+    that names it to people. Its map is ``map_mm`` wide and high, of the scale 1:``scale`` or
+    smaller, over the raster ``backdrop`` if there is one. ``draws``: what is around its subject,
+    or a route, whose query ``surroundings`` is the process's own. ``valid_days``: how long others
+    may rely on it."""
 
     template: Identifier
-    by: Identifier
+    by: Identifier | None = None
     called: Identifier
+    draws: Literal["subject", "route"] = "subject"
     map_mm: tuple[float, float] = (170.0, 100.0)
     scale: int = Setting(default=500, gt=0)
-    backdrop: Identifier
+    backdrop: Identifier | None = None
     valid_days: int | None = Setting(default=None, gt=0)
+
+
+class Cover(Frozen):
+    """A document before each run of things with the same value of ``per``, where the input ``when``
+    is ``value``: ``process``, asked for by ``by``, the list of what ``of`` is of each of them."""
+
+    process: CollectionId
+    when: Identifier
+    value: str
+    per: Identifier
+    by: Identifier
+    of: Identifier
 
 
 class Bundle(Frozen):
     """In the background the documents that the answer lists are made too, into one file: a ZIP of
     PDFs. ``kind`` is the input that names the process of the documents, ``language`` that of their
     language; the member ``lists`` of the answer has the things, in order, each with ``by``, the
-    input by which it is asked for, and ``called``, which names its PDF."""
+    input by which it is asked for, and ``called``, which names its PDF. Inputs that it ``passes``
+    are given to those documents that know them."""
 
     kind: Identifier
     language: Identifier
     lists: Identifier
     by: Identifier
     called: Identifier
+    passes: tuple[Identifier, ...] = ()
+    cover: Cover | None = None
 
 
 class Heights(Frozen):
@@ -142,8 +160,10 @@ class Heights(Frozen):
 class Process(Frozen):
     """One process. ``one_of``: exactly one of these inputs must be given, and likewise of
     ``and_one_of``. ``nothing`` is told when there is no answer. ``formulas``: the file of
-    schemas/formulas/ whose lines are worked out over the items of the answer, up to the line
-    ``formulas_to`` where there is one. ``document``: it is offered as a page and a PDF too.
+    schemas/formulas/ whose lines are worked out over the member ``formulas_of`` of the answer, up
+    to the line ``formulas_to`` where there is one; an answer without a year has none.
+    Unless ``formulas_explained``, only values are told.
+    ``document``: it is offered as a page and a PDF too.
     ``verifies``: what it finds are receipts, to be compared with what is true today. ``bundle``: a
     job of it makes documents."""
 
@@ -161,6 +181,8 @@ class Process(Frozen):
     batch: Batch | None = None
     formulas: Identifier | None = None
     formulas_to: Identifier | None = None
+    formulas_of: Identifier = "items"
+    formulas_explained: bool = True
     document: Document | None = None
     verifies: bool = False
     heights: Heights | None = None

@@ -37,13 +37,24 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """``lines``: kind of thing -> SVG path, in mm; ``across``, ``up``: ticks as (mm, text)."""
+    """``lines``: kind of thing -> SVG path, in mm; ``fills``: of what is filled."""
 
     sheet: Sheet
     lines: dict[str, str]
     labels: list[Label] = field(default_factory=list)
-    across: list[tuple[float, str]] = field(default_factory=list)
-    up: list[tuple[float, str]] = field(default_factory=list)
+    fills: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def across(self) -> list[tuple[float, str]]:
+        """Round eastings along the lower border, as (mm, text)."""
+        west = self.sheet.bounds[0]
+        return [(round((x - west) * self.sheet.mm, 3), f"{x:.0f}") for x in self.sheet.ticks()[0]]
+
+    @property
+    def up(self) -> list[tuple[float, str]]:
+        """Round northings along the left border, as (mm, text)."""
+        north = self.sheet.bounds[3]
+        return [(round((north - y) * self.sheet.mm, 3), f"{y:.0f}") for y in self.sheet.ticks()[1]]
 
     @property
     def bar(self) -> tuple[float, float]:
@@ -57,44 +68,38 @@ def drawn(around: dict[str, Any], size: tuple[float, float], language: str, land
     code name the land (0: all of it)."""
     sheet = Sheet(around["x"], around["y"], around["scale"], around["unit_m"], *size)
     parcels = around["parcels"]
-    shapes = _shapes(parcels)
+    shapes = shapes_of(parcels)
     own = np.array([one["own"] for one in parcels], dtype=bool)
     roads = around["roads"]
     edges = np.array([one["kind"] == "edge" for one in roads], dtype=bool)
-    ways = _shapes(roads)
+    ways = shapes_of(roads)
     lines = {
         "neighbour": sheet.path(shapes[~own]),
-        "footprint": sheet.path(_shapes(around["buildings"])),
-        "zone": sheet.path(_shapes(around["zones"])),
+        "footprint": sheet.path(shapes_of(around["buildings"])),
+        "zone": sheet.path(shapes_of(around["zones"])),
         "axis": sheet.path(ways[~edges]),
         "bar": sheet.path(ways[edges]),
-        "bevel": sheet.path(_shapes(around["bevels"])),
+        "bevel": sheet.path(shapes_of(around["bevels"])),
         "own": sheet.path(shapes[own]),
     }
     labels: list[Label] = [
         *_neighbours(sheet, shapes[~own], [p for p in parcels if not p["own"]], land),
-        *_streets(sheet, around["streets"], language),
+        *street_labels(sheet, around["streets"], language),
         *_own(sheet, shapes[own]),
         *_cuts(sheet, around["bevels"], shapes[own]),
     ]
-    west, _, _, north = sheet.bounds
-    eastings, northings = sheet.ticks()
-    return Drawing(
-        sheet,
-        lines,
-        [label for label in labels if not _covered(sheet, label)],
-        [(round((x - west) * sheet.mm, 3), f"{x:.0f}") for x in eastings],
-        [(round((north - y) * sheet.mm, 3), f"{y:.0f}") for y in northings],
-    )
+    return Drawing(sheet, lines, [label for label in labels if not covered(sheet, label)])
 
 
-def _shapes(rows: Sequence[dict[str, Any]]) -> Geometries:
+def shapes_of(rows: Sequence[dict[str, Any]]) -> Geometries:
+    """The shapes of ``rows``, those that have one."""
     texts = [orjson.dumps(one["geom"]).decode() if one["geom"] else None for one in rows]
     found: Geometries = shapely.from_geojson(np.array(texts, dtype=object))
     return found[~shapely.is_missing(found)] if len(rows) else found.astype(object)
 
 
-def _seen(sheet: Sheet, shape: Any) -> Any:
+def seen_on(sheet: Sheet, shape: Any) -> Any:
+    """What of ``shape`` the sheet shows."""
     return shapely.intersection(shape, shapely.box(*sheet.bounds))
 
 
@@ -103,7 +108,7 @@ def _neighbours(
 ) -> list[Label]:
     found = []
     for shape, row in zip(shapes, rows, strict=True):
-        seen = _seen(sheet, shape)
+        seen = seen_on(sheet, shape)
         if seen.area * sheet.mm**2 < _LEAST_LABEL_MM2:
             continue
         ((x, y),) = sheet.place(shapely.get_coordinates(shapely.point_on_surface(seen))).tolist()
@@ -117,10 +122,10 @@ def short(code: str, land: int) -> str:
     return "-".join(parts[:land]) if land and not any(p.strip("0") for p in parts[land:]) else code
 
 
-def _streets(sheet: Sheet, rows: list[dict[str, Any]], language: str) -> list[Label]:
+def street_labels(sheet: Sheet, rows: list[dict[str, Any]], language: str) -> list[Label]:
     """Each name once, along its longest piece."""
     longest: dict[str, Any] = {}
-    for row, shape in zip(rows, _shapes(rows), strict=True):
+    for row, shape in zip(rows, shapes_of(rows), strict=True):
         text = row["name"][language] or next(filter(None, row["name"].values()), None)
         for part in shapely.get_parts(shape):
             if text and part.length > longest.get(text, shapely.LineString()).length:
@@ -147,7 +152,7 @@ def _own(sheet: Sheet, shapes: Geometries) -> list[Label]:
             if along < _LEAST_EDGE_MM:
                 continue
             half = (a + b) / 2
-            x, y = (half + _towards(half, middle, _EDGE_OFF_MM)).tolist()
+            x, y = (half + towards(half, middle, _EDGE_OFF_MM)).tolist()
             metres = math.dist(xa, xb) * sheet.unit_m
             angle = _upright(*(b - a).tolist())
             found.append(Label("length", x, y, f"{metres:.2f}", angle))
@@ -161,11 +166,11 @@ def _cuts(sheet: Sheet, rows: list[dict[str, Any]], shapes: Geometries) -> list[
         return []
     middle = sheet.place(shapely.get_coordinates(shapely.centroid(shapes[0])))[0]
     found = []
-    for row, line in zip(own, _shapes(own), strict=True):
+    for row, line in zip(own, shapes_of(own), strict=True):
         a, b = sheet.place(shapely.get_coordinates(line)[[0, -1]])
         if math.dist(a, b) >= _LEAST_EDGE_MM:
             half = (a + b) / 2
-            x, y = (half + _towards(half, middle, _EDGE_OFF_MM)).tolist()
+            x, y = (half + towards(half, middle, _EDGE_OFF_MM)).tolist()
             angle = _upright(*(b - a).tolist())
             found.append(Label("length", x, y, f"{row['length_m']:.2f}", angle))
     return found
@@ -180,20 +185,20 @@ def corner_labels(drawing: Drawing, corners: list[dict[str, Any]]) -> list[Label
     middle = placed.mean(axis=0)
     found: list[Label] = []
     for spot, corner in zip(placed, corners, strict=True):
-        x, y = (spot - _towards(spot, middle, _CORNER_OFF_MM)).tolist()
+        x, y = (spot - towards(spot, middle, _CORNER_OFF_MM)).tolist()
         if all(math.dist((x, y), (one.x, one.y)) >= _APART_MM for one in found):
             found.append(Label("corner", x, y, str(corner["letter"])))
     return found
 
 
-def _covered(sheet: Sheet, label: Label) -> bool:
+def covered(sheet: Sheet, label: Label) -> bool:
     """Whether the scale bar or the north arrow would lie over the middle of ``label``."""
     wide = _BAR_WIDE + sheet.bar_m() * 1000 / sheet.scale
     by_bar = label.x < wide and label.y > sheet.height - _BAR_HIGH
     return by_bar or (label.x > sheet.width - _NORTH_WIDE and label.y < _NORTH_HIGH)
 
 
-def _towards(spot: Any, middle: Any, by: float) -> Any:
+def towards(spot: Any, middle: Any, by: float) -> Any:
     """The way of ``by`` mm from ``spot`` to ``middle``."""
     return (middle - spot) / (math.dist(spot, middle) or 1) * by
 

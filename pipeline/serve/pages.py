@@ -15,6 +15,7 @@ import jinja2
 import orjson
 from babel import Locale
 from markupsafe import Markup
+from persiantools import digits
 from pygeoapi import __version__ as pygeoapi_version
 from pygeoapi import util
 
@@ -68,6 +69,7 @@ class Pages:
             "filter_dict_by_key_value": util.filter_dict_by_key_value,
             "day": dates.day,
             "moment": dates.moment,
+            "in_words": digits.to_word,
             "to_json": _script_safe,
             "tojson": _script_safe,
         }

@@ -6,15 +6,17 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import rfc8785
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from pipeline.answers import formulas
 from pipeline.answers.receipts import RECEIPT
 from pipeline.answers.registrar import about
 from pipeline.contracts.process import Document, Process
 from pipeline.contracts.registry import LAYERS, Schemas
-from pipeline.documents import drawing, qr
+from pipeline.documents import drawing, qr, route
 from pipeline.documents.pdf import BusyError, Job
 from pipeline.documents.sheet import Sheet, scales_from
 from pipeline.serve import answers, links, raster_image
@@ -96,13 +98,10 @@ async def _content(wanted: Paper) -> dict[str, Any]:
     press, document, language = wanted.press, wanted.document, wanted.language
     city, receipt = press.schemas.city, wanted.receipt
     said = _renamed(wanted.answer, {name: column for column, name in city.names.items()})
-    scales, size = scales_from(wanted.scale), document.map_mm
-    around = await press.registrar.surroundings(wanted.process, receipt["asked"], scales, size)
-    made = drawing.drawn(around, size, language, city.parcel_code.land_parts or 0)
     return {
         "id": wanted.process.id,
         "title": wanted.process.title.of(language),
-        "code": about(said, document.by).get(document.called),
+        "code": _called(document, said),
         "printed": wanted.form == "pdf",
         "links": _links(wanted),
         "provider": city.provider.of(language),
@@ -112,17 +111,60 @@ async def _content(wanted: Paper) -> dict[str, Any]:
         "receipt": receipt,
         "qr": qr.path(receipt["verify"]),
         "verify_page": receipt["verify"].partition("/execution")[0],
-        "drawing": made,
-        "labels": [*made.labels, *drawing.corner_labels(made, said.get("corners") or [])],
-        "picture": await run_in_threadpool(_picture, press, document, made.sheet),
         "backdrop": document.backdrop,
-        "raster": press.schemas.raster(document.backdrop).title.of(language),
+        **await _maps(wanted, said),
         **_words(press, language),
+        "terms": _terms(wanted),
+        "worked": _worked(said),
     }
 
 
+def _called(document: Document, said: dict[str, Any]) -> Any:
+    """What the subject of the document is called."""
+    return (about(said, document.by) if document.by else said).get(document.called)
+
+
+async def _maps(wanted: Paper, said: dict[str, Any]) -> dict[str, Any]:
+    """The maps of the document with what they are drawn over, and how many there would be."""
+    press, document, language = wanted.press, wanted.document, wanted.language
+    scales, size = scales_from(wanted.scale), document.map_mm
+    asked = wanted.receipt["asked"]
+    around = await press.registrar.surroundings(wanted.process, asked, scales, size)
+    land = press.schemas.city.parcel_code.land_parts or 0
+    if document.draws == "route":
+        drawn = await run_in_threadpool(route.drawn, around, size, language, land)
+        several = [{"drawing": one, "labels": one.labels, "picture": None} for one in drawn]
+        return {"maps": several, "raster": None, "blocks": around["blocks"]}
+    made = drawing.drawn(around, size, language, land)
+    labels = [*made.labels, *drawing.corner_labels(made, said.get("corners") or [])]
+    name = document.backdrop
+    picture = await run_in_threadpool(_picture, press, name, made.sheet) if name else None
+    maps: list[dict[str, Any]] = [{"drawing": made, "labels": labels, "picture": picture}]
+    return {"maps": maps, "raster": press.schemas.raster(name).title.of(language) if name else None}
+
+
+def _terms(wanted: Paper) -> dict[str, str]:
+    """What the variables and parameters of its formulas are called."""
+    name = wanted.process.formulas
+    if name is None:
+        return {}
+    titles = formulas.named(wanted.press.schemas.root, name).titles
+    return {term: title.of(wanted.language) for term, title in titles.items()}
+
+
+def _worked(said: dict[str, Any]) -> dict[str, str]:
+    """How the one property that the answer is about was reckoned, line by line."""
+    items = said.get("items") or []
+    if len(items) != 1 or not items[0].get("lines"):
+        return {}
+    return formulas.with_numbers(items[0], said["parameters"])
+
+
 def _links(wanted: Paper) -> list[links.Link]:
-    asked = {name: str(value) for name, value in wanted.receipt["asked"].items()}
+    asked = {
+        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        for name, value in wanted.receipt["asked"].items()
+    }
     path = f"{wanted.press.base}/processes/{wanted.process.id}/execution"
     return links.documents(path, asked, FORMS, wanted.form, wanted.language)
 
@@ -133,9 +175,9 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
     return [_renamed(inner, names) for inner in value] if isinstance(value, list) else value
 
 
-def _picture(press: Press, document: Document, sheet: Sheet) -> str | None:
+def _picture(press: Press, backdrop: str, sheet: Sheet) -> str | None:
     """The photo under the map as a data URL, no sharper than it was taken; None without one."""
-    source = Source(press.settings.home, document.backdrop)
+    source = Source(press.settings.home, backdrop)
     if source.served() is None:
         return None
     with source.opened() as dataset:

@@ -575,7 +575,7 @@ SELECT jsonb_agg(l.ids ORDER BY l.place) FROM (
 ) AS l
 
 -- name: part_levied
--- The variables of each parcel: land by its deed, else by the map; floors by footprint and number; prices of the price block.
+-- The variables of each parcel that is meant, with the prices that are given instead of those of the price block.
 WITH meant AS MATERIALIZED (
     SELECT p.* FROM {part.chosen} AS p
     UNION ALL
@@ -583,26 +583,90 @@ WITH meant AS MATERIALIZED (
     UNION ALL
     SELECT p.* FROM {parcel} AS p WHERE p.id = ANY(%(part)s::bigint[])
 ),
-built AS MATERIALIZED {part.built},
-price AS MATERIALIZED {part.price},
+price AS MATERIALIZED (
+    SELECT m.id AS parcel_id, c.price_block_code, c.price_no, c.price_choice, c.run_id, %(land_price_irr)s::bigint IS NOT NULL AS given,
+        coalesce(%(land_price_irr)s::bigint, c.land) AS land, coalesce(%(building_price_irr)s::bigint, c.building) AS building,
+        coalesce(%(building_price_irr)s::bigint, c.steel) AS steel, coalesce(%(building_price_irr)s::bigint, c.concrete) AS concrete
+    FROM meant AS m LEFT JOIN {part.price} AS c ON c.parcel_id = m.id
+)
+SELECT jsonb_build_object('year', %(year)s::int, 'items', {part.levy_items}) FROM meant AS x HAVING count(*) > 0
+
+-- name: part_levy_items
+-- The variables of the parcels `meant`: land by its deed, else by the map; floors by footprint and number; prices of `price`.
+WITH built AS MATERIALIZED {part.built},
 zoned AS MATERIALIZED {part.shares}
-SELECT jsonb_build_object('year', %(year)s::int, 'items', jsonb_agg(jsonb_build_object(
+SELECT jsonb_agg(jsonb_build_object(
     'parcel_id', m.id, 'parcel_code', m.parcel_code, 'land_basis', CASE WHEN m.area_deed_m2 IS NULL THEN 'grid' ELSE 'deed' END,
     'built_by_use_m2', coalesce(b.uses, '{{}}'), 'zone_shares', coalesce(z.shares, '{{}}'),
     'variables', jsonb_build_object('land_area_m2', coalesce(m.area_deed_m2, m.area_grid_m2),
         'built_area_m2', coalesce(b.other, 0), 'built_area_steel_m2', coalesce(b.steel, 0),
-        'built_area_concrete_m2', coalesce(b.concrete, 0),
-        'land_price_irr', coalesce(%(land_price_irr)s::bigint, c.land),
-        'building_price_irr', coalesce(%(building_price_irr)s::bigint, c.building),
-        'building_price_steel_irr', coalesce(%(building_price_irr)s::bigint, c.steel),
-        'building_price_concrete_irr', coalesce(%(building_price_irr)s::bigint, c.concrete)),
+        'built_area_concrete_m2', coalesce(b.concrete, 0), 'land_price_irr', c.land, 'building_price_irr', c.building,
+        'building_price_steel_irr', c.steel, 'building_price_concrete_irr', c.concrete),
     'price', jsonb_build_object('price_block_code', c.price_block_code, 'price_no', c.price_no, 'price_choice', c.price_choice,
-        'given', %(land_price_irr)s::bigint IS NOT NULL, 'run', c.run_id),
+        'given', coalesce(c.given, false), 'run', c.run_id),
     'run', m.run_id, 'building', jsonb_build_object('run', b.run_id), 'zones', jsonb_build_object('run', z.run_id)
-) ORDER BY m.parcel_code))
+) ORDER BY m.parcel_code)
 FROM meant AS m LEFT JOIN built AS b ON b.parcel_code = m.parcel_code LEFT JOIN price AS c ON c.parcel_id = m.id
 LEFT JOIN zoned AS z ON z.parcel_id = m.id
-HAVING count(*) > 0
+
+-- name: part_walk
+-- The parcels `meant` in the order in which one walks round their blocks, `legs` (block_code, leg): clockwise from the north-west corner. A
+-- parcel stands where the middle of its longest run along the perimeter is; one inside at the nearest place of the perimeter, after
+-- those that stand there; one whose block is not known comes last.
+WITH outer_ring AS (
+    SELECT DISTINCT ON (b.block_code) b.block_code, b.run_id, ST_ExteriorRing(ST_ForcePolygonCW(d.geom)) AS ring
+    FROM {block} AS b CROSS JOIN LATERAL ST_Dump(b.geom) AS d WHERE b.block_code IN (SELECT l.block_code FROM legs AS l)
+    ORDER BY b.block_code, ST_Length(ST_ExteriorRing(d.geom)) DESC
+),
+walk AS (
+    SELECT o.*, ST_Length(o.ring) AS length, ST_LineLocatePoint(o.ring, (
+        SELECT d.geom FROM ST_DumpPoints(o.ring) AS d ORDER BY ST_Y(d.geom) - ST_X(d.geom) DESC, d.path LIMIT 1
+    )) AS origin FROM outer_ring AS o
+),
+stood AS (
+    SELECT m.id, m.parcel_code, m.block_code, m.run_id, l.leg, w.run_id AS block_run, w.length, w.ring, f.middle IS NOT NULL AS fronts,
+        coalesce(f.middle, ST_ClosestPoint(w.ring, i.inner), i.inner) AS stop,
+        mod((ST_LineLocatePoint(w.ring, coalesce(f.middle, ST_ClosestPoint(w.ring, i.inner))) - w.origin + 1)::numeric, 1) AS at
+    FROM meant AS m CROSS JOIN LATERAL (SELECT ST_PointOnSurface(m.geom) AS inner) AS i
+    LEFT JOIN walk AS w ON w.block_code = m.block_code LEFT JOIN legs AS l ON l.block_code = m.block_code
+    LEFT JOIN LATERAL (
+        SELECT ST_LineInterpolatePoint(r.geom, 0.5) AS middle
+        FROM ST_Dump(ST_LineMerge(ST_CollectionExtract(ST_Intersection(ST_Boundary(m.geom), ST_Buffer(w.ring, 0.2 / {unit})), 2))) AS r
+        WHERE ST_Length(r.geom) > 0.5 / {unit} ORDER BY ST_Length(r.geom) DESC LIMIT 1
+    ) AS f ON true
+)
+SELECT t.*, row_number() OVER (ORDER BY t.leg NULLS LAST, round(t.at, 6) NULLS LAST, NOT t.fronts, length(t.parcel_code), t.parcel_code) AS place
+FROM stood AS t
+
+-- name: part_by_code
+-- The codes of the set `coded` (parcel_code) in the order in which people read them: numbers as numbers.
+SELECT c.code, row_number() OVER (ORDER BY regexp_replace(c.code, '[0-9]+', '00000000', 'g'),
+    (SELECT array_agg(lpad(d[1], 12, '0')) FROM regexp_matches(c.code, '[0-9]+', 'g') AS d), c.code) AS place
+FROM coded AS c
+
+-- name: part_delivered
+-- The parcels that a delivery is about: of a block, of the blocks of a route, or of a list.
+SELECT p.* FROM {parcel} AS p WHERE p.block_code = %(block_code)s::text
+UNION ALL
+SELECT p.* FROM {parcel} AS p WHERE p.block_code IN (SELECT b.value FROM jsonb_array_elements_text(%(blocks)s::jsonb) AS b)
+UNION ALL
+SELECT p.* FROM {parcel} AS p WHERE p.id IN (SELECT g.value::bigint FROM jsonb_array_elements_text(%(parcels)s::jsonb) AS g)
+
+-- name: part_legs
+-- The blocks of the parcels `meant` in the order in which they are walked: that of the route, else that of their codes.
+SELECT c.code AS block_code, coalesce(r.place, c.place) AS leg
+FROM (WITH coded AS (SELECT DISTINCT m.block_code AS code FROM meant AS m WHERE m.block_code IS NOT NULL) SELECT * FROM {part.by_code} AS k) AS c
+LEFT JOIN (
+    SELECT b.value AS block_code, min(b.place) AS place
+    FROM jsonb_array_elements_text(%(blocks)s::jsonb) WITH ORDINALITY AS b (value, place) GROUP BY b.value
+) AS r ON r.block_code = c.code
+
+-- name: part_addresses
+-- Where the post finds the parcels `meant`, an array for each: postcode, address, house number, unit.
+SELECT f.object_id AS parcel_id, jsonb_agg(jsonb_build_object('postcode', k.postcode, 'address_text', k.address_text,
+    'plaque_no', k.plaque_no, 'unit_no', k.unit_no, 'run', k.run_id) ORDER BY k.unit_no NULLS FIRST, k.postcode) AS told
+FROM {fact.postcode_parcel} AS f JOIN meant AS m ON m.id = f.object_id JOIN {postcode} AS k ON k.id = f.subject_id
+GROUP BY f.object_id
 
 -- name: part_shares
 -- The share of the ground of each of the parcels `meant` in each zone code of the latest approved edition.

@@ -148,6 +148,7 @@ NOTHING: dict[str, dict[str, Any]] = {
     "plan-rehearsal": {"draft": "none"},
     "aggregate": {"of": "buildings", "by": "region", "from_year": 1499},
     "route-report": {"postcode": "1111111111", "report_category": "waste"},
+    "levy-bill": NOBODY | {"year": 1404},
     "document-batch": {"document": "bar-o-kaf", "block_code": "1-12-none"},
     "nearest-office": {"postcode": "1111111111"},
     "hot-spots": {"properties": ["1-12-45-777-0-0-0"]},

@@ -40,7 +40,7 @@ def of_texts(offered: Mapping[str, Input], texts: Mapping[str, str]) -> dict[str
 
 
 def _of_text(one: Input, text: str) -> Any:
-    kinds = one.accepts.get("type", "string")
+    kinds = one.accepts.get("type", ["string", "object", "array"])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if text[:1] in ("{", "[") and ("object" in kinds or "array" in kinds):
         return _parsed(text)

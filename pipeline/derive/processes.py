@@ -11,6 +11,7 @@ from pipeline.contracts.base import Text
 from pipeline.contracts.city import City
 from pipeline.contracts.process import Input, Process
 from pipeline.contracts.registry import Schemas
+from pipeline.derive import schema_30
 from pipeline.derive.openapi_parts import Part, binary, form, get, parameter, ref
 
 #: The only output of every process.
@@ -76,7 +77,7 @@ def description(
         "outputs": {
             OUTPUT: {
                 "title": process.title.of(language),
-                "schema": _output(schemas, process),
+                "schema": schema_30.written(_output(schemas, process)),
             }
         },
         "example": {"inputs": example(schemas.city, process, audience)},
@@ -99,7 +100,7 @@ def _input(one: Input, language: str) -> dict[str, Any]:
         "description": (one.description or one.title).of(language),
         "minOccurs": int(one.required),
         "maxOccurs": 1,
-        "schema": {**one.accepts, "examples": [one.example]},
+        "schema": {**schema_30.written(one.accepts), "example": one.example},
     }
 
 

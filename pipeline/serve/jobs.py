@@ -111,6 +111,8 @@ def _told(view: View, job: dict[str, Any]) -> dict[str, Any]:
     found = [*view.links(path)]
     if job["status"] in ("successful", "failed"):
         found.append(view.link(RESULTS_REL, JSON, "The answer", f"{path}/results"))
+    if job["status"] in ("accepted", "running"):
+        found.append(view.link("monitor", JSON, "How far it is", path))
     times = ("created", "started", "finished", "updated", "expires")
     return {
         "jobID": job["id"],

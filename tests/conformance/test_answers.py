@@ -53,11 +53,25 @@ def test_descriptions(api: Api) -> None:
         for parts in (told["inputs"], told["outputs"]):
             assert parts
             assert all("schema" in part and part["title"] for part in parts.values())
+            for part in parts.values():
+                _check_schema(part["schema"], path)
         page = api.client.get(path, headers={"accept": "text/html"})
         assert page.headers["content-type"].startswith("text/html")
     answer = api.get("/processes/nothing-of-this-name", f="json")
     assert answer.status_code == 404
     assert answer.json()["type"] == f"{EXCEPTION}/no-such-process"
+
+
+def _check_schema(schema: Any, where: str) -> None:
+    """input-def, output-def: a Schema Object of OpenAPI 3.0, not any JSON Schema."""
+    assert isinstance(schema.get("type", "string"), str), f"{where}: several types"
+    unknown = schema.keys() & {"$schema", "const", "examples", "prefixItems", "$defs", "if"}
+    assert not unknown, f"{where}: {unknown}"
+    inner = [schema[name] for name in ("items", "not", "additionalProperties") if name in schema]
+    inner += [one for name in ("allOf", "anyOf", "oneOf") for one in schema.get(name, [])]
+    for part in [*inner, *schema.get("properties", {}).values()]:
+        if not isinstance(part, bool):
+            _check_schema(part, where)
 
 
 def _example(api: Api) -> tuple[str, dict[str, Any]]:
@@ -102,6 +116,8 @@ def test_execution_in_the_background(api: Api) -> None:
     assert status["status"] in STATES
     assert status["type"] == "process"
     assert {"jobID", "processID"} <= status.keys()
+    if status["status"] in ("accepted", "running"):
+        assert links(status, "monitor")
     end = time.monotonic() + (60 if ASKED else 1)
     while status["status"] in ("accepted", "running") and time.monotonic() < end:
         early = api.get(f"{place}/results")

@@ -95,4 +95,4 @@ def test_the_form_gives_objects_and_lists_as_json(public: TestClient) -> None:
     assert told["numbers"] == [1, 2]
     page = public.get("/processes/echo?f=html&lang=en").text
     assert "string | number | boolean" in page
-    assert "{&#34;bbox&#34;: [50.87" in page
+    assert "{&#34;bbox&#34;:[50.87" in page

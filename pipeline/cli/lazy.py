@@ -6,6 +6,7 @@ The libraries behind the commands take seconds to import; ``makan --help`` needs
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,6 +79,8 @@ class LazyGroup(click.Group):
         entry = self.entries.get(args[0])
         if entry and entry.lean:
             sys.meta_path.insert(0, _Without())
+            # Nothing lean multiplies matrices: numpy need not begin threads that would.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         if entry:
             entry.begin(args[1:])
         return super().resolve_command(ctx, args)

@@ -19,6 +19,8 @@ from pipeline.errors import MakanError
 
 _CLI = "pipeline.cli"
 _LOOK_AFTER = 200_000
+# To look for plugins that nobody has, pydantic would read what every installed package says.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 COMMANDS = {
     "accuracy": Entry(f"{_CLI}.accuracy:accuracy", "Tell how accurate a product is."),
     "access": Entry(f"{_CLI}.access:access", "Give, list and revoke keys of servers.", lean=True),

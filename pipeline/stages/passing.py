@@ -26,7 +26,7 @@ from pipeline.stages.personal import Cut
 from pipeline.stages.profile import Known, Profile
 from pipeline.stages.read import Source, joined, taken
 from pipeline.stages.reference import Reference
-from pipeline.stages.signature import Signature
+from pipeline.stages.signature import FEW, MOST, Signature
 from pipeline.stages.whole import Keys, Shapes
 
 
@@ -179,9 +179,11 @@ def passing(
         found.extend(survey(source.names, context, source.label, last))
         source.cut = Cut.of(context)
         reference = Reference.of(known, context.schemas, context.layer) if known else None
-        signature = None
+        came, signature = former(), None
         if source.crs is not None:
-            signature = Signature(context, source.crs, source.label, reference)
+            # Rows that came as they came before show that the file's CRS is what it was.
+            most = MOST if came is None else FEW
+            signature = Signature(context, source.crs, source.label, reference, most)
         work = Pass(
             source,
             context,
@@ -191,7 +193,7 @@ def passing(
             last,
             reference,
             signature,
-            former(),
+            came,
         )
         yield work, found
 

@@ -23,8 +23,7 @@ from pipeline.stages.judge import drawn
 from pipeline.stages.reference import Reference
 from pipeline.stages.suspects import as_read, guesses
 
-MOST = 2000
-_LOOKED_AT = 400
+MOST, FEW = 2000, 400
 _LEAST, _LEAST_PAIRS = 20, 5
 _TOLERANCE_M = 5.0
 # Shares of points: in the city at all; inside the area they name; inside any area.
@@ -34,12 +33,13 @@ _LOCAL = 100_000.0
 
 @dataclass
 class Signature:
-    """Gathers a sample while a file is read, and judges it once."""
+    """Gathers a sample of ``most`` rows while a file is read, and judges it once."""
 
     context: Context
     crs: CRS
     label: str
     reference: Reference | None
+    most: int = MOST
     numbers: list[Floats] = field(default_factory=list)
     columns: list[dict[str, pa.Array]] = field(default_factory=list)
     gathered: int = 0
@@ -53,7 +53,7 @@ class Signature:
         """
         if self.said is not None:
             return
-        room = MOST - self.gathered
+        room = self.most - self.gathered
         places = np.unique(np.linspace(0, len(rows) - 1, min(room, len(rows))).astype(np.int64))
         shapes, _ = drawn(raw.take(places), self.context, self.crs)
         boxes = shapely.bounds(shapes)
@@ -62,7 +62,7 @@ class Signature:
         self.numbers.append((boxes[good, :2] + boxes[good, 2:]) / 2)
         self.columns.append({name: rows.columns[name].take(chosen) for name in self._names()})
         self.gathered += int(good.sum())
-        if self.gathered >= MOST:
+        if self.gathered >= self.most:
             self.judge(found)
 
     def judge(self, found: Found) -> None:
@@ -167,7 +167,7 @@ class Signature:
 
     @staticmethod
     def _some(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        return np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).astype(np.int64))
+        return np.unique(np.linspace(0, count - 1, min(count, FEW)).astype(np.int64))
 
     def _compare(
         self, layer: LayerContract, numbers: Floats, read: Floats, keys: dict[str, pa.Array] | None

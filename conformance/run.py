@@ -82,7 +82,7 @@ def _arguments(name: str, base: str) -> dict[str, str]:
         template = next(link["href"] for link in tileset["links"] if link["rel"] == "item")
         told |= {
             "tilematrixsetdefinitionuri": tileset["tileMatrixSetURI"],
-            "urltemplatefortiles": template.replace("&", "&amp;"),
+            "urltemplatefortiles": template,
             "tilematrix": limits["tileMatrix"],
             "mintilerow": str(limits["minTileRow"]),
             "maxtilerow": str(limits["maxTileRow"]),
@@ -101,7 +101,7 @@ def executable_suites(base: str) -> bool:
             print(f"{name:24} NOT RUN  {found.why}", flush=True)
             continue
         counts = f"{found.passed} passed, {len(found.failures)} failed, {found.skipped} skipped"
-        print(f"{name:24} {counts}", *found.failures, sep="\n    ", flush=True)
+        print(f"{name:24} {counts} ({found.version})", *found.failures, sep="\n    ", flush=True)
         good = good and not found.failures
     return good
 

@@ -1,6 +1,8 @@
 """OGC's executable test suites: fetched by Maven, run by Java, their results read.
 
 A suite is found by its name alone: its jar says which class runs it, as TEAM Engine asks it too.
+Maven takes the newest that it can have: a release of Maven Central, or what was built from OGC's
+published source and installed into the local repository (docs/conformance.md says how).
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 from zipfile import ZipFile
 
 POM = Path(__file__).parent / "ets" / "pom.xml"
@@ -33,13 +35,14 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a suite: counts and failures, or (``why``) why it was not run."""
+    """What became of a suite: counts, failures and its version, or ``why`` it was not run."""
 
     name: str
     passed: int = 0
     skipped: int = 0
     failures: list[str] = field(default_factory=list)
     why: str = ""
+    version: str = ""
 
 
 def run(name: str, arguments: dict[str, str], folder: Path) -> Result:
@@ -56,32 +59,30 @@ def run(name: str, arguments: dict[str, str], folder: Path) -> Result:
     if said is not None:
         return Result(name, why=f"not to be had from Maven: {said}")
     jars = classpath.read_text().split(":")
-    controller = _controller(next(jar for jar in jars if f"/{name}/" in jar))
+    suite = Path(next(jar for jar in jars if f"/{name}/" in jar))
     asked = folder / "arguments.xml"
     asked.write_text(properties(arguments))
-    words = ["java", "-cp", ":".join(jars), controller, "-o", str(folder), str(asked)]
+    words = ["java", "-cp", ":".join(jars), _controller(suite), "-o", str(folder), str(asked)]
+    before = set(folder.rglob("testng-results.xml"))
     said = _said(words, _RUN_S, folder / "java.log")
-    reports = sorted(folder.rglob("testng-results.xml"), key=lambda path: path.stat().st_mtime)
+    reports = set(folder.rglob("testng-results.xml")) - before
     if not reports:
         return Result(name, why=f"did not run: {said}")
-    return read(name, reports[-1])
+    return replace(read(name, reports.pop()), version=version(suite))
 
 
 def properties(arguments: dict[str, str]) -> str:
-    """The arguments of a run as Java writes properties."""
-    entries = "".join(f"<entry key={quoteattr(k)}>{v}</entry>" for k, v in arguments.items())
-    head = '<!DOCTYPE properties SYSTEM "http://java.sun.com/dtd/properties.dtd">'
-    return f'<?xml version="1.0" encoding="UTF-8"?>{head}<properties>{entries}</properties>'
+    """The arguments of a run as Java writes properties, without a DTD that would be fetched."""
+    entries = "".join(
+        f"<entry key={quoteattr(k)}>{escape(v)}</entry>" for k, v in arguments.items()
+    )
+    return f'<?xml version="1.0" encoding="UTF-8"?><properties>{entries}</properties>'
 
 
 def read(name: str, report: Path) -> Result:
-    """The counts and the failures of TestNG's own report."""
-    methods = [
-        method
-        for method in ET.parse(report).iter("test-method")
-        if method.get("is-config") != "true"
-    ]
-    states = [method.get("status") for method in methods]
+    """The counts and the failures of TestNG's own report; what fails before a test fails too."""
+    methods = list(ET.parse(report).iter("test-method"))
+    states = [method.get("status") for method in methods if method.get("is-config") != "true"]
     failures = [
         f"{method.get('signature', method.get('name', '?')).split('(')[0]}: {_message(method)}"
         for method in methods
@@ -95,7 +96,14 @@ def _message(method: ET.Element) -> str:
     return " ".join((found.text or "").split())[:300] if found is not None else "no message"
 
 
-def _controller(jar: str) -> str:
+def version(jar: Path) -> str:
+    """The version of a suite by its place in the local repository, which also knows its origin."""
+    origin = jar.with_name("_remote.repositories")
+    built = origin.exists() and f"{jar.name}>=" in origin.read_text().splitlines()
+    return jar.parent.name + (", built from source" if built else "")
+
+
+def _controller(jar: Path) -> str:
     with ZipFile(jar) as archive:
         lines = archive.read(_SERVICE).decode().splitlines()
     return next(line.strip() for line in lines if line.strip() and not line.startswith("#"))

@@ -214,7 +214,10 @@ def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) ->
 
 def _changes(schemas: Schemas, name: str, layer: LayerContract) -> Paths:
     publish = layer.publish
-    parts = ("f-change", "lang", "cursor", "since", "collection", "crs", "skipGeometry")
+    parts = (
+        *("f-change", "lang", "cursor", "since", "collection", "bbox", "bbox-crs", "datetime"),
+        *("crs", "skipGeometry"),
+    )
     asked = [
         *(ref(part) for part in parts),
         openapi_parts.limit(publish.default_limit, publish.max_limit),

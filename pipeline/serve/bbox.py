@@ -78,7 +78,7 @@ def clause(served: Served, text: str, given: Crs) -> Clause:
     inner = bent.inner if given.srid != city.srid else boxes[0]
     shapes = (
         crs.rectangle(bent.bounds, city.srid),
-        crs.rectangle(inner, city.srid),
+        crs.within(inner, city.srid),
         _solid(bent, city.srid),
     )
     outer, within, exact = (binder.add(shape, "geometry") for shape in shapes)

@@ -52,7 +52,7 @@ class Binder:
         return Clause(condition.as_string(None), self.values, varied)
 
 
-NEVER = Clause("false", {})
+NEVER, ALWAYS = Clause("false", {}), Clause("true", {})
 
 
 def conjunction(clauses: Iterable[Clause]) -> Clause:

@@ -106,6 +106,22 @@ def rectangle(bounds: Bounds, srid: int) -> str:
     return _POLYGON.pack(1, _POLYGON_WITH_SRID, srid, 1, 5, *corners).hex()
 
 
+def within(bounds: Bounds, srid: int) -> str:
+    """A rectangle for ``geometry @ rectangle`` in which nothing lies that is not in ``bounds``.
+
+    PostGIS compares boxes by ``@`` in single precision, each rounded outwards: of northings that is
+    a quarter of a metre. Rounded inwards first, it takes nothing from beyond the edge; nothing at
+    all where too little is left of it.
+    """
+    low, high = np.array(bounds[:2]), np.array(bounds[2:])
+    up, down = low.astype(np.float32), high.astype(np.float32)
+    up = np.where(up < low, np.nextafter(up, np.float32(np.inf)), up)
+    down = np.where(down > high, np.nextafter(down, np.float32(-np.inf)), down)
+    if (up < down).all():
+        return rectangle((float(up[0]), float(up[1]), float(down[0]), float(down[1])), srid)
+    return ewkb(shapely.Polygon(), srid)
+
+
 def ewkb(shape: BaseGeometry, srid: int) -> str:
     """``shape`` as EWKB in hexadecimal digits."""
     text: str = shapely.to_wkb(shapely.set_srid(shape, srid), hex=True, include_srid=True)

@@ -8,12 +8,11 @@ from functools import lru_cache
 from psycopg import sql
 
 from pipeline.rasters.past import When
-from pipeline.serve.clause import Binder, Clause
+from pipeline.serve.clause import ALWAYS, Binder, Clause
 from pipeline.serve.errors import bad
 from pipeline.serve.served import Served
 from pipeline.serve.values import CASTS, moment
 
-_ALWAYS = Clause("true", {})
 _OPEN = ("", "..")
 
 
@@ -62,7 +61,7 @@ def clause(served: Served, text: str) -> Clause:
     if served.is_dated:
         return _held(begin, end)
     if served.time is None:
-        return _ALWAYS
+        return ALWAYS
     return _between(served, served.time, begin, end)
 
 

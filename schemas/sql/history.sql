@@ -83,10 +83,12 @@ FROM ops.publication p JOIN ops.run r ON r.id = p.run_id WHERE p.layer = ANY({la
 COMMENT ON VIEW {view} IS 'Changes of layers in the order they were committed | تغییر لایه‌ها به ترتیب ثبت'
 
 -- name: publications
--- The next publications after a place among all changes, as JSON: number, run, layer, kind, moment.
+-- The next publications of a period after a place among all changes, as JSON: number, run, layer, kind, moment.
 SELECT coalesce(json_agg(json_build_array(p.seq, p.run_id, p.layer, p.kind = 'undo', p.recorded) ORDER BY p.seq), '[]')::text
 FROM (
-    SELECT * FROM {view} WHERE seq >= %(seq)s AND (%(layer)s::text IS NULL OR layer = %(layer)s) ORDER BY seq LIMIT %(most)s
+    SELECT * FROM {view} WHERE seq >= %(seq)s AND (%(layer)s::text IS NULL OR layer = %(layer)s)
+        AND recorded BETWEEN coalesce(%(earliest)s::timestamptz, '-infinity') AND coalesce(%(latest)s::timestamptz, 'infinity')
+    ORDER BY seq LIMIT %(most)s
 ) AS p
 
 -- name: seq_of_run
@@ -99,12 +101,16 @@ SELECT coalesce(max(seq), 0) FROM {view} WHERE recorded <= %(moment)s
 
 -- name: changes
 -- What one publication has changed of a layer, by object: a version begun where none was ended is an insertion, one ended where
--- none was begun a deletion. One object more than the limit is read, to know whether there are more.
+-- none was begun a deletion. One object more than the limit is read, to know whether there are more. What has a place now counts
+-- only where that meets what is asked for.
 WITH object AS MATERIALIZED (
     SELECT id, bool_or(begins) AS begins, bool_or(NOT begins) AS ends FROM (
-        (SELECT v.id, true AS begins FROM {versions} AS v WHERE {begun} AND v.id > %(after)s ORDER BY v.id LIMIT %(limit)s + 1)
+        (SELECT v.id, true AS begins FROM {versions} AS v
+            WHERE {begun} AND coalesce({meets}, true) AND v.id > %(after)s ORDER BY v.id LIMIT %(limit)s + 1)
         UNION ALL
-        (SELECT v.id, false FROM {versions} AS v WHERE v.version_ended = %(run)s AND v.id > %(after)s ORDER BY v.id LIMIT %(limit)s + 1)
+        (SELECT e.id, false FROM {versions} AS e WHERE e.version_ended = %(run)s AND e.id > %(after)s
+            AND NOT EXISTS (SELECT FROM {versions} AS v WHERE v.id = e.id AND {begun} AND NOT coalesce({meets}, true))
+            ORDER BY e.id LIMIT %(limit)s + 1)
     ) AS found GROUP BY id ORDER BY id LIMIT %(limit)s + 1
 )
 SELECT string_agg(c.feature, ',' ORDER BY c.id) FILTER (WHERE c.place <= %(limit)s) AS features,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
@@ -321,12 +322,50 @@ def test_changes_since_a_load_or_a_time(town: City) -> None:
     assert town.get(CHANGES, collection="parcels")["numberReturned"] == len(found)
 
 
+def test_changes_of_a_box_and_of_a_period(town: City) -> None:
+    """A box leaves out what lies elsewhere; what is gone has no place, and is told in any box."""
+    everything = town.get(CHANGES, crs=STORED)["features"]
+    placed = [one for one in everything if one["geometry"]]
+    gone = [one["id"] for one in everything if not one["geometry"]]
+    assert placed
+    assert gone
+    shapes = {one["id"]: shapely.geometry.shape(one["geometry"]) for one in placed}
+    for box in {shape.bounds for shape in shapes.values()}:
+        asked = {"bbox": ",".join(map(str, box)), "bbox-crs": STORED}
+        meeting = [key for key, shape in shapes.items() if shape.intersects(shapely.box(*box))]
+        expected = sorted([*meeting, *gone])
+        assert len(expected) < len(everything)
+        for size in (1, 3, 100):
+            assert [one["id"] for one in _walk(town, limit=size, **asked)] == expected
+    assert [one["id"] for one in _walk(town, bbox="1,2,3,4")] == gone
+    moments = sorted({one["properties"]["recorded_at"] for one in everything})
+    for moment in moments:
+        then = [one["id"] for one in everything if one["properties"]["recorded_at"] == moment]
+        instant = moment.replace("+00:00", "Z")
+        assert [one["id"] for one in _walk(town, datetime=instant)] == then
+    last = moments[-1].replace("+00:00", "Z")
+    assert len(_walk(town, datetime=f"../{last}")) == len(everything)
+    assert [one["id"] for one in _walk(town, datetime=f"{last}/..")] == then
+    assert _walk(town, datetime="../2001-01-01") == []
+
+
+def _walk(town: City, **asked: Any) -> list[Feature]:
+    """All changes that are asked for, by following ``next`` with nothing added."""
+    page = town.get(CHANGES, **asked)
+    found = list(page["features"])
+    while following := [link["href"] for link in page["links"] if link["rel"] == "next"]:
+        page = town.client.get(following[0]).json()
+        found += page["features"]
+    return found
+
+
 @pytest.mark.parametrize(
     "asked",
     [
         "cursor=x", "cursor=WzEsMl0&since=1", "cursor=Wy0xLDJd", "cursor=WzFd", "since=999",
         "since=yesterday", "since=", "since=-1", "collection=nothing", "collection=changes",
-        "limit=0", "limit=x", "bbox=1,2,3,4", "datetime=2020-01-01", "filter=true", "f=csv",
+        "limit=0", "limit=x", "bbox=1,2,3", "bbox-crs=EPSG:4326", "datetime=never", "filter=true",
+        "bbox=50,34,51,35&bbox-crs=EPSG:1", "datetime=2020-01-01/2019-01-01", "f=csv",
         "crs=EPSG:1", "cursor=" + "A" * 400,
     ],
 )  # fmt: skip
@@ -347,7 +386,8 @@ def test_changes_are_described(town: City) -> None:
     assert page.status_code == 200
     assert "1-1-1-1-0-0-0" in page.text
     paths = client.get("/openapi?f=json").json()["paths"]
-    assert {"$ref": "#/components/parameters/since"} in paths[CHANGES]["get"]["parameters"]
+    for name in ("since", "bbox", "bbox-crs", "datetime"):
+        assert {"$ref": f"#/components/parameters/{name}"} in paths[CHANGES]["get"]["parameters"]
     assert client.get(f"{CHANGES}/1").status_code == 404
     for change in town.get(CHANGES, limit=20)["features"]:
         one = client.get(f"{CHANGES}/{change['id']}?f=json").json()

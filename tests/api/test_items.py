@@ -8,8 +8,12 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
+import shapely
 from starlette.testclient import TestClient
+
+from pipeline.serve import crs
 
 PARCELS = "/collections/parcels/items"
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
@@ -237,8 +241,8 @@ def test_boxes_that_hold_everything(client: TestClient, bbox: str) -> None:
 
 def test_boxes_that_hold_some(client: TestClient) -> None:
     def ids(box: str, srid: int = 32639) -> list[int]:
-        crs = quote(f"{EPSG}{srid}")
-        found = client.get(f"{PARCELS}?bbox={box}&bbox-crs={crs}").json()["features"]
+        named = quote(f"{EPSG}{srid}")
+        found = client.get(f"{PARCELS}?bbox={box}&bbox-crs={named}").json()["features"]
         return [feature["id"] for feature in found]
 
     assert ids("490039,3829990,490076,3830001") == [2, 3]
@@ -247,6 +251,32 @@ def test_boxes_that_hold_some(client: TestClient) -> None:
     assert ids("490045,3830005,490045,3830005") == [2]  # a point
     assert ids("490045,3830005,490065,3830005") == [2, 3]  # a line
     assert ids("0,0,1,1") == []
+
+
+def test_a_box_takes_no_point_beyond_its_edge(client: TestClient) -> None:
+    """Boxes as PostGIS compares them are a quarter of a metre wide of the mark."""
+
+    def ids(edge: float) -> list[int]:
+        box = f"490000,3829990,490300,{edge}"
+        asked = f"/collections/poi/items?bbox={box}&bbox-crs={quote(EPSG + '32639')}"
+        return [feature["id"] for feature in client.get(asked).json()["features"]]
+
+    everything = [1, 2, 3, 4, 5]
+    assert ids(3_830_007.5) == ids(3_830_007.51) == ids(3_830_007.76) == everything
+    assert ids(3_830_007.49) == ids(3_830_007.375) == ids(3_830_007.26) == []
+
+
+@pytest.mark.parametrize("number", [0.1, 3_832_989.2632, 3_832_989.25, 490_000.0, -7.3])
+def test_a_box_rounded_inwards_stays_within(number: float) -> None:
+    bounds = (number - 100.3, number - 50.7, number + 0.01, number + 30.4)
+    shape = shapely.from_wkb(bytes.fromhex(crs.within(bounds, 32639)))
+    assert shapely.get_srid(shape) == 32639
+    assert shapely.box(*bounds).covers(shape)
+    assert shape.area > shapely.box(*bounds).area * 0.98
+    for edge in shape.bounds:
+        assert edge == np.float32(edge)
+    nothing = (number, number, number + 1e-9, number + 1e-9)
+    assert shapely.from_wkb(bytes.fromhex(crs.within(nothing, 32639))).is_empty
 
 
 BAD = [

@@ -30,13 +30,27 @@ def test_a_report_of_testng(tmp_path: Path) -> None:
     path.write_text(REPORT)
     found = suites.read("ets", path)
     assert (found.passed, found.skipped) == (2, 1)
-    assert found.failures == ["limit: expected [10] but found [11]"]
+    # What fails before a test leaves tests out: a failure too.
+    assert found.failures == ["setUp: no message", "limit: expected [10] but found [11]"]
 
 
 def test_arguments_are_java_properties() -> None:
-    text = suites.properties({"iut": "http://127.0.0.1/", "a&b": "1"})
-    entries = ET.fromstring(text.split("?>", 1)[1].split(">", 1)[1]).findall("entry")
-    assert {one.get("key"): one.text for one in entries} == {"iut": "http://127.0.0.1/", "a&b": "1"}
+    text = suites.properties({"iut": "http://127.0.0.1/?a=1&b=2", "a&b": "1"})
+    assert "DOCTYPE" not in text  # Java would fetch it
+    entries = ET.fromstring(text).findall("entry")
+    read = {one.get("key"): one.text for one in entries}
+    assert read == {"iut": "http://127.0.0.1/?a=1&b=2", "a&b": "1"}
+
+
+def test_a_suite_says_where_it_is_from(tmp_path: Path) -> None:
+    jar = tmp_path / "1.9" / "ets-1.9.jar"
+    jar.parent.mkdir()
+    assert suites.version(jar) == "1.9"
+    origin = jar.with_name("_remote.repositories")
+    origin.write_text("#made by Maven\nets-1.9.jar>central=\n")
+    assert suites.version(jar) == "1.9"
+    origin.write_text("#made by Maven\nets-1.9.jar>=\n")
+    assert suites.version(jar) == "1.9, built from source"
 
 
 def test_without_maven_a_suite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-import shapely
 from psycopg import sql
 
 from pipeline.derive.columns import GEOMETRY
 from pipeline.serve import crs
 from pipeline.serve.clause import NEVER, Binder, Clause, template
-from pipeline.serve.crs import Bent, Bounds, Crs
+from pipeline.serve.crs import Bounds, Crs
 from pipeline.serve.errors import bad
 from pipeline.serve.served import Served
 
@@ -42,20 +41,17 @@ def _numbers(text: str) -> list[float]:
     return numbers if len(numbers) == 4 else [*numbers[:2], *numbers[3:5]]
 
 
+def _grown(box: Bounds, served: Served, given: Crs) -> Bounds:
+    """The box and half a unit of the last published digit round it, so that it meets what lies on
+    its edge by the coordinates that clients see."""
+    half = 0.5 * 10.0 ** -served.digits(given)
+    return (box[0] - half, box[1] - half, box[2] + half, box[3] + half)
+
+
 def _cut(box: Bounds, to: Bounds) -> Bounds | None:
     xmin, ymin = max(box[0], to[0]), max(box[1], to[1])
     xmax, ymax = min(box[2], to[2]), min(box[3], to[3])
-    return (xmin, ymin, xmax, ymax) if xmin <= xmax and ymin <= ymax else None
-
-
-def _solid(bent: Bent, srid: int) -> str:
-    """The box as it is, or the line or point that it has shrunk to, as EWKB."""
-    xmin, ymin, xmax, ymax = bent.bounds
-    if xmin < xmax and ymin < ymax:
-        return bent.ewkb(srid)
-    if (xmin, ymin) == (xmax, ymax):
-        return crs.ewkb(shapely.Point(xmin, ymin), srid)
-    return crs.ewkb(shapely.LineString([(xmin, ymin), (xmax, ymax)]), srid)
+    return (xmin, ymin, xmax, ymax) if xmin < xmax and ymin < ymax else None
 
 
 @lru_cache(maxsize=2048)
@@ -68,7 +64,8 @@ def clause(served: Served, text: str, given: Crs) -> Clause:
     if not served.has_geometry:
         return NEVER
     city = served.city
-    cut = [_cut(box, crs.domain(city, given.srid)) for box in parse(text, given)]
+    meant = (_grown(box, served, given) for box in parse(text, given))
+    cut = [_cut(box, crs.domain(city, given.srid)) for box in meant]
     boxes = [box for box in cut if box]
     if not boxes:
         return NEVER
@@ -79,7 +76,7 @@ def clause(served: Served, text: str, given: Crs) -> Clause:
     shapes = (
         crs.rectangle(bent.bounds, city.srid),
         crs.within(inner, city.srid),
-        _solid(bent, city.srid),
+        bent.ewkb(city.srid),
     )
     outer, within, exact = (binder.add(shape, "geometry") for shape in shapes)
     condition = template("meets_box").format(

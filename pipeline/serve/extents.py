@@ -7,6 +7,7 @@ and asked again when that is another one.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -98,8 +99,7 @@ class Extents:
         west, south, east, north = (float(str(number)) for number in box)
         moved = crs.transform(crs.ring((west, south, east, north)), city.srid, 4326)
         begin, end = self._period(layer)
-        left, bottom, right, top = (round(number, 7) for number in moved.bounds)
-        return Extent((left, bottom, right, top), begin, end)
+        return Extent(_outwards(moved.bounds), begin, end)
 
     def _period(self, layer: LayerContract) -> tuple[datetime | None, datetime | None]:
         name = self.audience.schema_name
@@ -117,6 +117,15 @@ class Extents:
         asked = template("period").format(time=sql.Identifier(str(published)), view=view)
         begin, end = self.connection.execute(asked).fetchone() or (None, None)
         return _moment(begin), _moment(end)
+
+
+def _outwards(bounds: crs.Bounds) -> crs.Bounds:
+    """The smallest box of seven decimals round ``bounds``: rounded to the nearest it would leave
+    out what lies on its edge."""
+    scale = 10**7
+    west, south = (math.floor(number * scale) / scale for number in bounds[:2])
+    east, north = (math.ceil(number * scale) / scale for number in bounds[2:])
+    return (west, south, east, north)
 
 
 def _told(extent: Extent, state: str) -> dict[str, Any]:

@@ -182,8 +182,10 @@ def test_bbox(api: Api) -> None:
         box = ",".join(str(number) for number in first.bounds)
         found = api.json(path, bbox=box)["features"]
         assert every["features"][0]["id"] in [feature["id"] for feature in found]
-        area = shapely.box(*first.bounds).buffer(1e-7)
+        area = shapely.box(*first.bounds).buffer(1e-8)
         assert all(area.intersects(shapely.geometry.shape(f["geometry"])) for f in found)
+        extent = shapely.box(*one["extent"]["spatial"]["bbox"][0])
+        assert all(extent.covers(shapely.geometry.shape(f["geometry"])) for f in found)
         for wrong in ("1,2,3", "a,b,c,d", "1,2,3,4,5", "10,50,5"):
             assert api.get(path, bbox=wrong).status_code == 400, wrong
 

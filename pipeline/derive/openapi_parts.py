@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import grids, openapi_schemas
+from pipeline.derive.raster_collections import COVERAGE_JSON
 
 Part = dict[str, Any]
 #: The header that carries a key, where an audience needs one; the other way is Basic.
@@ -150,7 +151,8 @@ def raster(name: str, title: str, provider: Part) -> Part:
     """The paths by which a raster is read as it is, as a picture, at a point or along a line."""
     box = [ref("bbox"), ref("bbox-crs")]
     coverage = {"GTiff": "image/tiff; application=geotiff", "json": "application/prs.coverage+json"}
-    position = {"json": "application/vnd.cov+json"}
+    position = dict.fromkeys((COVERAGE_JSON, "json"), "application/vnd.cov+json")
+    bands = [band["name"] for band in provider["options"].get("bands", ())]
     ways: dict[str, tuple[str, list[Part], dict[str, str]]] = {
         "coverage": (
             "coverage",
@@ -169,7 +171,16 @@ def raster(name: str, title: str, provider: Part) -> Part:
             [*box, ref("datetime"), ref("crs"), ref("width"), ref("height"), ref("transparent")],
             provider["options"].get("formats", {}),
         ),
-        "edr": ("position", [ref("coords"), ref("crs"), ref("datetime")], position),
+        "edr": (
+            "position",
+            [
+                ref("coords"),
+                listing("parameter-name", "Which of the values", bands),
+                ref("crs"),
+                ref("datetime"),
+            ],
+            position,
+        ),
     }
     way, asked, formats = ways[provider["type"]]
     forms = parameter("f", "Format", {"type": "string", "enum": [*formats, "html"]})

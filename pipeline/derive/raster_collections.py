@@ -12,6 +12,8 @@ from pipeline.derive import grids
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 _ROOM = "pipeline.serve"
+#: What EDR calls the format of values at places; ``json`` means it too.
+COVERAGE_JSON = "CoverageJSON"
 _PNG = {"name": "png", "mimetype": "image/png"}
 _GEOTIFF = {"name": "GTiff", "mimetype": "image/tiff; application=geotiff"}
 #: The media type of a Cloud Optimized GeoTIFF (OGC 21-026).

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from pipeline import paths
 from pipeline.derive.openapi_records import CATALOGUE
+from pipeline.derive.raster_collections import COVERAGE_JSON
 from pipeline.serve import (
     answers,
     datasets,
@@ -94,6 +95,8 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
     grid = (*box, "subset", "properties", *raster_api.COVERAGE_PARAMETERS)
     picture = ("crs", "width", "height", "transparent")
     point = ("coords", "crs", "datetime", "parameter-name", "z")
+    spoken = {COVERAGE_JSON: "json", "json": "json", "html": "html"}
+    values = stock.endpoint(pygeoapi, "get_collection_edr_query", *point, needs="edr", forms=spoken)
     table: dict[str, Handler] = {
         f"{here}/tiles/{{grid_id}}/{{zoom}}/{{row}}/{{column}}": tiles.tile,
         "/tiles/{grid_id}/{zoom}/{row}/{column}": tiles.together,
@@ -108,12 +111,8 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         "/wmts": wmts.wmts,
         "/wmts/1.0.0/WMTSCapabilities.xml": wmts.capabilities,
         "/wmts/{layer}/default/{grid_id}/{zoom}/{row}/{column}.{form}": wmts.tile,
-        f"{here}/position": stock.endpoint(
-            pygeoapi, "get_collection_edr_query", *point, needs="edr"
-        ),
-        f"{here}/trajectory": stock.endpoint(
-            pygeoapi, "get_collection_edr_query", *point, needs="edr"
-        ),
+        f"{here}/position": values,
+        f"{here}/trajectory": values,
         "/files/{collection_id}.tif": ranges.raster,
         "/files/{collection_id}/{sheet}.tif": ranges.sheet,
         "/files/{collection_id}/{sheet}/accuracy.{form}": ranges.report,

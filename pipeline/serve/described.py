@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.derive.collections import ACCURACY
+from pipeline.derive.raster_collections import COVERAGE_JSON
 from pipeline.serve import answers, links, models, site, wanted
 from pipeline.serve.links import JSON, JSONLD, OGC
 
 Part = dict[str, Any]
 Handler = Callable[[Request], Awaitable[Response]]
-_COVERAGE_JSON = "CoverageJSON"
 _QUERYABLES = f"{OGC}/queryables"
 
 
@@ -86,12 +86,12 @@ def _drawn_links(dataset: str, language: str) -> list[links.Link]:
 def _edr(found: Part, provider: Part, language: str) -> Part:
     """CRSs and formats of position queries, and parameters in words of one language
     (OGC 19-086r5, requirement rc-collection-info)."""
-    uris, forms = provider["crs"], [_COVERAGE_JSON]
+    uris, forms = provider["crs"], [COVERAGE_JSON]
     queries = found["data_queries"]
     for query in queries.values():
         query["link"]["variables"] |= {
             "output_formats": forms,
-            "default_output_format": _COVERAGE_JSON,
+            "default_output_format": COVERAGE_JSON,
             "crs_details": [{"crs": uri} for uri in uris],
         }
     parameters = found["parameter_names"]

@@ -12,11 +12,12 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 from pygeoapi import api, util
@@ -24,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.serve import described, raster_api, site, wanted
-from pipeline.serve.errors import Problem, missing
+from pipeline.serve.errors import Problem, bad, missing
 from pipeline.serve.fresh import State
 from pipeline.serve.links import HTML
 from pipeline.serve.site import Site
@@ -138,9 +139,16 @@ def _as_asked(extents: Any, datetime_: str | None = None) -> str | None:
     return datetime_
 
 
-def endpoint(module: ModuleType, name: str, *known: str, needs: str | None = None) -> Endpoint:
+def endpoint(
+    module: ModuleType,
+    name: str,
+    *known: str,
+    needs: str | None = None,
+    forms: Mapping[str, str] = MappingProxyType({}),
+) -> Endpoint:
     """pygeoapi's endpoint ``name`` behind our rules: ``known`` are its own parameters, ``needs``
-    the kind of provider that the collection must have."""
+    the kind of provider that the collection must have, ``forms`` its only formats, where pygeoapi
+    takes others for granted, and what it calls them."""
     wrapped: Endpoint = getattr(module, name)
 
     async def handle(request: Request) -> Response:
@@ -149,9 +157,19 @@ def endpoint(module: ModuleType, name: str, *known: str, needs: str | None = Non
         wanted.language(request, given, found.languages)
         if "collection_id" in request.path_params:
             _check_collection(found, request.path_params["collection_id"], needs)
-        return _checked(await wrapped(request))
+        return _checked(await wrapped(_renamed(request, given, forms)))
 
     return handle
+
+
+def _renamed(request: Request, given: dict[str, str], forms: Mapping[str, str]) -> Request:
+    """The request, its format called what pygeoapi calls it; 400 for one that is not offered."""
+    if not forms or "f" not in given:
+        return request
+    if given["f"] not in forms:
+        raise bad(f"f: give one of {', '.join(forms)}")
+    query = urlencode({**given, "f": forms[given["f"]]}).encode()
+    return Request({**request.scope, "query_string": query}, request.receive)
 
 
 def kept(handle: Endpoint, state: State) -> Endpoint:

@@ -208,8 +208,31 @@ def test_edr_positions(api: Api) -> None:
         assert found["domain"]["domainType"] == "Point"
         assert found["ranges"].keys() == one["parameter_names"].keys()
     assert api.get(path, coords="POINT(1 1)").status_code == 204
+    names = api.parameters(path)["parameter-name"]["schema"]["items"]["enum"]
+    assert names == list(one["parameter_names"])
     for wrong in ({}, {"coords": "POINT(1"}, {"coords": point, "crs": "EPSG:0"}):
         assert api.get(path, **wrong).status_code == 400, wrong
+
+
+@pytest.mark.proves(EDR)
+def test_edr_formats(api: Api) -> None:
+    """rc-f-definition, rc-f-response: the names that a query's link gives of its formats are what
+    ``f`` takes."""
+    for one in (found for found in api.collections.values() if "data_queries" in found):
+        west, south, east, north = one["extent"]["spatial"]["bbox"][0]
+        at = {"position": f"POINT({(west + east) / 2} {(south + north) / 2})",
+              "trajectory": f"LINESTRING({west} {south},{east} {north})"}  # fmt: skip
+        for query, told in one["data_queries"].items():
+            path = f"/collections/{one['id']}/{query}"
+            said = told["link"]["variables"]
+            assert said["default_output_format"] in said["output_formats"]
+            assert set(said["output_formats"]) <= set(api.parameters(path)["f"]["schema"]["enum"])
+            for form in said["output_formats"]:
+                answer = api.get(path, coords=at[query], f=form)
+                assert answer.status_code == 200, answer.text
+                assert answer.headers["content-type"] == told["link"]["type"]
+                assert answer.json() == api.json(path, coords=at[query])
+            assert api.get(path, coords=at[query], f="NetCDF").status_code == 400
 
 
 @pytest.mark.proves(EDR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,7 +42,7 @@ def survey(names: list[str], context: Context, where: str, last: Published | Non
     if missing:
         raise ArrivalError(
             f"has no column {', '.join(missing)}{_had(missing, last)}; "
-            f"it has {', '.join(names) or 'none'}",
+            f"it has {', '.join(map(_shown, names)) or 'none (a Shapefile has them in its .dbf)'}",
             where=where,
             todo=f"Correct the file, or the columns of the feed {feed.id}.",
         )
@@ -49,6 +51,11 @@ def survey(names: list[str], context: Context, where: str, last: Published | Non
         if name not in needed and name not in feed.ignore:
             found.whole("column.unmapped", field_name=name)
     return found
+
+
+def _shown(name: str) -> str:
+    """A column's name; in quotation marks where its blanks would not be seen."""
+    return name if name == " ".join(name.split()) else json.dumps(name, ensure_ascii=False)
 
 
 def _had(missing: list[str], last: Published | None) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.stages.dbase import Dbase
 from pipeline.stages.encoding import Trial, pieces, python_name, try_encodings
 
 BINARY_DXF = b"AutoCAD Binary DXF"
@@ -56,7 +57,8 @@ def _dbf(path: Path) -> Told:
     for sidecar in (path.with_suffix(".cpg"), path.with_suffix(".CPG")):
         with suppress(OSError):
             said = sidecar.read_text(encoding="ascii", errors="replace").strip()
-            if said:
+            # What names no encoding says nothing.
+            if python_name(said):
                 return Told(said)
     for table in (path.with_suffix(".dbf"), path.with_suffix(".DBF")):
         with suppress(OSError, ValueError):
@@ -68,45 +70,19 @@ def _dbf(path: Path) -> Told:
     return Told()
 
 
-def _dbf_texts(table: Path) -> Iterator[bytes]:
+def _dbf_texts(file: Path) -> Iterator[bytes]:
     """Cells that are not ASCII, of the columns of characters, and such names of columns."""
-    data = np.memmap(table, dtype=np.uint8, mode="r")
-    count, start, width = _numbers(data)
-    fields = _fields(data, start)
-    yield from (name for name, _, _ in fields)
-    count = min(count, (len(data) - start) // width) if width else 0
-    rows = data[start : start + count * width].reshape(count, max(width, 1))
-    for first in range(0, count, max(1, _BLOCK // max(width, 1))):
-        block = rows[first : first + max(1, _BLOCK // width)]
-        for _, at, size in fields:
-            cells = block[:, at : at + size]
+    table = Dbase(file)
+    fields = [one for one in table.columns if one.kind == "C"]
+    yield from (one.name for one in fields)
+    rows = table.records
+    step = max(1, _BLOCK // max(rows.shape[1], 1))
+    for first in range(0, len(rows), step):
+        block = rows[first : first + step]
+        for one in fields:
+            cells = block[:, one.at : one.at + one.size]
             for place in np.flatnonzero((cells >= 0x80).any(axis=1))[:_MOST]:
                 yield cells[place].tobytes().rstrip(b" \x00")
-
-
-def _numbers(data: np.memmap[tuple[int], np.dtype[np.uint8]]) -> tuple[int, int, int]:
-    """Records, bytes of the header, bytes of a record."""
-    head = data[:32].tobytes()
-    return (
-        int.from_bytes(head[4:8], "little"),
-        int.from_bytes(head[8:10], "little"),
-        int.from_bytes(head[10:12], "little"),
-    )
-
-
-def _fields(
-    data: np.memmap[tuple[int], np.dtype[np.uint8]], start: int
-) -> list[tuple[bytes, int, int]]:
-    """Name, offset and width of each column of characters; the first byte of a record is a flag."""
-    found, at = [], 1
-    for place in range(32, start - 32, 32):
-        entry = data[place : place + 32].tobytes()
-        if entry[:1] == b"\r":
-            break
-        if entry[11:12] == b"C":
-            found.append((entry[:11].split(b"\x00")[0], at, entry[16]))
-        at += entry[16]
-    return found
 
 
 def _table(path: Path) -> Told:

@@ -19,6 +19,8 @@ _MODULES = {
     ".parquet": "parquet:ParquetDataset",
     ".geoparquet": "parquet:ParquetDataset",
     ".dxf": "dxf:DxfDataset",
+    ".shp": "shapefile:ShapefileDataset",
+    ".dbf": "shapefile:ShapefileDataset",
     ".gml": "gml:GmlDataset",
     ".xml": "gml:GmlDataset",
 }

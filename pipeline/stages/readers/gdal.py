@@ -14,6 +14,7 @@ import pyogrio
 from pyogrio._err import _register_error_handler
 
 from pipeline.errors import ArrivalError
+from pipeline.stages import dbase
 from pipeline.stages.container import Opened
 from pipeline.stages.encoding import python_name
 from pipeline.stages.readers.base import Layer, explained, is_wkb, wkb_field
@@ -30,6 +31,8 @@ pyogrio.set_gdal_config_options({
     "GML_DOWNLOAD_SCHEMA": "NO",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
 })  # fmt: skip
+# Databases whose dates are texts, whatever text that is.
+_STORE_TEXT = ("GPKG", "SQLite")
 _PROXIES, _NOBODY = ("GDAL_HTTP_PROXY", "GDAL_HTTPS_PROXY"), "http://127.0.0.1:9"
 # A GeoPackage's geometry begins with magic, version, flags, SRS id and a box of 0 to 8 doubles.
 _BOX_DOUBLES = np.array([0, 4, 6, 6, 8, 0, 0, 0])
@@ -98,6 +101,11 @@ class GdalDataset:
             encoding=encoding,
             options=options,
             driver=self.driver,
+            dated=tuple(
+                str(name)
+                for name, kind in zip(info["fields"], info["ogr_types"], strict=True)
+                if kind == "OFTDate"
+            ),
         )
 
     def _geometries(self, info: dict[str, Any]) -> dict[str, str]:
@@ -114,6 +122,7 @@ class GdalLayer(Layer):
     encoding: str | None = None
     options: dict[str, str] = field(default_factory=dict)
     driver: str = ""
+    dated: tuple[str, ...] = ()
 
     def tables(self, rows: int) -> Generator[pa.Table]:
         """The stream, with geometry as WKB; the batches are checked, for damaged files break
@@ -132,10 +141,13 @@ class GdalLayer(Layer):
         # Without a condition GDAL goes by the number that a GeoPackage keeps of its rows, and gives
         # some twice where that is too high.
         where = {"where": "1 = 1"} if self.driver == "GPKG" else {}
+        if self.dated and self.driver in _STORE_TEXT:
+            where |= {"sql": self._by_sql([_quoted(name) for name in self.geometries])}
+        layer = {} if "sql" in where else {"layer": self.sheet}
         with offline(self.label, self.heard):
             try:
                 stream = pyogrio.open_arrow(
-                    self.place, layer=self.sheet, encoding=self.encoding, **where, **told
+                    self.place, encoding=self.encoding, **layer, **where, **told
                 )
                 return stack.enter_context(stream)[1], None
             except NotImplementedError:
@@ -145,7 +157,8 @@ class GdalLayer(Layer):
                     raise ArrivalError(
                         "holds curves", where=self.label, todo="Ask for it as GeoPackage."
                     ) from None
-            stream = pyogrio.open_arrow(self.place, sql=self._unpacked_by_sql(curved), **told)
+            blob = f"CAST({_quoted(curved)} AS BLOB) AS {_quoted(curved)}"
+            stream = pyogrio.open_arrow(self.place, sql=self._by_sql([blob]), **told)
             return stack.enter_context(stream)[1], curved
 
     def recounted(self) -> int:
@@ -166,17 +179,27 @@ class GdalLayer(Layer):
                 batch.validate(full=True)
             return batch
 
-    def _unpacked_by_sql(self, geometry: str) -> str:
-        """The layer with its geometry as the bytes that stand in the GeoPackage."""
-        names = [_quoted(name) for name in self.names]
-        blob = f"CAST({_quoted(geometry)} AS BLOB) AS {_quoted(geometry)}"
-        return f"SELECT {', '.join([*names, blob])} FROM {_quoted(self.sheet)}"  # noqa: S608
+    def _by_sql(self, geometries: list[str]) -> str:
+        """The layer with its dates as they stand there: GDAL makes 2 March of 31 Ordibehesht."""
+        names = [
+            f"CAST({_quoted(name)} AS TEXT) AS {_quoted(name)}" if name in self.dated
+            else _quoted(name)
+            for name in self.names
+        ]  # fmt: skip
+        return f"SELECT {', '.join([*names, *geometries])} FROM {_quoted(self.sheet)}"  # noqa: S608
 
     def _shaped(self, table: pa.Table, packed: str | None) -> pa.Table:
         if packed is not None:
             place = table.schema.get_field_index(packed)
             wkb = _without_header(table.column(place).combine_chunks())
-            return table.set_column(place, wkb_field(packed), wkb)
+            table = table.set_column(place, wkb_field(packed), wkb)
+        for name in self.dated:
+            place = table.schema.get_field_index(name)
+            if pa.types.is_string(table.schema.types[place]):
+                shown = dbase.of_calendar(table.column(place).combine_chunks())
+                table = table.set_column(place, name, shown)
+        if packed is not None:
+            return table
         known = dict.fromkeys(self.geometries)
         for place, column in enumerate(table.schema):
             # GDAL gives the feature's geometry another name than its information does.

@@ -98,6 +98,7 @@ class GmlDataset(GdalDataset):
         met = _Scan(set(found)).through(Path(self.place), self.label)
         for name, one in found.items():
             self._classes[_text(one, "Name")] = met[name]
+            _as_written(one)
             if met[name].kinds:
                 _with_geometries(one, met[name])
         tree.write(schema, encoding="utf-8")
@@ -120,6 +121,20 @@ class GmlDataset(GdalDataset):
 
 def _text(parent: ET.Element, name: str) -> str:
     return parent.findtext(name) or ""
+
+
+def _as_written(described: ET.Element) -> None:
+    """Every value as text: what GDAL takes for a number has lost its leading zeros, what it takes
+    for a date is another day where that month has fewer. A feature's box is none of its values."""
+    for one in described.findall("PropertyDefn"):
+        if _text(one, "ElementPath").startswith("boundedBy|"):
+            described.remove(one)
+            continue
+        for told in one.findall("Type"):
+            told.text = "StringList" if (told.text or "").endswith("List") else "String"
+        for tag in ("Subtype", "Width", "Precision"):
+            for told in one.findall(tag):
+                one.remove(told)
 
 
 def _with_geometries(described: ET.Element, met: _Class) -> None:

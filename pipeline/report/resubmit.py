@@ -34,6 +34,7 @@ from pipeline.stages.judge import Judged
 from pipeline.stages.map import as_text
 from pipeline.stages.outcome import Outcome, Progress
 from pipeline.stages.passing import passing
+from pipeline.stages.read import blank
 from pipeline.stages.readers import open_dataset
 
 _ROWS = 20_000
@@ -219,7 +220,8 @@ def _sheet(path: Path, sheet: str | None) -> pa.Table:
     with container.opened(path) as arrival:
         dataset = open_dataset(arrival)
         layer = dataset.layer(sheet or dataset.sheets[0], None)
-        return pa.concat_tables(list(layer.tables(_ROWS)))
+        table = pa.concat_tables(list(layer.tables(_ROWS)))
+        return table.filter(pa.array(~blank(table)))
 
 
 def _lines_of(table: pa.Table, where: str) -> list[int]:

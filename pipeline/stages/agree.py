@@ -18,11 +18,9 @@ from pipeline.stages.container import Opened
 from pipeline.stages.encoding import is_utf8, python_name
 from pipeline.stages.read import Source
 from pipeline.stages.readers import open_dataset
-from pipeline.stages.readers.base import Layer
+from pipeline.stages.readers.base import OPEN_TEXT, Layer
 from pipeline.stages.telling import Told
 
-# Formats that leave the encoding of their text open. All else says it itself.
-_OPEN = ("ESRI Shapefile", "CSV", "DXF", "MDB")
 _DIMENSIONS = {"Point": 0, "Line": 1, "Curve": 1, "Polygon": 2, "Surface": 2}
 
 
@@ -131,7 +129,7 @@ def _refuse_declaration(declared: str, feed: Feed, told: Told, label: str) -> No
             where=label,
             todo="Use a name such as UTF-8, CP1256 or ISO-8859-6.",
         )
-    if feed.source.driver not in _OPEN and not is_utf8(declared):
+    if feed.source.driver not in OPEN_TEXT and not is_utf8(declared):
         raise ArrivalError(
             f"the feed {feed.id} declares the encoding {declared} for {feed.source.driver}",
             where=label,

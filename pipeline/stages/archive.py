@@ -21,6 +21,7 @@ from typing import IO
 from pipeline.errors import ArrivalError, ResourceError
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+WORKBOOKS = (".xlsx", ".ods")
 _OTHERS = (*ENDINGS, ".rar", ".7z", ".gz", ".bz2", ".xz")
 # What may be a layer, and the ending that stands for a whole folder (EDIGEO).
 _LAYERS = (
@@ -31,6 +32,8 @@ _LAYERS = (
 _FOLDERS = (".thf",)
 _MAX_MEMBERS = 10_000
 _MAX_BYTES = 64 * 2**30
+# A sheet is held in memory as a whole.
+_MAX_WORKBOOK = 4 * 2**30
 # Text packs 5 to 50 times, zeros a thousand times.
 _MAX_RATIO, _ALWAYS_FINE = 300, 64 * 2**20
 _BLOCK = 2**20
@@ -96,9 +99,27 @@ def unpacked(path: Path, folder: Path, wanted: str | None) -> Path:
     return folder / _bare(main.name)
 
 
+def examine(workbook: Path) -> None:
+    """Raises ArrivalError for a workbook (a zip itself) that would unpack without end."""
+    label = workbook.name
+    try:
+        with _listed(workbook) as members:
+            size = sum(one.size for one in _refusing(members, workbook, label))
+    except _BROKEN:
+        raise ArrivalError(
+            "is no workbook, or a damaged one", where=label, todo="Ask for it again, as XLSX."
+        ) from None
+    if size > _MAX_WORKBOOK:
+        raise ArrivalError(
+            f"unpacks to {size / 2**30:.1f} GB, which no memory holds",
+            where=label,
+            todo="Ask for it as CSV or GeoPackage.",
+        )
+
+
 @contextmanager
 def _listed(path: Path) -> Iterator[Iterator[_Member]]:
-    if path.suffix.lower() == ".zip":
+    if path.suffix.lower() in (".zip", *WORKBOOKS):
         with zipfile.ZipFile(path) as archive:
             yield (_of_zip(archive, info) for info in archive.infolist() if not info.is_dir())
     else:

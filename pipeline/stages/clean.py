@@ -31,6 +31,11 @@ _INSTANT = (
     r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?"
     r"(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)$"
 )
+# What Excel and LibreOffice show of a formula that fails.
+_FAILED = (
+    "#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!", "#CALC!",
+    "Err:502", "Err:504", "Err:508", "Err:509", "Err:522",
+)  # fmt: skip
 ARROW_TYPES: dict[str, pa.DataType] = {
     "text": pa.string(),
     "parcel_code": pa.string(),
@@ -209,8 +214,14 @@ def clean_values(rows: Rows, context: Context) -> tuple[Rows, Found]:
         if field.type == "text" and not field.codelist:
             broken = _mask(pc.fill_null(text.looks_mojibake(as_text(arrived)), fill_value=False))
             _mark(found, "value.mojibake", rows.lines, broken, (field, arrived, None))
+            _mark(found, "value.formula", rows.lines, _failed(values), (field, arrived, None))
         made[field.name] = values
     return Rows(rows.lines, made, rows.geometry), found
+
+
+def _failed(values: pa.Array) -> Mask:
+    """Where a text is what a spreadsheet shows of a formula that fails."""
+    return _mask(pc.is_in(values, pa.array(_FAILED)))
 
 
 def _turned_beginning(values: pa.Array, city: City) -> pa.Array:

@@ -8,6 +8,7 @@ there as well. A table in another encoding is read from a UTF-8 copy, because GD
 from __future__ import annotations
 
 import io
+import mmap
 import re
 import shutil
 import tempfile
@@ -61,7 +62,9 @@ _FORBIDDEN = (
     b"<GDALTileIndexDataset",
 )  # fmt: skip
 _OLE, _DWG, _RAR, _SEVEN = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"AC10", b"Rar!", b"7z\xbc\xaf\x27"
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _BLOCK, _ENDS = 2**20, 2**16
+_HINT = re.compile(rb'(?i)^(?:\xef\xbb\xbf)?"?sep=.?"?\r?\n')
 _CRS_ELSEWHERE = re.compile(rb'(?is)"crs"\s*:\s*\{.{0,400}?"type"\s*:\s*"(?:link|url)"')
 
 
@@ -122,8 +125,14 @@ def _refuse_unsafe(place: Path, label: str) -> None:
         raise ArrivalError("is empty", where=label, todo="Ask for the file again.")
     kinds = ((_DWG, "DWG", ".dwg"), (_RAR, "RAR", ".rar"), (_SEVEN, "7z", ".7z"))
     for mark, kind, suffix in kinds:
-        if head.startswith(mark) and place.suffix.lower() not in (".dxf", ".csv", ".txt"):
+        if head.startswith(mark) and place.suffix.lower() not in TABLES:
             raise ArrivalError(f"{kind} files are not taken", where=label, todo=_ADVICE[suffix])
+    if place.suffix.lower() in archive.WORKBOOKS and head.startswith(b"PK"):
+        archive.examine(place)
+    if head.startswith(_OLE) and _is_locked(place):
+        raise ArrivalError(
+            "is protected by a password", where=label, todo="Ask for it without, as XLSX or CSV."
+        )
     if head.startswith(_OLE):
         drawing = place.suffix.lower() == ".dgn"
         raise ArrivalError(
@@ -137,6 +146,12 @@ def _refuse_unsafe(place: Path, label: str) -> None:
             where=label,
             todo="Send the files it points to.",
         )
+
+
+def _is_locked(place: Path) -> bool:
+    """Whether an Office document is one that has been encrypted."""
+    with place.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(_ENCRYPTED) >= 0
 
 
 def _ends(place: Path) -> bytes:
@@ -157,12 +172,36 @@ def _readable(found: Opened, encoding: str | None) -> Opened:
     trial = told.trial.encoding if told.trial and told.trial.sure else None
     name = encoding or told.said or trial
     if name and python_name(name) and not is_utf8(name):
-        return _decoded(found, name)
-    if found.place.suffix.lower() == ".txt":
-        renamed = found.folder / f"{found.place.stem}.csv"
-        renamed.symlink_to(found.place)
-        return replace(found, place=renamed)
-    return found
+        return _without_hint(_decoded(found, name))
+    # Away from a .csvt, by which GDAL would make numbers of codes.
+    ending = ".tsv" if found.place.suffix.lower() == ".tsv" else ".csv"
+    renamed = found.folder / f"{found.place.stem}{ending}"
+    renamed.symlink_to(found.place)
+    return _without_hint(replace(found, place=renamed))
+
+
+def _without_hint(found: Opened) -> Opened:
+    """A copy without the first line where that only tells Excel what parts the values."""
+    with found.place.open("rb") as source:
+        hint = _HINT.match(source.read(16))
+        if hint is None:
+            return found
+        copy = found.folder / "without_hint" / found.place.name
+        copy.parent.mkdir()
+        source.seek(hint.end())
+        with _written(found.label), copy.open("wb") as target:
+            shutil.copyfileobj(source, target, _BLOCK)
+    return replace(found, place=copy)
+
+
+@contextmanager
+def _written(label: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(
+            f"cannot be decoded ({error.strerror})", where=label, todo="Free disk space."
+        ) from None
 
 
 def _decoded(found: Opened, encoding: str) -> Opened:
@@ -171,6 +210,7 @@ def _decoded(found: Opened, encoding: str) -> Opened:
     copy = found.folder / f"{found.place.stem}{'.tsv' if tabs else '.csv'}"
     try:
         with (
+            _written(found.label),
             found.place.open("rb") as raw,
             io.TextIOWrapper(raw, encoding=python_name(encoding), newline="") as source,
             copy.open("w", encoding="utf-8", newline="") as target,
@@ -181,9 +221,5 @@ def _decoded(found: Opened, encoding: str) -> Opened:
             f"its text is not in {encoding}, as the feed or the file declares",
             where=found.label,
             todo="Correct encoding in the feed's [source].",
-        ) from None
-    except OSError as error:
-        raise ResourceError(
-            f"cannot be decoded ({error.strerror})", where=found.label, todo="Free disk space."
         ) from None
     return replace(found, place=copy)

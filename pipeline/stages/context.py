@@ -36,7 +36,8 @@ class Context:
     ``valid_from`` is when what the delivery says began to hold, None for when it is published.
     ``renumber``: what lies where an object lay is that object, whatever its key.
     ``accept`` names the guards that whoever loads overrides; ``corrects``: the file brings back
-    rows that were set aside, and is no delivery of its own.
+    rows that were set aside, and is no delivery of its own. ``odd`` are the rows of the file whose
+    end or beginning is in doubt, each with the finding's code.
     """
 
     schemas: Schemas
@@ -48,6 +49,7 @@ class Context:
     corrects: bool = False
     valid_from: datetime | None = None
     renumber: bool = False
+    odd: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def limits(self) -> Limits:

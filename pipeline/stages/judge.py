@@ -52,6 +52,9 @@ class Judged:
 def judge(raw: Raw, context: Context, crs: CRS | None) -> Judged:
     """All row-by-row stages over one batch; ``crs`` is that of the file's coordinates."""
     rows, found = map_rows(raw, context)
+    odd = raw.lines[np.isin(raw.lines, list(context.odd))] if context.odd else raw.lines[:0]
+    for line in odd.tolist():
+        found.mark(context.odd[line], np.array([line]))
     heights, shapes = Heights(), None
     rows, more = clean_values(rows, context)
     found.extend(more)

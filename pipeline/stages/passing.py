@@ -71,6 +71,7 @@ class Pass:
     oriented: bool = False
     arrived: int = 0
     skipped: int = 0
+    blank: int = 0
     quarantined: int = 0
     counts: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     tally: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -79,7 +80,9 @@ class Pass:
         """Streams the whole file; memory holds a batch or two, the keys and a hash a geometry."""
         doubtful, news = [np.zeros(0, dtype=np.int64)], News(self.batch_rows)
         for everything in self.source.batches(self.batch_rows):
-            raw = self.source.meant(everything)
+            given = self.source.given(everything)
+            raw = self.source.meant(given)
+            self.blank += len(everything.lines) - len(given.lines)
             self.arrived += len(everything.lines)
             self.skipped += len(everything.lines) - len(raw.lines)
             self.profile.arrived(raw)
@@ -115,6 +118,10 @@ class Pass:
         """The rows that have not come as they came last time, and earlier ones now in doubt."""
         digests = row_digests(raw, wanted_columns(self.context))
         same, doubtful = former.again(raw.lines, digests)
+        if self.context.odd:  # What is odd about a row stands in no column that is compared.
+            odd = np.isin(raw.lines, list(self.context.odd))
+            former.give_back(raw.lines[odd])
+            same &= ~odd
         return (raw if not same.any() else taken(raw, ~same)), doubtful
 
     def _look_again(
@@ -145,17 +152,25 @@ class Pass:
         meant = self.arrived - self.skipped
         found = guard(meant, self.profile, self.context, self.last, self.source.label)
         found.extend(self.profile.heights())
-        if self.skipped and self.context.feed.source.where:
-            where = self.context.feed.source.where
-            other = "has a value" if where.empty else "is not among those taken"
-            detail = f"{where.column} {other}"
-            found.whole("rows.skipped", value=self.skipped, detail=detail)
+        found.extend(self._left_out())
         found.tell(self.tally)
         if self.tally and self.as_before:
             found.whole("code.as_before", value=self.as_before, detail=meant - self.as_before)
         found.extend(self.source.warned())
         doubled, self.twins = self.shapes.doubled()
         found.extend(doubled)
+        return found
+
+
+    def _left_out(self) -> Found:
+        """Why rows were skipped."""
+        found, where = Found(), self.context.feed.source.where
+        if self.blank:
+            found.whole("rows.blank", value=self.blank)
+        if where and self.skipped > self.blank:
+            other = "has a value" if where.empty else "is not among those taken"
+            detail = f"{where.column} {other}"
+            found.whole("rows.skipped", value=self.skipped - self.blank, detail=detail)
         return found
 
 
@@ -186,7 +201,7 @@ def passing(
             signature = Signature(context, source.crs, source.label, reference, most)
         work = Pass(
             source,
-            context,
+            replace(context, odd=source.layer.odd),
             batch_rows,
             Keys(context.layer),
             Profile(context, Known.read(last.profile) if last else None, source.crs),

@@ -98,6 +98,15 @@ class Source:
             return Raw(lines, table, wkb, personal)
         return Raw(lines, table, wkb)
 
+    def given(self, raw: Raw) -> Raw:
+        """The rows of a plain table in which anything stands."""
+        if raw.wkb is not None:
+            return raw
+        nothing = blank(raw.columns)
+        if raw.personal is not None:
+            nothing &= blank(raw.personal)
+        return taken(raw, ~nothing) if nothing.any() else raw
+
     def meant(self, raw: Raw) -> Raw:
         """The rows that the feed's ``where`` takes."""
         where = self.feed.source.where
@@ -110,6 +119,22 @@ class Source:
         else:
             chosen = pc.is_in(values, pa.array(where.values))
         return taken(raw, np.asarray(chosen.to_numpy(zero_copy_only=False), dtype=bool))
+
+
+def blank(table: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Rows with nothing in any column, as a table has below what was formatted or cleared."""
+    nothing = np.ones(table.num_rows, dtype=bool)
+    for column in table.columns:
+        if not nothing.any():
+            break
+        values = column.combine_chunks()
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            bare = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(values)), 0)
+            empty = pc.fill_null(bare, fill_value=True)
+        else:
+            empty = values.is_null(nan_is_null=True)
+        nothing &= np.asarray(empty.to_numpy(zero_copy_only=False), dtype=bool)
+    return nothing
 
 
 def taken(raw: Raw, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Raw:

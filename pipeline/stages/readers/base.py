@@ -17,6 +17,8 @@ from pipeline.stages.telling import Told
 
 # RuntimeError and ValueError are what pyogrio's and Arrow's own errors are.
 READ_ERRORS = (RuntimeError, ValueError, pa.ArrowException, OSError)
+# Formats that leave the encoding of their text open. All else says it itself.
+OPEN_TEXT = ("ESRI Shapefile", "CSV", "DXF", "MDB")
 _WKB_NAMES = ("geoarrow.wkb", "ogc.wkb")
 _WKB_MARK = {"ARROW:extension:name": "geoarrow.wkb"}
 _LONGEST = 200
@@ -32,7 +34,8 @@ class Layer(ABC):
     ``names`` are its plain columns in their order; ``geometries`` its geometry columns with what
     they hold (a type's name, ``Unknown`` where that is not told), none for a plain table.
     ``features`` are the rows (or other units, see ``seen``) as another reader than the stream's
-    counts them. ``crs`` is what the file says of it, ``heard`` what the reader warns of.
+    counts them. ``crs`` is what the file says of it, ``heard`` what the reader warns of,
+    ``odd`` the rows (from 1) whose end or beginning is in doubt, each with the finding's code.
     """
 
     label: str
@@ -44,6 +47,7 @@ class Layer(ABC):
     utf8: bool = True
     heard: set[str] = field(default_factory=set)
     seen: int = 0
+    odd: dict[int, str] = field(default_factory=dict)
 
     def crs_of(self, geometry: str | None) -> str | None:  # noqa: ARG002
         """What the file says of the CRS of one of its geometries."""
@@ -91,19 +95,18 @@ def is_wkb(column: pa.Field) -> bool:
 
 
 @contextmanager
-def explained(label: str, heard: set[str]) -> Iterator[None]:
-    """Turns a reader's errors into one line, and adds its warnings to ``heard``."""
+def explained(label: str, heard: set[str], *, open_text: bool = True) -> Iterator[None]:
+    """Turns a reader's errors into one line, and adds its warnings to ``heard``.
+
+    ``open_text``: the format leaves the encoding of its text open, so that it can be declared.
+    """
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             yield
         except READ_ERRORS as error:
             if isinstance(error, UnicodeError) or _NOT_DECODED.search(str(error)):
-                raise ArrivalError(
-                    "its text is not in the encoding that is declared or was detected",
-                    where=label,
-                    todo="Declare the right encoding in the feed's [source], such as CP1256.",
-                ) from None
+                raise _not_decoded(label, open_text=open_text) from None
             if "not recognized as being in a supported" in str(error):
                 raise ArrivalError(
                     "is in no format that is read here",
@@ -115,6 +118,20 @@ def explained(label: str, heard: set[str]) -> Iterator[None]:
                 f"cannot be read: {said}", where=label, todo="Ask for it again."
             ) from None
     heard.update(brief(str(item.message), label) for item in warned)
+
+
+def _not_decoded(label: str, *, open_text: bool) -> ArrivalError:
+    if not open_text:
+        return ArrivalError(
+            "holds text that is not UTF-8, as it must be in this format",
+            where=label,
+            todo="Ask for it again, written as UTF-8.",
+        )
+    return ArrivalError(
+        "its text is not in the encoding that is declared or was detected",
+        where=label,
+        todo="Declare the right encoding in the feed's [source], such as CP1256.",
+    )
 
 
 def brief(error: object, label: str) -> str:

@@ -17,7 +17,7 @@ from pipeline.errors import ArrivalError
 from pipeline.stages import dbase
 from pipeline.stages.container import Opened
 from pipeline.stages.encoding import python_name
-from pipeline.stages.readers.base import Layer, explained, is_wkb, wkb_field
+from pipeline.stages.readers.base import OPEN_TEXT, Layer, explained, is_wkb, wkb_field
 
 # A feed names columns, so that a first line is always their names, whatever it looks like.
 _OPTIONS: dict[str, dict[str, str]] = {
@@ -39,14 +39,14 @@ _BOX_DOUBLES = np.array([0, 4, 6, 6, 8, 0, 0, 0])
 
 
 @contextmanager
-def offline(label: str, heard: set[str]) -> Iterator[None]:
+def offline(label: str, heard: set[str], driver: str = "") -> Iterator[None]:
     """As ``explained``; what a file has GDAL ask of a host goes to a port where nobody listens.
 
     A GeoJSON may name its CRS by an address, and no option of GDAL's forbids to look there.
     """
     try:
         pyogrio.set_gdal_config_options(dict.fromkeys(_PROXIES, _NOBODY))
-        with explained(label, heard):
+        with explained(label, heard, open_text=driver in ("", *OPEN_TEXT)):
             yield
     finally:
         pyogrio.set_gdal_config_options(dict.fromkeys(_PROXIES))
@@ -173,7 +173,7 @@ class GdalLayer(Layer):
         return self.features
 
     def _next(self, reader: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
-        with offline(self.label, self.heard):
+        with offline(self.label, self.heard, self.driver):
             batch = next(reader, None)
             if batch is not None:
                 batch.validate(full=True)

@@ -1,0 +1,63 @@
+"""TopoJSON: GDAL reads it, but leaves out every feature whose type is null.
+
+Programs write features without a geometry like that. They come as empty ones, so that their rows
+are told of and counted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from pipeline.stages.container import Opened
+from pipeline.stages.readers.gdal import GdalDataset
+
+_HEAD = 4096
+_TOPOLOGY, _NULL = re.compile(rb'"type"\s*:\s*"Topology"'), re.compile(rb'"type"\s*:\s*null')
+_NOTHING = {"type": "MultiPoint", "coordinates": []}
+
+
+class JsonDataset(GdalDataset):
+    """A file of JSON; of a topology every feature."""
+
+    def __init__(self, arrival: Opened) -> None:
+        """Reads a topology, which GDAL holds in memory as well."""
+        super().__init__(_whole(arrival))
+
+
+def _whole(arrival: Opened) -> Opened:
+    with arrival.place.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if not _TOPOLOGY.search(head):
+        return arrival
+    data = arrival.place.read_bytes()
+    if not _NULL.search(data):
+        return arrival
+    try:
+        topology = orjson.loads(data)
+    except orjson.JSONDecodeError:  # GDAL says what is wrong
+        return arrival
+    copy = arrival.folder / "whole" / arrival.place.name
+    copy.parent.mkdir()
+    copy.write_bytes(orjson.dumps(_with_empty(topology)))
+    return replace(arrival, place=copy)
+
+
+def _with_empty(topology: dict[str, Any]) -> dict[str, Any]:
+    """The same with empty geometries where there were none."""
+    objects = {}
+    for name, one in topology.get("objects", {}).items():
+        parts = one.get("geometries") if isinstance(one, dict) else None
+        if isinstance(parts, list):
+            one = {**one, "geometries": [_drawn(part) for part in parts]}
+        objects[name] = one
+    return {**topology, "objects": objects}
+
+
+def _drawn(part: Any) -> Any:
+    if isinstance(part, dict) and part.get("type") is None:
+        return {**part, **_NOTHING}
+    return part

@@ -52,7 +52,8 @@ def diff(settings: Settings, one: int, two: int, as_json: bool) -> None:
     """Show what changed in a layer from the state after run ONE to the state after run TWO."""
     schemas = options.schemas(settings)
     with Database(settings).connect("loader") as connection:
-        layers = {ledger.run(connection, number).layer for number in (one, two)}
+        runs = [ledger.run(connection, number) for number in (one, two)]
+        layers = {run.layer for run in runs}
         if len(layers) > 1:
             raise SettingsError(
                 f"runs {one} and {two} are of different layers: {', '.join(sorted(layers))}",
@@ -62,11 +63,19 @@ def diff(settings: Settings, one: int, two: int, as_json: bool) -> None:
     if as_json:
         options.emit([asdict(change) for change in found])
         return
+    _tell_difference(runs, found)
+
+
+def _tell_difference(runs: list[ledger.Run], found: list[versions.Change]) -> None:
+    """The changes for people, and what is odd about the states that are compared."""
+    for run in (one for one in runs if one.status != "done"):
+        options.out(f"run {run.id} is {run.status}: it is compared as what stood at its time")
+    if not found:
+        options.out("nothing differs")
     for kind, rows in sorted(Counter(change.change for change in found).items()):
         options.out(f"{rows:>8} {kind}")
-    for size, rows in versions.by_size(found):
-        if rows:
-            options.out(f"{rows:>8} of them by more than {100 * size:g} % of the area")
+    for size, rows in (one for one in versions.by_size(found) if one[1]):
+        options.out(f"{rows:>8} of them by more than {100 * size:g} % of the area")
     for change in found[:_SHOWN]:
         columns = ", ".join(change.columns or ())
         moved = f" ({change.moved:.2%} of the area moved)" if change.moved else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,12 @@ from typing import Any, Protocol
 import click
 
 from pipeline.cli import options
+from pipeline.cli.folder import matching
 from pipeline.cli.fresh import keep_fresh
 from pipeline.cli.options import as_json
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
-from pipeline.errors import ArrivalError, DatabaseError, MakanError, SettingsError
+from pipeline.errors import DatabaseError, MakanError, SettingsError
 from pipeline.findings import Catalog
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
@@ -164,34 +164,16 @@ def _work(
     if folder is not None:
         if feed:
             raise SettingsError("--all takes no feed", todo="Leave the feed out.")
-        return _matching(schemas, folder)
+        found = matching(schemas, folder)
+        if left := found.told(folder):
+            options.console().print(left, markup=False, soft_wrap=True)
+        return found.work
     if feed is None or not paths:
         raise SettingsError(
             "nothing to load", todo="Give a feed and files, or --all with a folder."
         )
     schemas.feed(feed)
     return [(feed, path) for path in paths]
-
-
-def _matching(schemas: Schemas, folder: Path) -> list[tuple[str, Path]]:
-    """Files of ``folder`` with their feeds, layers that others build on first."""
-    if not folder.is_dir():
-        raise ArrivalError("no such folder", where=str(folder), todo="Check the path.")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    place = {name: number for number, name in enumerate(schemas.load_order)}
-    found = [
-        (place[feed.layer], feed.id, path)
-        for feed in schemas.feeds.values()
-        for path in files
-        if any(fnmatch.fnmatch(path.name, pattern) for pattern in feed.source.match)
-    ]
-    if not found:
-        raise ArrivalError(
-            f"no file is meant by a feed of {schemas.city.id}",
-            where=str(folder),
-            todo="`makan feed draft FILE` proposes a feed.",
-        )
-    return [(feed, path) for _, feed, path in sorted(found)]
 
 
 def _unseen(done: int, total: int) -> None:

@@ -6,6 +6,7 @@ unpacking, links and devices are refused.
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import gzip
 import lzma
@@ -89,6 +90,8 @@ def unpacked(path: Path, folder: Path, wanted: str | None) -> Path:
             what = "is a damaged archive"
         raise ArrivalError(what, where=label, todo="Ask for the file again.") from None
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of what we write, not of what we read
+            raise
         if error.errno is None or not error.filename:
             raise ArrivalError(
                 "is a damaged archive", where=label, todo="Ask for the file again."

@@ -7,6 +7,7 @@ there as well. A table in another encoding is read from a UTF-8 copy, because GD
 
 from __future__ import annotations
 
+import errno
 import io
 import mmap
 import re
@@ -88,7 +89,7 @@ def opened(path: Path, encoding: str | None = None, member: str | None = None) -
     label = path.name
     if not path.exists():
         raise ArrivalError("no such file", where=str(path), todo="Check the path.")
-    with tempfile.TemporaryDirectory(prefix="makan-") as name:
+    with _room(label), tempfile.TemporaryDirectory(prefix="makan-") as name:
         folder = Path(name)
         place = path.resolve()
         if archive.is_archive(path):
@@ -104,6 +105,21 @@ def opened(path: Path, encoding: str | None = None, member: str | None = None) -
             )
         _refuse_untaken(place, label)
         yield _readable(Opened(place, label, folder, told_by(place)), encoding)
+
+
+@contextmanager
+def _room(label: str) -> Iterator[None]:
+    """Whatever is written on the way, a full disk is told as one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ResourceError(
+            f"there is no room to work on it in {tempfile.gettempdir()} ({error.strerror})",
+            where=label,
+            todo="Free disk space, or set TMPDIR to another place.",
+        ) from None
 
 
 def _refuse_untaken(place: Path, label: str) -> None:
@@ -129,23 +145,24 @@ def _refuse_unsafe(place: Path, label: str) -> None:
             raise ArrivalError(f"{kind} files are not taken", where=label, todo=_ADVICE[suffix])
     if place.suffix.lower() in archive.WORKBOOKS and head.startswith(b"PK"):
         archive.examine(place)
-    if head.startswith(_OLE) and _is_locked(place):
-        raise ArrivalError(
-            "is protected by a password", where=label, todo="Ask for it without, as XLSX or CSV."
-        )
     if head.startswith(_OLE):
-        drawing = place.suffix.lower() == ".dgn"
-        raise ArrivalError(
-            "is a MicroStation V8 drawing" if drawing else "is an old Office document",
-            where=label,
-            todo=f"{_DRAWING[:-1]}, or DGN V7." if drawing else "Save it as XLSX or CSV.",
-        )
+        raise _office(place, label)
     if any(mark in head for mark in _FORBIDDEN) or _CRS_ELSEWHERE.search(_ends(place)):
         raise ArrivalError(
             "points to other files or hosts instead of holding data",
             where=label,
             todo="Send the files it points to.",
         )
+
+
+def _office(place: Path, label: str) -> ArrivalError:
+    """What is said of a file in the way Office stored its documents until 2003."""
+    what, todo = "is an old Office document", "Save it as XLSX or CSV."
+    if place.suffix.lower() == ".dgn":
+        what, todo = "is a MicroStation V8 drawing", f"{_DRAWING[:-1]}, or DGN V7."
+    elif _is_locked(place):
+        what, todo = "is protected by a password", "Ask for it without, as XLSX or CSV."
+    return ArrivalError(what, where=label, todo=todo)
 
 
 def _is_locked(place: Path) -> bool:
@@ -189,19 +206,9 @@ def _without_hint(found: Opened) -> Opened:
         copy = found.folder / "without_hint" / found.place.name
         copy.parent.mkdir()
         source.seek(hint.end())
-        with _written(found.label), copy.open("wb") as target:
+        with copy.open("wb") as target:
             shutil.copyfileobj(source, target, _BLOCK)
     return replace(found, place=copy)
-
-
-@contextmanager
-def _written(label: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ResourceError(
-            f"cannot be decoded ({error.strerror})", where=label, todo="Free disk space."
-        ) from None
 
 
 def _decoded(found: Opened, encoding: str) -> Opened:
@@ -210,7 +217,6 @@ def _decoded(found: Opened, encoding: str) -> Opened:
     copy = found.folder / f"{found.place.stem}{'.tsv' if tabs else '.csv'}"
     try:
         with (
-            _written(found.label),
             found.place.open("rb") as raw,
             io.TextIOWrapper(raw, encoding=python_name(encoding), newline="") as source,
             copy.open("w", encoding="utf-8", newline="") as target,

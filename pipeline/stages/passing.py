@@ -161,7 +161,6 @@ class Pass:
         found.extend(doubled)
         return found
 
-
     def _left_out(self) -> Found:
         """Why rows were skipped."""
         found, where = Found(), self.context.feed.source.where

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import shutil
+import subprocess
 import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.errors import ArrivalError
-from pipeline.stages import archive as archives
+from pipeline.errors import ArrivalError, ResourceError
 
 CSV = b"no,x,y\n1,488000,3833000\n"
 
@@ -183,16 +185,56 @@ def test_damaged_archives_are_one_line(real_data: Path, work: Path, reading: Any
             reading.rows(path)
 
 
-def test_a_full_disk_is_told(work: Path, reading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", "x")
+@pytest.fixture
+def tiny(work: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A tenth of a megabyte to work in."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    folder = work.parent / "tiny"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=100k", "none", str(folder)]
+    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
-    monkeypatch.setattr(archives, "_write", full)
-    with pytest.raises(
-        Exception, match=r"cannot be unpacked \(No space left on device\)"
-    ) as caught:
-        reading.rows(zipped(work / "a.zip", {"t.csv": CSV}))
-    assert type(caught.value).__name__ == "ResourceError"
+
+def _large(name: str) -> bytes:
+    """A file of some hundred kilobytes, of which a copy is made on the way."""
+    rows = range(4000)
+    if name.endswith(".topojson"):
+        parts = [{"type": None, "properties": {"id": f"{n:040d}"}} for n in rows]
+        layer = {"type": "GeometryCollection", "geometries": parts}
+        return json.dumps({"type": "Topology", "arcs": [], "objects": {"a": layer}}).encode()
+    if name.endswith(".gml"):
+        point = '<gml:Point srsName="EPSG:32639"><gml:pos>1 2</gml:pos></gml:Point>'
+        kinds = "".join(
+            f"<gml:featureMember><o:F{n}><o:g>{point}</o:g><o:{'w' * 40}{n}>x</o:{'w' * 40}{n}>"
+            f"</o:F{n}></gml:featureMember>"
+            for n in rows[:600]
+        )
+        head = '<o:FeatureCollection xmlns:o="http://o" xmlns:gml="http://www.opengis.net/gml">'
+        return f"{head}{kinds}</o:FeatureCollection>".encode()
+    head = "sep=,\nid,name\n" if name == "hint.csv" else "id,name\n"
+    return (head + "".join(f"{n},{'شهر' * 10}\n" for n in rows)).encode(
+        "cp1256" if name == "cp1256.csv" else "utf-8"
+    )
+
+
+@pytest.mark.parametrize("name", ["a.zip", "hint.csv", "cp1256.csv", "a.topojson", "a.gml"])
+def test_a_full_disk_is_told(work: Path, tiny: Path, reading: Any, name: str) -> None:
+    path = work / name
+    if name == "a.zip":
+        zipped(path, {"t.csv": _large("t.csv")})
+    else:
+        path.write_bytes(_large(name))
+    encoding = "CP1256" if name == "cp1256.csv" else None
+    with pytest.raises(ResourceError, match=r"there is no room .* Free disk space"):
+        reading.rows(path, encoding=encoding)
+    assert list(tiny.iterdir()) == []
 
 
 def test_real_archives_leave_nothing_behind(real_data: Path, work: Path, reading: Any) -> None:

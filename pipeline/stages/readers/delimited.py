@@ -193,8 +193,9 @@ def _rows(
 
 def _refuse_too_much(found: _Look, label: str) -> None:
     if len(found.surplus) > _MOST:
+        first = next(iter(found.surplus))
         raise ArrivalError(
-            f"has more values than columns in most rows, the first is row {next(iter(found.surplus))}",
+            f"has more values than columns in {_MOST} rows and more, the first is row {first}",
             where=label,
             todo="Ask for a file whose first line names every column.",
         )

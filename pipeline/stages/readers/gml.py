@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 import pyogrio
 
-from pipeline.errors import ArrivalError
+from pipeline.errors import ArrivalError, ResourceError
 from pipeline.stages.container import Opened
 from pipeline.stages.readers.base import Layer, brief
 from pipeline.stages.readers.gdal import GdalDataset, offline
@@ -90,7 +90,14 @@ class GmlDataset(GdalDataset):
 
     def _describe(self, schema: Path) -> None:
         """Writes GDAL's schema anew."""
-        tree = ET.parse(schema)  # noqa: S314 - GDAL has just written it
+        try:
+            tree = ET.parse(schema)  # noqa: S314 - GDAL has just written it
+        except ET.ParseError:
+            raise ResourceError(
+                "there is no room for the schema that is made of it",
+                where=self.label,
+                todo="Free disk space, or set TMPDIR to another place.",
+            ) from None
         found = {
             _text(one, "ElementPath").rsplit("|", 1)[-1]: one
             for one in tree.getroot().iter("GMLFeatureClass")

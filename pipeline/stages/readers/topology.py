@@ -48,13 +48,15 @@ def _whole(arrival: Opened) -> Opened:
 
 def _with_empty(topology: dict[str, Any]) -> dict[str, Any]:
     """The same with empty geometries where there were none."""
-    objects = {}
-    for name, one in topology.get("objects", {}).items():
-        parts = one.get("geometries") if isinstance(one, dict) else None
-        if isinstance(parts, list):
-            one = {**one, "geometries": [_drawn(part) for part in parts]}
-        objects[name] = one
-    return {**topology, "objects": objects}
+    objects = topology.get("objects", {})
+    return {**topology, "objects": {name: _filled(one) for name, one in objects.items()}}
+
+
+def _filled(layer: Any) -> Any:
+    parts = layer.get("geometries") if isinstance(layer, dict) else None
+    if not isinstance(parts, list):
+        return layer
+    return {**layer, "geometries": [_drawn(part) for part in parts]}
 
 
 def _drawn(part: Any) -> Any:

@@ -19,6 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 
 _HEADER, _ENTRY = 32, 32
 _DELETED = ord("*")
+NUMBERS = ("N", "F")
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _EIGHT, _NO_DATE = r"^(\d{4})(\d{2})(\d{2})$", "00000000"
 _ROWS = 2**16
@@ -89,6 +90,8 @@ class Dbase:
         known = [one.decode(encoding, "replace") for one in coded.dictionary.to_pylist()]
         shown = pc.utf8_trim(pa.array(known, type=pa.string()), " \x00")
         empty = pc.equal(shown, "")
+        if column.kind in NUMBERS:  # what is not a number says itself that it is none
+            empty = pc.or_(empty, pc.equal(pc.ascii_lower(shown), "nan"))
         return pc.if_else(empty, pa.scalar(None, pa.string()), shown).take(coded.indices)
 
     def unreadable(self, column: Column) -> bool:

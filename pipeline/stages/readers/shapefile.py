@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from pipeline.errors import ArrivalError
 from pipeline.stages.container import Opened
-from pipeline.stages.dbase import Column, Dbase, dates
+from pipeline.stages.dbase import NUMBERS, Column, Dbase, dates
 from pipeline.stages.encoding import python_name
 from pipeline.stages.readers.base import Layer
 from pipeline.stages.readers.gdal import GdalDataset, GdalLayer
 
-_NUMBERS, _DATE = ("N", "F"), "D"
+_DATE = "D"
 
 
 class ShapefileDataset(GdalDataset):
@@ -68,7 +68,7 @@ class ShapefileLayer(GdalLayer):
         return [
             (place, column)
             for place, column in enumerate(self.table.columns)
-            if column.kind == _DATE or (column.kind in _NUMBERS and self.table.unreadable(column))
+            if column.kind == _DATE or (column.kind in NUMBERS and self.table.unreadable(column))
         ]
 
     def tables(self, rows: int) -> Generator[pa.Table]:

@@ -171,7 +171,14 @@ class Shaper:
             moved = self.context.city.operation(self.crs).apply(mended)
             shapes[as_drawn], _ = outline.without_repeated(moved, self.least)
         made, again = geo.repair(shapes, self.wanted.type)
-        return geo.promote(made, self.wanted.type), np.maximum(share, again)
+        share = np.maximum(share, again)
+        # A needle that was cut off is shorter than what counts as one point: it is none of it.
+        short, lost = outline.without_repeated(made, self.least)
+        needles = (lost > 0) & ~shapely.is_valid(short)
+        if needles.any():
+            made[needles], more = geo.repair(short[needles], self.wanted.type)
+            share[needles] = np.maximum(share[needles], more)
+        return geo.promote(made, self.wanted.type), share
 
     def _split(self, place: Lines, good: Mask, told: list[str]) -> None:
         lost = np.zeros(len(self.lines), dtype=bool)

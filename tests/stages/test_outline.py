@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyproj import CRS
 
@@ -261,6 +261,7 @@ ring = st.lists(st.tuples(coordinate, coordinate), min_size=3, max_size=10)
 
 
 @given(st.lists(ring, min_size=1, max_size=4), st.sampled_from([UTM39, WGS84]))
+@example([[(0.0, 0.0), (-1.0, 0.0), (-3.0, 0.0), (0.0, -1.0), (-2.0, 0.0002)]], UTM39)
 def test_what_is_loaded_is_valid_and_hardly_changed(
     parcels: Context, rings: list[list[tuple[float, float]]], crs: CRS
 ) -> None:

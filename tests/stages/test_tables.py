@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pipeline.contracts.feed import Feed
 from pipeline.errors import ArrivalError
 from pipeline.stages import container
-from pipeline.stages.readers import open_dataset
+from pipeline.stages.readers import features, open_dataset
 
 LINES = ["id,name,x,y", *(f"{n},n{n},{488000 + n},3833000" for n in range(10))]
 #: 31 Ordibehesht, 31 Tir and 31 Shahrivar, which no Gregorian month of that number has.
@@ -295,6 +295,38 @@ def test_features_of_a_topology_without_a_geometry_are_rows(tmp_path: Path, read
         rows = reading.rows(written(tmp_path, content, name))
         assert [row["id"] for row in rows] == ["0", "1", "2"]
         assert rows[1]["geometry"].is_empty
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.sampled_from(["", "a,b", 'q"u', "back\\", "[{", "]}", "\u200c"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(elements=st.lists(_VALUES, max_size=6), tail=_VALUES, block=st.integers(1, 9))
+@settings(max_examples=150, deadline=None)
+def test_elements_of_a_list_of_features_are_counted(
+    tmp_path_factory: pytest.TempPathFactory, elements: list[Any], tail: Any, block: int
+) -> None:
+    content = {"type": "FeatureCollection", "features": elements, "z": tail}
+    path = written(tmp_path_factory.mktemp("json"), json.dumps(content), "a.geojson")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "_BLOCK", block)
+        patch.setattr(features, "_HEAD", 60)
+        assert features.count(path) == len(elements)
+
+
+@pytest.mark.parametrize("odd", [None, 7, {"type": "Feeture", "properties": {"id": "x"}}])
+def test_what_is_no_feature_does_not_just_vanish(tmp_path: Path, reading: Any, odd: Any) -> None:
+    point = {"type": "Point", "coordinates": [50.87, 34.64]}
+    good = {"type": "Feature", "properties": {"id": "1"}, "geometry": point}
+    content = {"type": "FeatureCollection", "features": [good, odd, good]}
+    path = written(tmp_path, json.dumps(content), "a.geojson")
+    with reading.opened(path) as layer:
+        assert (sum(part.num_rows for part in layer.tables(9)), layer.features) == (2, 3)
 
 
 def test_a_shapefile_says_which_part_of_it_is_missing(bench: Any) -> None:

@@ -22,6 +22,7 @@ _MODULES = {
     ".csv": "delimited:DelimitedDataset",
     ".tsv": "delimited:DelimitedDataset",
     ".topojson": "topology:JsonDataset",
+    ".geojson": "topology:JsonDataset",
     ".json": "topology:JsonDataset",
     ".shp": "shapefile:ShapefileDataset",
     ".dbf": "shapefile:ShapefileDataset",

@@ -1,18 +1,21 @@
-"""TopoJSON: GDAL reads it, but leaves out every feature whose type is null.
+"""GeoJSON and TopoJSON: GDAL reads them, but leaves out without a word what is no feature to it.
 
-Programs write features without a geometry like that. They come as empty ones, so that their rows
-are told of and counted.
+In a topology that is every feature whose type is null, as programs write those without a geometry:
+they come as empty ones. In a list of features it is anything else than features: they are counted.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from pipeline.stages.container import Opened
+from pipeline.stages.readers import features
+from pipeline.stages.readers.base import Layer
 from pipeline.stages.readers.gdal import GdalDataset
 
 _HEAD = 4096
@@ -21,11 +24,19 @@ _NOTHING = {"type": "MultiPoint", "coordinates": []}
 
 
 class JsonDataset(GdalDataset):
-    """A file of JSON; of a topology every feature."""
+    """GeoJSON or TopoJSON, every feature of it."""
 
     def __init__(self, arrival: Opened) -> None:
         """Reads a topology, which GDAL holds in memory as well."""
         super().__init__(_whole(arrival))
+
+    def layer(self, sheet: str, encoding: str | None) -> Layer:
+        """The layer; the features of a GeoJSON are counted by its commas."""
+        layer = super().layer(sheet, encoding)
+        listed = features.count(Path(self.place)) if self.driver == "GeoJSON" else None
+        if listed is not None:
+            layer.features = listed
+        return layer
 
 
 def _whole(arrival: Opened) -> Opened:

@@ -21,6 +21,8 @@ _HEADER, _ENTRY = 32, 32
 _DELETED = ord("*")
 NUMBERS = ("N", "F")
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+# Shapefiles have asterisks where there is no number.
+_NO_NUMBER = r"(?i)^(\*+|nan)$"
 _EIGHT, _NO_DATE = r"^(\d{4})(\d{2})(\d{2})$", "00000000"
 _ROWS = 2**16
 
@@ -90,13 +92,12 @@ class Dbase:
         known = [one.decode(encoding, "replace") for one in coded.dictionary.to_pylist()]
         shown = pc.utf8_trim(pa.array(known, type=pa.string()), " \x00")
         empty = pc.equal(shown, "")
-        if column.kind in NUMBERS:  # what is not a number says itself that it is none
-            empty = pc.or_(empty, pc.equal(pc.ascii_lower(shown), "nan"))
+        if column.kind in NUMBERS:
+            empty = pc.or_(empty, pc.match_substring_regex(shown, _NO_NUMBER))
         return pc.if_else(empty, pa.scalar(None, pa.string()), shown).take(coded.indices)
 
     def unreadable(self, column: Column) -> bool:
-        """Whether a column of numbers holds anything else, such as a comma or the asterisks that
-        stand for a number with too many digits."""
+        """Whether a column of numbers holds anything else, such as a comma."""
         for first in range(0, len(self.alive), _ROWS):
             shown = self.texts(column, self.alive[first : first + _ROWS], "latin-1")
             if pc.all(pc.match_substring_regex(shown, _NUMBER)).as_py() is False:

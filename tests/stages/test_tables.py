@@ -215,15 +215,20 @@ def test_jalali_dates_of_dbase_are_the_days_they_name(
 
 
 def test_numbers_of_dbase_that_cannot_be_read_are_not_made_0(reading: Any, tmp_path: Path) -> None:
-    cells = ["12.5", "12,5", "******", "abc", "1e5", "", "-3"]
-    columns = [("ID", "C", 4), ("SIZE", "N", 10), ("GOOD", "N", 4)]
-    path = dbf(tmp_path / "a.dbf", columns, [(str(n), one, "7") for n, one in enumerate(cells)])
+    cells = ["12.5", "12,5", "******", "abc", "1e5", "", "-3", "NaN"]
+    columns = [("ID", "C", 4), ("SIZE", "N", 10), ("GOOD", "N", 4), ("NONE", "N", 4)]
+    path = dbf(
+        tmp_path / "a.dbf", columns, [(str(n), one, "7", "****") for n, one in enumerate(cells)]
+    )
     rows = reading.rows(path, encoding="UTF-8")
-    assert [row["SIZE"] for row in rows] == ["12.5", "12,5", "******", "abc", "1e5", None, "-3"]
+    assert [row["SIZE"] for row in rows] == [
+        "12.5", "12,5", None, "abc", "1e5", None, "-3", None,
+    ]  # fmt: skip
     assert [row["GOOD"] for row in rows] == [7] * len(cells)
+    assert {row["NONE"] for row in rows} == {None}
     with container.opened(path) as arrival:
         layer = open_dataset(arrival).layer("a", "UTF-8")
-        assert [part.num_rows for part in layer.tables(3)] == [3, 3, 1]
+        assert [part.num_rows for part in layer.tables(3)] == [3, 3, 2]
         assert layer.heard == set()
 
 

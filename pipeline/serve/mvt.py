@@ -18,6 +18,7 @@ from pipeline.derive.columns import GEOMETRY, ID
 from pipeline.derive.grids import Grid, Tile
 from pipeline.serve import crs, reach
 from pipeline.serve.clause import template
+from pipeline.serve.crs import Bounds
 from pipeline.serve.query import Statement
 from pipeline.serve.served import Served
 
@@ -55,7 +56,8 @@ def statement(
     served: Served, grid: Grid, tile: Tile, way: Way, *, max_rows: int
 ) -> Statement | None:
     """The query for a tile; None when the tile lies wholly outside the city."""
-    found = reach.stored(grid, grid.bounds(tile, BUFFER), served.city)
+    straight = reach.straight(grid, tile, served.city, BUFFER)
+    found = _round(served, grid, grid.bounds(tile, BUFFER), straight)
     if found is None:
         return None
     box, unit = found
@@ -70,7 +72,6 @@ def statement(
         "grid": size / EXTENT * unit,
         "pixel": size / _PIXELS * unit,
     }
-    straight = reach.straight(grid, tile, served.city, BUFFER)
     if straight:
         values |= zip(_AFFINE, straight.numbers, strict=True)
         values |= zip(_PIXEL_AFFINE, straight.pixels(grid, tile, EXTENT), strict=True)
@@ -84,6 +85,16 @@ def statement(
     whole = tile.zoom >= served.layer.publish.max_zoom
     values["codes"] = list(_told(served, tile.zoom)[1])
     return Statement(_near(served, move, tile.zoom, way, whole), values)
+
+
+def _round(
+    served: Served, grid: Grid, bounds: Bounds, straight: reach.Straight | None
+) -> tuple[Bounds, float] | None:
+    """As ``reach.stored``, by what is known already where that is enough."""
+    if straight is None or not reach.within(grid, bounds, served.city):
+        return reach.stored(grid, bounds, served.city)
+    west, _, east, _ = straight.around
+    return straight.around, (east - west) / (bounds[2] - bounds[0])
 
 
 class _Move(NamedTuple):

@@ -16,10 +16,10 @@ _EDGE_POINTS = 20
 #: A map within a tile is straight enough when it is off by less than this share of a tile's side: a
 #: quarter of the whole numbers that coordinates in a vector tile are.
 _OFF = 0.25 / 4096
-_STEPS = np.linspace(-1.0, 1.0, 5)
-_PLACES = np.column_stack([np.tile(_STEPS, 5), np.repeat(_STEPS, 5), np.ones(25)])
-_FIT = np.linalg.pinv(_PLACES)
+#: Nine places in a tile, from its middle in halves of its side, row by row from the south.
+_NINE = tuple((u, v) for v in (-1.0, 0.0, 1.0) for u in (-1.0, 0.0, 1.0))
 Affine = tuple[float, float, float, float, float, float]
+Point = tuple[float, float]
 
 
 def moved(boxes: Boxes, source: int, target: int) -> Boxes:
@@ -36,10 +36,11 @@ def moved(boxes: Boxes, source: int, target: int) -> Boxes:
 @dataclass(frozen=True, slots=True)
 class Straight:
     """The way from the city's CRS into one tile, which is a straight one: the six numbers that
-    ST_Affine takes into the CRS of the grid, and a box in the city's CRS within which everything
-    lies in the tile or its buffer; None where there is no such box."""
+    ST_Affine takes into the CRS of the grid, the box in the city's CRS round the tile and its
+    buffer, and a box within which everything lies in them; None where there is no such box."""
 
     numbers: Affine
+    around: Bounds
     inside: Bounds | None
 
     def pixels(self, grid: Grid, tile: Tile, extent: int) -> Affine:
@@ -52,37 +53,62 @@ class Straight:
 
 def straight(grid: Grid, tile: Tile, city: City, buffer: float) -> Straight | None:
     """The straight way into a tile with its ``buffer``; None where it would be seen that the true
-    one is bent. It costs PostGIS a fraction of PROJ's."""
-    left, bottom, right, top = grid.bounds(tile, buffer)
+    one is bent. It costs PostGIS a fraction of PROJ's.
+
+    Plain numbers, not arrays: every tile that is made needs it, and there are nine places.
+    """
+    box = grid.bounds(tile, buffer)
     if grid.srid == city.srid:
-        return Straight((1.0, 0.0, 0.0, 1.0, 0.0, 0.0), (left, bottom, right, top))
-    half = np.array([(right - left) / 2, (top - bottom) / 2])
-    middle = np.array([left + half[0], bottom + half[1]])
-    there = middle + _PLACES[:, :2] * half
-    moved = np.column_stack(crs.transformer(grid.srid, city.srid).transform(*there.T))
-    if not np.isfinite(moved).all():
+        return Straight((1.0, 0.0, 0.0, 1.0, 0.0, 0.0), box, box)
+    left, bottom, right, top = box
+    east, north = (right - left) / 2, (top - bottom) / 2
+    xs, ys = [left, left + east, right], [bottom, bottom + north, top]
+    across = crs.transformer(grid.srid, city.srid)
+    x, y = across.transform(xs * 3, [one for one in ys for _ in range(3)])
+    if not math.isfinite(sum(x) + sum(y)):
         return None
-    origin = moved[len(moved) // 2]
-    # Rows: what half a tile east, half a tile north, and nothing are in the city's CRS.
-    fitted = _FIT @ (moved - origin)
-    (p, q), (r, s) = fitted[:2].tolist()
-    if not p * s - q * r:
+    off = _OFF * grid.size(tile.zoom)
+    numbers = _fitted(x, y, (xs[1], ys[1]), (east, north), off)
+    if numbers is None:
         return None
-    back = np.array([[s, -q], [-r, p]]) / (p * s - q * r) * half
-    if np.abs((_PLACES @ fitted - (moved - origin)) @ back).max() > _OFF * grid.size(tile.zoom):
-        return None
-    (a, d), (b, e) = back.tolist()
-    x, y = (middle - (origin + fitted[2]) @ back).tolist()
-    return Straight((a, b, d, e, x, y), _inside(moved))
+    # So far the true edge may be from the places on it.
+    a, b, d, e, *_ = numbers
+    slack = off * (abs(a) + abs(b) + abs(d) + abs(e)) / abs(a * e - b * d)
+    around = (min(x) - slack, min(y) - slack, max(x) + slack, max(y) + slack)
+    return Straight(numbers, around, _inside(x, y))
 
 
-def _inside(moved: Boxes) -> Bounds | None:
-    """A rectangle in what a square has become, whose places are ``moved`` row by row."""
-    side = math.isqrt(len(moved))
-    x, y = moved[:, 0].reshape(side, side), moved[:, 1].reshape(side, side)
-    west, south = float(x[:, 0].max()), float(y[0].max())
-    east, north = float(x[:, -1].min()), float(y[-1].min())
+def _fitted(
+    x: list[float], y: list[float], middle: Point, half: Point, off: float
+) -> Affine | None:
+    """The straight way back from nine places, which are halves of a side apart in the grid; None
+    where one of them would be off by more than ``off``."""
+    p, q = ((m[2] + m[5] + m[8] - m[0] - m[3] - m[6]) / 6 for m in (x, y))
+    r, s = ((m[6] + m[7] + m[8] - m[0] - m[1] - m[2]) / 6 for m in (x, y))
+    area = p * s - q * r
+    if not area:
+        return None
+    a, b = s / area * half[0], -r / area * half[0]
+    d, e = -q / area * half[1], p / area * half[1]
+    x0, y0 = sum(x) / 9, sum(y) / 9
+    for (u, v), mx, my in zip(_NINE, x, y, strict=True):
+        dx, dy = u * p + v * r + x0 - mx, u * q + v * s + y0 - my
+        if abs(a * dx + b * dy) > off or abs(d * dx + e * dy) > off:
+            return None
+    return a, b, d, e, middle[0] - (a * x0 + b * y0), middle[1] - (d * x0 + e * y0)
+
+
+def _inside(x: list[float], y: list[float]) -> Bounds | None:
+    """A rectangle in what a square has become, of which nine places are given row by row."""
+    west, south = max(x[::3]), max(y[:3])
+    east, north = min(x[2::3]), min(y[6:])
     return (west, south, east, north) if west < east and south < north else None
+
+
+def within(grid: Grid, bounds: Bounds, city: City) -> bool:
+    """Whether ``bounds`` of ``grid`` lie where features can be, with every part."""
+    west, south, east, north = crs.domain(city, grid.srid)
+    return west <= bounds[0] and south <= bounds[1] and bounds[2] <= east and bounds[3] <= north
 
 
 def stored(grid: Grid, bounds: Bounds, city: City) -> tuple[Bounds, float] | None:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -15,12 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import uvicorn
 import yaml
 from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
 from starlette.applications import Starlette
-from uvicorn_worker import UvicornWorker
 
 from pipeline import __version__, paths
 from pipeline.answers.ask import Answerer
@@ -44,52 +40,10 @@ from pipeline.serve.reader import Reader
 from pipeline.serve.refresh import Refresher
 from pipeline.serve.site import Site
 from pipeline.serve.state import State
+from pipeline.serve.worker import GRACE_S, Placed, Worker
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
-
-_GRACE_S = 5
-_LAST_REQUESTS_S = 0.2
-
-
-class _Server(uvicorn.Server):
-    """Lets connections that were just accepted say what they want before they are closed."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """No new connection from now on; who is connected has a moment for a last request."""
-        for server in self.servers:
-            server.close()
-        await asyncio.sleep(_LAST_REQUESTS_S)
-        await super().shutdown(sockets)
-
-
-class Worker(UvicornWorker):  # type: ignore[misc]
-    """A worker without a name in its headers, which ends with its parent whatever happens."""
-
-    CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn_worker's own declaration
-        "loop": "auto",
-        "http": "auto",
-        "ws": "none",
-        "lifespan": "on",
-        "server_header": False,
-        "access_log": False,
-        "timeout_graceful_shutdown": _GRACE_S,
-    }
-
-    def _install_sigquit_handler(self) -> None:
-        """gunicorn sends SIGQUIT after Ctrl-C; the worker would not heed it and be killed later."""
-        asyncio.get_running_loop().add_signal_handler(
-            signal.SIGQUIT, signal.raise_signal, signal.SIGTERM
-        )
-
-    async def _serve(self) -> None:
-        """As its parent does it, over our server."""
-        self.config.app = self.wsgi
-        server = _Server(config=self.config)
-        self._install_sigquit_handler()
-        await server.serve(sockets=self.sockets)
-        if not server.started:
-            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
@@ -244,9 +198,10 @@ def _options(settings: Settings, taken: socket.socket) -> dict[str, Any]:
         "loglevel": "error",
         "errorlog": "-",
         "timeout": 60,
-        "graceful_timeout": _GRACE_S,
+        "graceful_timeout": GRACE_S,
         "keepalive": 15,
         "control_socket_disable": True,
+        "pre_fork": Placed(settings.workers).before_fork,
         "post_fork": _die_with_parent,
         "when_ready": here.ready,
         "on_exit": here.exit,

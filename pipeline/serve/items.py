@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Buffer, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,7 +182,7 @@ async def _answer(request: Request, asked: Asked, wished: Query) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    features: bytes
+    features: Buffer
     returned: int
     matched: int
     next_cursor: str | None
@@ -238,7 +238,7 @@ def _collection(page: _Page, found: list[Link]) -> bytes:
 async def _html_page(asked: Asked, wished: Query, page: _Page, found: list[Link]) -> Response:
     content = {
         "type": "FeatureCollection",
-        "features": orjson.loads(b"[%b]" % page.features),
+        "features": _objects(page.features),
         "numberMatched": page.matched,
         "numberReturned": page.returned,
         "links": found,
@@ -252,20 +252,25 @@ async def _html_page(asked: Asked, wished: Query, page: _Page, found: list[Link]
     return await answers.page(asked.site, "collections/items/index.html", content, asked.language)
 
 
+def _objects(features: Buffer) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = orjson.loads(b"".join((b"[", features, b"]")))
+    return found
+
+
 def _label(served: Served, wished: Query) -> str | None:
     """The field that names features, if it is among those that are shown."""
     names = wished.shape.names
     return served.label if names is None or served.label in names else None
 
 
-def _csv(served: Served, wished: Query, features: bytes) -> bytes:
+def _csv(served: Served, wished: Query, features: Buffer) -> bytes:
     """A table with the id first and the geometry as WKT last."""
     names = wished.columns
     shaped = served.has_geometry and not wished.shape.skip_geometry
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\r\n")
     table.writerow(["id", *names, *(["geometry"] if shaped else [])])
-    for feature in orjson.loads(b"[%b]" % features):
+    for feature in _objects(features):
         held = dict(zip(PERIOD, _held(feature), strict=True))
         cells = [cell({**held, **feature["properties"]}[name]) for name in names]
         geometry = [_wkt(feature["geometry"])] if shaped else []

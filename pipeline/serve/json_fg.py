@@ -5,6 +5,7 @@ PostGIS writes the features (``placed`` in schemas/sql/serve.sql); here stands w
 
 from __future__ import annotations
 
+from collections.abc import Buffer
 from typing import Any
 
 import orjson
@@ -38,7 +39,7 @@ def _head(served: Served, shape: Shape, schema: str) -> dict[str, Any]:
 
 
 def collection(
-    served: Served, shape: Shape, counts: tuple[int, int], links: list[Link], features: bytes
+    served: Served, shape: Shape, counts: tuple[int, int], links: list[Link], features: Buffer
 ) -> bytes:
     """A page: ``counts`` match and are returned, ``features`` as PostGIS wrote them. The schema is
     beside the items."""
@@ -50,7 +51,7 @@ def collection(
         "numberReturned": counts[1],
         "links": links,
     }
-    return orjson.dumps(head)[:-1] + b',"features":[' + features + b"]}"
+    return b"".join((orjson.dumps(head)[:-1], b',"features":[', features, b"]}"))
 
 
 def feature(served: Served, shape: Shape, links: list[Link], written: bytes) -> bytes:

@@ -189,7 +189,7 @@ async def _at(
     row = await site.features.row(params.query(served, asked).page(counted=True))
     if row is None or not row[0]:
         return []
-    return [orjson.dumps(one) for one in orjson.loads(b"[" + row[0] + b"]")]
+    return [orjson.dumps(one) for one in orjson.loads(b"[%b]" % row[0])]
 
 
 async def _legend(request: Request, given: dict[str, str], version: str) -> Response:

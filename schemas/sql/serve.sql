@@ -1,10 +1,10 @@
 -- name: page
 -- One page of features as one JSON text; its last sort keys, whether more follow, and the whole count.
--- One row more than the limit is read, to know whether another page follows.
+-- One row more than the limit is read, to know whether another page follows. (varchar: see reader.py.)
 SELECT page.features, page.returned, page.more, page.last, {matched} AS matched
 FROM (
     SELECT
-        string_agg(r.feature, ',') FILTER (WHERE r.place <= %(limit)s) AS features,
+        (string_agg(r.feature, ',') FILTER (WHERE r.place <= %(limit)s))::varchar AS features,
         least(count(*), %(limit)s) AS returned,
         count(*) > %(limit)s AS more,
         max(r.keys) FILTER (WHERE r.place = %(limit)s) AS last

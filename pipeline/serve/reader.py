@@ -11,6 +11,7 @@ import asyncio
 import select
 import time
 from collections.abc import Awaitable, Callable, Generator
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -29,6 +30,7 @@ _UNWATCHED_S = 0.25
 _WATCH_EVERY_S = 0.5
 _CANCEL_S = 0.5
 _PIECE_MS = 1
+_FEW = 3
 _GATHER_S = 50e-6
 
 
@@ -62,18 +64,14 @@ def _in_one_go(answer: _Waits, socket: int) -> _Waits:
         wanted = answer.send((yield wanted))
         poll = select.poll()
         poll.register(socket, select.POLLIN)
-        while True:
-            come = wanted == waiting.Wait.R and _more(poll)
+        for piece in count():
+            if piece >= _FEW:
+                # Whoever is woken by each piece costs both sides more still: now they gather.
+                time.sleep(_GATHER_S)
+            come = wanted == waiting.Wait.R and poll.poll(_PIECE_MS)
             wanted = answer.send(waiting.Ready.R if come else (yield wanted))
     except StopIteration as done:
         return done.value
-
-
-def _more(poll: select.poll) -> bool:
-    """Whether more comes at once. The database sends pieces of 8 kB, and whoever is woken by each
-    costs both sides more than the pieces do: while this sleeps, they gather."""
-    time.sleep(_GATHER_S)
-    return bool(poll.poll(_PIECE_MS))
 
 
 class _Connection(AsyncConnection[Row]):

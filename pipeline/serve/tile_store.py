@@ -34,6 +34,7 @@ from pipeline.tiling.lattice import Lattice
 
 _MOST_MOVED = 20_000
 _MOMENT_S = 0.05
+_MOST_WAITING = 4_000_000
 #: So much the counter of shapes of small scale rises when all of them are made again.
 WHOLE = 1_000_000
 
@@ -50,7 +51,9 @@ class TileStore:
     _known: dict[str, str] = field(default_factory=dict)
     _moving: dict[str, asyncio.Lock] = field(default_factory=dict)
     _keeping: set[asyncio.Future[None]] = field(default_factory=set)
-    _made: list[tuple[Key, Made, str]] = field(default_factory=list)
+    _made: dict[Key, tuple[Made, str]] = field(default_factory=dict)
+    _size: int = 0
+    _last: float = 0.0
 
     async def get(
         self, served: Served, grid: Grid, tile: Tile, size: int | None = None
@@ -66,6 +69,9 @@ class TileStore:
         key = Key(source, grid.id, tile, most)
         if self._known.get(source) != state:
             await self._moved_on(layer, source, state)
+        waiting = self._made.get(key)
+        if waiting and waiting[1] == state:
+            return waiting[0]
         kept = self.cache.get(key)
         if kept:
             return kept
@@ -113,18 +119,33 @@ class TileStore:
             await asyncio.wait(self._keeping)
 
     def _keep_soon(self, key: Key, made: Made, state: str) -> None:
-        """Keeps a tile, and what else is made in the next moment, together."""
-        self._made.append((key, made, state))
-        if len(self._made) == 1:
-            asyncio.get_running_loop().call_later(_MOMENT_S, self._keep_now)
+        """Keeps a tile when there is a moment's pause, with all that wait for it, lest what nobody
+        waits for take the time of those who do; or when they are too much to hold."""
+        loop = asyncio.get_running_loop()
+        self._last = loop.time()
+        if not self._made:
+            loop.call_later(_MOMENT_S, self._keep_in_pause)
+        self._made[key] = made, state
+        self._size += len(made.body)
+        if self._size > _MOST_WAITING:
+            self._keep_now()
+
+    def _keep_in_pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._last >= _MOMENT_S:
+            self._keep_now()
+        elif self._made:
+            loop.call_later(_MOMENT_S, self._keep_in_pause)
 
     def _keep_now(self) -> None:
         if self._made:
-            made, self._made = self._made, []
+            made, self._made, self._size = self._made, {}, 0
             self._later(self._keep, made)
 
-    def _keep(self, made: list[tuple[Key, Made, str]]) -> None:
-        packed = [(key, tile_cache.packed(one.body, one.tag), state) for key, one, state in made]
+    def _keep(self, made: dict[Key, tuple[Made, str]]) -> None:
+        packed = [
+            (key, tile_cache.packed(one.body, one.tag), state) for key, (one, state) in made.items()
+        ]
         self.cache.put(*packed)
 
     async def _moved_on(self, layer: LayerContract, source: str, state: str) -> None:

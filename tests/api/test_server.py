@@ -101,20 +101,56 @@ def test_ready_then_stopped(city: Database, stop: signal.Signals) -> None:
         process.wait()
 
 
+def _connected(port: int, number: int) -> list[socket.socket]:
+    """Connections that stay, each after an answer."""
+    found = []
+    for _ in range(number):
+        one = socket.create_connection(("127.0.0.1", port), timeout=10)
+        one.sendall(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert one.recv(65_536).startswith(b"HTTP/1.1 200")
+        found.append(one)
+    return found
+
+
+def _workers(process: subprocess.Popen[str], port: int) -> list[psutil.Process]:
+    """Those who listen, but for the parent of all."""
+    found = psutil.Process(process.pid).children(recursive=True)
+    return [one for one in found if _held(one, port, "LISTEN")]
+
+
+def _held(worker: psutil.Process, port: int, status: str = "ESTABLISHED") -> int:
+    """How many clients are connected with a worker."""
+    kept = worker.net_connections("tcp")
+    return sum(one.status == status and one.laddr.port == port for one in kept)
+
+
 def test_a_worker_that_dies_is_replaced(city: Database) -> None:
+    """Both workers have as many clients; so they have when one has been replaced."""
     port = _free_port()
     process = _start(city, port)
     try:
         assert _ready_line(process).startswith("ready ")
-        before = psutil.Process(process.pid).children()
+        before = _workers(process, port)
+        assert len(before) == 2
+        clients = _connected(port, 8)
+        assert [_held(one, port) for one in before] == [4, 4]
         before[0].kill()
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             answer = httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=5)
             assert answer.status_code == 200
-            if len(psutil.Process(process.pid).children()) == 2:
+            now = _workers(process, port)
+            if len(now) == 2 and before[0] not in now:
                 break
             time.sleep(0.1)
+        new = next(one for one in now if one not in before)
+        while time.monotonic() < deadline and not _held(new, port):
+            clients += _connected(port, 1)  # it is warming up
+            time.sleep(0.2)
+        clients += _connected(port, _held(before[1], port) - 1)
+        assert _held(new, port) == _held(before[1], port) > 3
+        for one in clients:
+            one.close()
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=15)
         assert out == ""  # not told to be ready a second time

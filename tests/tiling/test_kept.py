@@ -102,6 +102,28 @@ def _settle(client: TestClient, kept: int) -> None:
     raise AssertionError("tiles were not kept")
 
 
+def test_a_tile_that_waits_to_be_kept_is_not_made_again(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = client.app.state.site.tile_store
+    asked = []
+
+    async def ask(statement: Any) -> Any:
+        asked.append(statement)
+        return await maker.ask(statement)
+
+    full = next(one for one in _tiles(client, range(16, 17)) if _get(client, one).content)
+    while store._made:
+        time.sleep(0.02)
+    maker = store.maker
+    monkeypatch.setattr(store, "maker", replace(maker, ask=ask))
+    monkeypatch.setattr(store.cache, "get", lambda _: None)
+    first, second = _get(client, full), _get(client, full)
+    assert first.content == second.content
+    assert first.headers["etag"] == second.headers["etag"]
+    assert len(asked) == 1
+
+
 def test_a_load_takes_away_the_tiles_it_touches_and_no_others(
     client: TestClient, far: Database, schemas: Schemas, second: Path,
     deliver: Callable[[Database, Path, str], None],

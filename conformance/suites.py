@@ -93,7 +93,7 @@ def read(name: str, report: Path) -> Result:
 
 def _message(method: ET.Element) -> str:
     found = method.find("exception/message")
-    return " ".join((found.text or "").split())[:300] if found is not None else "no message"
+    return " ".join((found.text or "").split()) if found is not None else "no message"
 
 
 def version(jar: Path) -> str:

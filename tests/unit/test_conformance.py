@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance import suites
+from conformance import known, suites
 
 REPORT = """<?xml version="1.0" encoding="UTF-8"?>
 <testng-results ignored="0" total="4" passed="2" failed="1" skipped="1">
@@ -57,3 +57,20 @@ def test_without_maven_a_suite_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", str(tmp_path))
     found = suites.run("ets-ogcapi-features10", {"iut": "http://127.0.0.1/"}, tmp_path)
     assert "mvn" in found.why
+
+
+def test_what_is_known_is_known_word_for_word() -> None:
+    expected = [known.Known("ets", "jobs", r"no list at \S+", "needs a key")]
+    said = ["jobs: no list at http://127.0.0.1/jobs", "jobs: no list at all, and 500", "tiles: no"]
+    new, old = known.parted("ets", [*said, said[0]], expected)
+    assert new == said[1:]
+    assert old == ["jobs: needs a key"]
+    assert known.parted("other", said, expected) == (said, [])
+
+
+def test_the_known_failures_are_of_suites_that_are_run() -> None:
+    every = known.load()
+    assert {one.suite for one in every} <= set(suites.NAMES)
+    for one in every:
+        assert one.why
+        assert not one.is_in(f"{one.test}: anything")

@@ -10,15 +10,18 @@ from pipeline.db import queries
 from pipeline.db.engine import Connection
 
 
-def copy_table(connection: Connection, target: sql.Identifier, table: pa.Table) -> int:
+def copy_table(
+    connection: Connection, target: sql.Identifier, table: pa.Table, *, frozen: bool = False
+) -> int:
     """Appends ``table`` to ``target``, whose columns it names, in the connection's transaction.
 
+    ``frozen``: the transaction has made the target, whose rows are then visible to every snapshot.
     Returns how many rows the server took, as it says.
     """
     if not table.num_rows:
         return 0
     encoder = ArrowToPostgresBinaryEncoder(table.schema)
-    query = sql.SQL(queries.load("stage")["copy"]).format(
+    query = sql.SQL(queries.load("stage")["copy_frozen" if frozen else "copy"]).format(
         target=target, columns=sql.SQL(", ").join(map(sql.Identifier, table.column_names))
     )
     with connection.cursor() as cursor:

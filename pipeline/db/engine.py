@@ -157,7 +157,7 @@ def translated(*, private: bool) -> Iterator[None]:
         raise DatabaseError(
             "another load holds the layer", todo="Wait until it ends, see `makan runs`."
         ) from error
-    except psycopg.errors.DeadlockDetected as error:
+    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
         raise DatabaseError(
             "facts that are worked out anew were in the way", todo="Ask again."
         ) from error

@@ -63,13 +63,15 @@ def _make_facts(connection: Connection, schemas: Schemas) -> None:
     """Tables of facts: made anew, empty, where the contract has changed; they can be worked out."""
     named = queries.load("facts")
     rows = connection.execute(named["known"]).fetchall()
-    known = {str(name): str(digest) for name, digest in rows}
+    known = {str(name): str(digest) for name, digest, _ in rows}
+    kept = {str(name): f"{name}.{generation}" for name, _, generation in rows}
     wanted = {fact.id: facts.digest(schemas, fact) for fact in schemas.fact_order}
     stale = [name for name in known.keys() | wanted.keys() if known.get(name) != wanted.get(name)]
     for name in stale:
-        relation = sql.Identifier(facts.FACTS, name)
-        connection.execute(sql.SQL(named["drop"]).format(table=relation))
-        connection.execute(named["forget"], {"fact": name})
+        if name in known:
+            relation = sql.Identifier(facts.KEPT, kept[name])
+            connection.execute(sql.SQL(named["drop"]).format(table=relation))
+            connection.execute(named["forget"], {"fact": name})
         if name in wanted:
             connection.execute(facts.table(schemas.facts[name], schemas.city.srid))
             connection.execute(named["enter"], {"fact": name, "digest": wanted[name]})

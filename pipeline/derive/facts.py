@@ -1,6 +1,7 @@
 """The table of a fact: its columns follow from its kind, so that no migration has to make it.
 
 Facts can always be worked out again, so a table whose contract has changed is made anew, empty.
+``facts.<id>`` is a view over it, so that another table can take its place in a moment.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pipeline.contracts.fact import FactContract, FactKind
 from pipeline.contracts.registry import Schemas
 from pipeline.derive.columns import GEOMETRY, ID, RUN
 
-FACTS = "facts"
+FACTS, KEPT = "facts", "facts_kept"
 # A row's id lasts until the fact is worked out again for its subject: enough for paging and tiles.
 _ID = "{} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
 SUBJECT, OBJECT, GROUP, PART = "subject_id", "object_id", "in_group", "part"
@@ -164,8 +165,7 @@ def digest(schemas: Schemas, fact: FactContract) -> str:
 
 
 def table(fact: FactContract, srid: int) -> sql.Composed:
-    """``CREATE TABLE facts.<id>`` with its indexes and comments, as statements."""
-    name = sql.Identifier(FACTS, fact.id)
+    """The first table of a fact with its indexes, and the view over it with comments."""
     columns = [
         sql.SQL("{} {}{}").format(
             sql.Identifier(one.name),
@@ -175,9 +175,11 @@ def table(fact: FactContract, srid: int) -> sql.Composed:
         for one in COLUMNS[fact.kind]
     ]
     columns.insert(0, sql.SQL(_ID).format(sql.Identifier(ID)))
+    kept, view = sql.Identifier(KEPT, f"{fact.id}.1"), sql.Identifier(FACTS, fact.id)
     made: list[sql.Composable] = [
-        sql.SQL("CREATE TABLE {} ({});").format(name, sql.SQL(", ").join(columns)),
-        sql.SQL("COMMENT ON TABLE {} IS {};").format(name, _comment(fact.title)),
+        sql.SQL("CREATE TABLE {} ({});").format(kept, sql.SQL(", ").join(columns)),
+        sql.SQL("CREATE VIEW {} AS SELECT * FROM {};").format(view, kept),
+        sql.SQL("COMMENT ON VIEW {} IS {};").format(view, _comment(fact.title)),
     ]
     made += [
         sql.SQL("COMMENT ON COLUMN {} IS {};").format(
@@ -185,16 +187,15 @@ def table(fact: FactContract, srid: int) -> sql.Composed:
         )
         for one in COLUMNS[fact.kind]
     ]
-    made += [_index(fact, one, one.index) for one in COLUMNS[fact.kind] if one.index]
+    made += [_index(kept, one, one.index) for one in COLUMNS[fact.kind] if one.index]
     return sql.Composed(made)
 
 
-def _index(fact: FactContract, column: Stored, method: LiteralString) -> sql.Composed:
+def _index(kept: sql.Identifier, column: Stored, method: LiteralString) -> sql.Composed:
     # Nobody looks for what is not there: most edges have no street.
     some = sql.SQL(" WHERE {} IS NOT NULL").format(sql.Identifier(column.name))
-    return sql.SQL("CREATE INDEX {} ON {} USING {} ({}){};").format(
-        sql.Identifier(f"ix_{fact.id}_{column.name}"),
-        sql.Identifier(FACTS, fact.id),
+    return sql.SQL("CREATE INDEX ON {} USING {} ({}){};").format(
+        kept,
         sql.SQL(method),
         sql.Identifier(column.name),
         sql.SQL("") if column.needed else some,

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from pipeline.contracts.fact import FactContract
 from pipeline.db import queries
-from pipeline.derive.facts import BESIDE, COLUMNS, FACTS
+from pipeline.derive.facts import BESIDE, COLUMNS
 from pipeline.geo import Geometries, Mask
 from pipeline.joins import ways
 from pipeline.joins.bevels import bevels
@@ -136,7 +136,7 @@ def _drawn_edges(
 ) -> tuple[Lines, Geometries, Ints]:
     """The edges of ``subjects``, the subjects drawn by them, and the run of each edge."""
     query = sql.SQL(queries.load("facts")["edges_of"]).format(
-        table=sql.Identifier(FACTS, str(fact.edges))
+        table=reading.beside.table(str(fact.edges))
     )
     cursor = reading.connection.cursor(binary=True)
     rows = cursor.execute(query, {"ids": listed(subjects.ids)}).fetchall()
@@ -219,7 +219,7 @@ def _fronts(
 ) -> tuple[Ints, Ints, Ints, Ints, Geometries]:
     """Edges along ``streets``: subject, number, street, run and shape."""
     query = sql.SQL(queries.load("facts")["fronts_of"]).format(
-        table=sql.Identifier(FACTS, str(fact.edges))
+        table=reading.beside.table(str(fact.edges))
     )
     values = {"ways": listed(streets), "ids": None if ids is None else listed(ids)}
     rows = reading.connection.cursor(binary=True).execute(query, values).fetchall()

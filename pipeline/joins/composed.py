@@ -9,7 +9,7 @@ from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.derive.columns import DATA, GEOMETRY
-from pipeline.derive.facts import FACTS
+from pipeline.joins.beside import Beside
 
 Parts = dict[str, sql.Composable]
 
@@ -20,13 +20,13 @@ def key_of(layer: LayerContract, alias: str) -> sql.Composed:
     return sql.SQL(" || ' ' || ").join(names)
 
 
-def parts(schemas: Schemas, fact: FactContract) -> Parts:
+def parts(schemas: Schemas, fact: FactContract, beside: Beside) -> Parts:
     """Tables of the fact, its subjects and objects; what a subject says of its object, its key
     and its shape."""
     subject, other = schemas.layer(fact.subject), schemas.layer(fact.object)
     first = said_field(fact)
     return {
-        "table": sql.Identifier(FACTS, fact.id),
+        "table": beside.table(fact.id),
         "subjects": sql.Identifier(DATA, subject.id),
         "objects": sql.Identifier(DATA, other.id),
         "key": key_of(subject, "s"),
@@ -40,7 +40,7 @@ def said_field(fact: FactContract) -> str | None:
     return next((rung.equal[0].subject for rung in fact.rungs if rung.equal), None)
 
 
-def comparison(schemas: Schemas, fact: FactContract, compare: Compare) -> Parts:
+def comparison(schemas: Schemas, fact: FactContract, compare: Compare, beside: Beside) -> Parts:
     """``said`` and ``measured`` of one comparison, as queries over object ids."""
     named = queries.load("facts")
     measure: sql.Composable = sql.Identifier("o", compare.object)
@@ -51,7 +51,7 @@ def comparison(schemas: Schemas, fact: FactContract, compare: Compare) -> Parts:
         measured = sql.SQL(named["laid_measure"]).format(
             gather=sql.SQL("sum" if compare.how == "sum" else "max"),
             measure=measure,
-            via=sql.Identifier(FACTS, via.id),
+            via=beside.table(via.id),
             laid=sql.Identifier(DATA, via.subject),
         )
     else:
@@ -60,10 +60,10 @@ def comparison(schemas: Schemas, fact: FactContract, compare: Compare) -> Parts:
         )
     said = named["said_together" if compare.how == "sum" else "said_each"]
     return {
-        **parts(schemas, fact),
+        **parts(schemas, fact, beside),
         "measured": measured,
         "said": sql.SQL(said).format(
-            table=sql.Identifier(FACTS, fact.id),
+            table=beside.table(fact.id),
             subjects=sql.Identifier(DATA, fact.subject),
             said=sql.Identifier(compare.subject),
         ),

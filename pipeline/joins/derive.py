@@ -18,6 +18,7 @@ from pipeline.db.city import check_city
 from pipeline.db.derivation import derivation
 from pipeline.db.engine import Connection, Database
 from pipeline.errors import DatabaseError
+from pipeline.joins.beside import Beside
 from pipeline.joins.keep import Table
 from pipeline.joins.side import Ints
 from pipeline.joins.tell import tell
@@ -88,8 +89,12 @@ def derive(
     """
     wanted = _wanted(schemas, layers)
     with derivation(database, role, "facts", [fact.id for fact in wanted]) as connection:
-        job = _Job(connection, schemas, anew, progress or (lambda _: None))
-        return job.run(wanted, first=first)
+        job = _Job(Beside(connection), schemas, anew, progress or (lambda _: None))
+        found = job.run(wanted, first=first)
+    if found:
+        with database.connect(role) as connection:
+            connection.execute(queries.load("facts")["sweep"])
+    return found
 
 
 def _wanted(schemas: Schemas, layers: Iterable[str] | None) -> list[FactContract]:
@@ -107,13 +112,18 @@ def _wanted(schemas: Schemas, layers: Iterable[str] | None) -> list[FactContract
 
 @dataclass
 class _Job:
-    connection: Connection
+    beside: Beside
     schemas: Schemas
     anew: bool
     progress: Progress
     looked_at: list[tuple[FactContract, Ints | None]] = field(default_factory=list)
     touched: dict[str, Ints | None] = field(default_factory=dict)
     kept: list[_Kept] = field(default_factory=list)
+
+    @property
+    def connection(self) -> Connection:
+        """That of the derivation."""
+        return self.beside.connection
 
     def run(self, wanted: list[FactContract], *, first: bool) -> list[Derived]:
         """Works out what is touched of ``wanted``; one line of the ledger tells of all."""
@@ -127,7 +137,7 @@ class _Job:
         check_city(self.connection, self.schemas)
         rows = self.connection.execute(named["never"]).fetchall()
         never = set() if first else {str(row[0]) for row in rows}
-        work = Work(self.connection, self.schemas, {})
+        work = Work(self.connection, self.schemas, self.beside)
         chosen = [fact for fact in wanted if fact.id not in never]
         found = [done for fact in chosen if (done := self._one(fact, work))]
         self._remember(chosen)
@@ -141,8 +151,15 @@ class _Job:
             row = self.connection.execute(named["ledger"], values).fetchone()
             run = int(str(row[0])) if row else 0
             for fact, ids in self.looked_at:
-                tell(self.connection, self.schemas, fact, run, ids)
+                tell(self.beside, self.schemas, fact, run, ids)
+            self._show()
         return found
+
+    def _show(self) -> None:
+        """From the commit on, readers find the facts that were made beside."""
+        if not self.beside.show():
+            for name in list(self.beside.made):
+                Table(self.beside, self.schemas.facts[name]).mix()
 
     def _one(self, fact: FactContract, work: Work) -> Derived | None:
         begun = time.monotonic()
@@ -153,7 +170,7 @@ class _Job:
             return None
         self.progress(fact.id)
         columns = work.columns(fact, ids)
-        table = Table(self.connection, fact)
+        table = Table(self.beside, fact)
         rows = table.replace(columns) if ids is None else table.change(ids, columns)
         self.looked_at.append((fact, ids))
         seconds = time.monotonic() - begun

@@ -13,11 +13,12 @@ from pipeline.db import queries
 from pipeline.db.bulk import copy_table
 from pipeline.db.engine import Connection
 from pipeline.derive.facts import COLUMNS, FACTS, OBJECT, SUBJECT, Stored
+from pipeline.joins.beside import Beside
 from pipeline.joins.reading import Columns
 from pipeline.joins.side import Ints, listed
 
 _FRESH = "pg_temp"
-#: As many rows are deleted, and indexed one by one, sooner than anybody notices.
+#: As many rows are compared, and indexed one by one, sooner than anybody notices.
 _FEW = 20_000
 _ARROW: dict[str, pa.DataType] = {
     "int8": pa.int64(),
@@ -31,26 +32,37 @@ _ARROW: dict[str, pa.DataType] = {
 
 @dataclass(frozen=True)
 class Table:
-    """The table of one fact, in the connection's transaction."""
+    """The rows of one fact, in the transaction of ``beside``."""
 
-    connection: Connection
+    beside: Beside
     fact: FactContract
 
-    def replace(self, columns: Columns) -> int:
-        """All of it; how many rows there are now. Indexes are made when the rows are there.
+    @property
+    def connection(self) -> Connection:
+        """That of the transaction."""
+        return self.beside.connection
 
-        A large table is nobody's to read until then; of a small one readers keep what it was, who
-        else might wait for this fact while the next waits for them.
+    def replace(self, columns: Columns) -> int:
+        """All of it; how many rows there are now.
+
+        Many rows go into a table beside, with its indexes when they are there; few are written
+        where they differ. Either way readers keep what they have.
         """
-        named, values = queries.load("facts"), {"fact": self.fact.id}
         if self._is_small(columns):
-            self.connection.execute(self._made("clear"))
+            self.change(None, columns)
+            self.connection.execute(queries.load("facts")["analyze"], {"fact": self.fact.id})
         else:
-            self.connection.execute(self._made("empty"))
-            self.connection.execute(named["before"], values)
-        rows = copy_table(self.connection, self._name, self._arrow(columns))
-        self.connection.execute(named["after"], values)
-        return rows
+            name = self.beside.begin(self.fact.id)
+            copy_table(self.connection, name, self._arrow(columns), frozen=True)
+            self.connection.execute(queries.load("facts")["filled"], {"fact": self.fact.id})
+        return len(columns[0])
+
+    def mix(self) -> None:
+        """What was made beside into what is read, row by row where they differ."""
+        fresh = self.beside.made.pop(self.fact.id)
+        self.connection.execute(self._made("remove", None, fresh))
+        self.connection.execute(self._made("add", None, fresh))
+        self.connection.execute(queries.load("facts")["analyze"], {"fact": self.fact.id})
 
     def _is_small(self, columns: Columns) -> bool:
         if len(columns[0]) > _FEW:
@@ -58,14 +70,15 @@ class Table:
         row = self.connection.execute(self._made("many"), {"few": _FEW}).fetchone()
         return not (row and row[0])
 
-    def change(self, ids: Ints, columns: Columns) -> int:
-        """What it says of the subjects ``ids``, and to others about them where it tells both sides;
-        how many rows more there are now. Rows that say what they said stay as they are."""
-        values = {"ids": listed(ids)}
+    def change(self, ids: Ints | None, columns: Columns) -> int:
+        """What it says of the subjects ``ids`` (None: of all), and to others about them where it
+        tells both sides; how many rows more there are now. Rows that say what they said stay as
+        they are."""
+        values = {} if ids is None else {"ids": listed(ids)}
         self.connection.execute(self._made("stage"))
         copy_table(self.connection, self._fresh, self._arrow(columns))
-        less = self.connection.execute(self._made("remove"), values).rowcount
-        return self.connection.execute(self._made("add"), values).rowcount - less
+        less = self.connection.execute(self._made("remove", ids), values).rowcount
+        return self.connection.execute(self._made("add", ids), values).rowcount - less
 
     def _arrow(self, columns: Columns) -> pa.Table:
         return stored(COLUMNS[self.fact.kind], columns)
@@ -78,7 +91,9 @@ class Table:
     def _fresh(self) -> sql.Identifier:
         return sql.Identifier(_FRESH, f"fresh_{self.fact.id}")
 
-    def _made(self, query: str) -> sql.Composed:
+    def _made(
+        self, query: str, ids: Ints | None = None, fresh: sql.Identifier | None = None
+    ) -> sql.Composed:
         names = [one.name for one in COLUMNS[self.fact.kind]]
         # What is never null can be joined by; two such columns leave few rows to be compared.
         whole = [one.name for one in COLUMNS[self.fact.kind] if one.needed][:2]
@@ -92,8 +107,8 @@ class Table:
             return sql.SQL(", ").join(parts)
 
         return sql.SQL(queries.load("facts")[query]).format(
-            table=self._name, fresh=self._fresh, columns=listed(), theirs=listed("n"),
-            ours=listed("f"), match=match, about=self._about(),
+            table=self._name, fresh=fresh or self._fresh, columns=listed(), theirs=listed("n"),
+            ours=listed("f"), match=match, about=sql.SQL("true") if ids is None else self._about(),
         )  # fmt: skip
 
     def _about(self) -> sql.Composed:

@@ -15,9 +15,9 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA
-from pipeline.derive.facts import FACTS
 from pipeline.geo import Mask
 from pipeline.joins import forms, pairs
+from pipeline.joins.beside import Beside
 from pipeline.joins.ladder import UNDECIDED, Climb, climb
 from pipeline.joins.pairs import Pairs
 from pipeline.joins.side import Ints, Reader, Side
@@ -33,6 +33,7 @@ class Matcher:
 
     connection: Connection
     schemas: Schemas
+    beside: Beside
     fact: FactContract
     subjects: Side
     whole: bool
@@ -108,7 +109,7 @@ class Matcher:
         query = sql.SQL(queries.load("facts")["leads"]).format(
             columns=sql.Composed([sql.SQL(", t.{}").format(sql.Identifier(n)) for n in names]),
             layer=sql.Identifier(DATA, via.subject),
-            table=sql.Identifier(FACTS, via.id),
+            table=self.beside.table(via.id),
             main=sql.SQL("f.share > %(main)s" if via.kind == "overlay" else "true"),
             chosen=sql.SQL("true" if texts is None else "t.{} = ANY(%(texts)s)").format(
                 sql.Identifier(names[0])

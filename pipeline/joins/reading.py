@@ -12,6 +12,7 @@ from pipeline.contracts.fact import FactContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Connection
 from pipeline.geo import Geometries
+from pipeline.joins.beside import Beside
 from pipeline.joins.corridor import corridors, strips
 from pipeline.joins.side import Ints, Reader, Side
 from pipeline.joins.touched import reach
@@ -22,11 +23,13 @@ Columns = list[Any]
 
 @dataclass
 class Reading:
-    """Rows within one transaction; ``read`` keeps whole layers for the next fact."""
+    """Rows within one transaction, in which some facts are made ``beside``; ``read`` keeps whole
+    layers for the next fact."""
 
     connection: Connection
     schemas: Schemas
-    read: dict[str, Side]
+    beside: Beside
+    read: dict[str, Side] = field(default_factory=dict)
     some: dict[tuple[str, bytes], Side] = field(default_factory=dict)
 
     def laid(self, fact: FactContract, ids: Ints | None) -> Side:

@@ -14,6 +14,7 @@ from pipeline.db import queries
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.facts import FACTS
 from pipeline.joins import composed
+from pipeline.joins.beside import Beside
 
 RATIOS = ("< 0.5", "0.5-0.9", "0.9-0.98", "0.98-1.02", "1.02-1.1", "1.1-2", ">= 2")
 
@@ -161,7 +162,7 @@ class _Asked:
     def compared(self, compare: Compare) -> Compared:
         """One measure."""
         values = {"least": compare.least, "tolerance": compare.tolerance}
-        parts = composed.comparison(self.schemas, self.fact, compare)
+        parts = composed.comparison(self.schemas, self.fact, compare, Beside(self.connection))
         rows = self._rows("compared", parts, values)
         return Compared(
             compare.id,
@@ -176,7 +177,7 @@ class _Asked:
         more: Mapping[str, sql.Composable] | None = None,
         values: dict[str, float] | None = None,
     ) -> list[Any]:
-        parts = {**composed.parts(self.schemas, self.fact), **(more or {})}
+        parts = {**composed.parts(self.schemas, self.fact, Beside(self.connection)), **(more or {})}
         query = sql.SQL(queries.load("facts")[name]).format(**parts)
         asked = {"layer": self.fact.object, "samples": self.samples, **(values or {})}
         return self.connection.execute(query, asked).fetchall()

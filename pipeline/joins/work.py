@@ -75,7 +75,9 @@ class Work(Reading):
         names = tuple(sorted(fact.uses(self.schemas.facts)[fact.subject]))
         reader = Reader(self.connection, self.schemas.layer(fact.subject), names)
         subjects = reader.all() if ids is None else reader.some(ids)
-        matcher = match.Matcher(self.connection, self.schemas, fact, subjects, ids is None)
+        matcher = match.Matcher(
+            self.connection, self.schemas, self.beside, fact, subjects, ids is None
+        )
         state, run = matcher.run()
         methods, classes, scores = match.told(fact, state)
         far = state.distance * self.schemas.city.metres_per_unit

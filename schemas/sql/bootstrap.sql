@@ -48,12 +48,13 @@ CREATE EXTENSION IF NOT EXISTS btree_gist;
 CREATE EXTENSION IF NOT EXISTS pg_trgm
 
 -- name: create_schemas
--- data: layers. history: their former versions. facts: what follows from them. derived: what is computed of them
+-- data: layers. history: their former versions. facts: what follows from them, in tables of facts_kept. derived: what is computed of them
 -- to be served. generalised: layers from afar. private: columns about persons. ops: ledger, findings, quarantine. stage: running loads.
 CREATE SCHEMA IF NOT EXISTS ops AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS data AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS history AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS facts AUTHORIZATION makan_owner;
+CREATE SCHEMA IF NOT EXISTS facts_kept AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS private AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS generalised AUTHORIZATION makan_owner;
 CREATE SCHEMA IF NOT EXISTS derived AUTHORIZATION makan_owner;
@@ -139,16 +140,18 @@ ALTER ROLE {name} SET idle_in_transaction_session_timeout = '30s'
 -- The role of an audience's writer: it sees what rows are judged by, keeps facts and small scales fresh, tells the ledger. Which layers
 -- it writes is granted one by one; what is personal and who has which key it cannot read.
 REVOKE ALL ON ALL TABLES IN SCHEMA {schema}, data, history, private, facts, generalised, ops FROM {role};
-GRANT USAGE ON SCHEMA {schema}, data, history, private, facts, generalised, ops, makan TO {role};
+GRANT USAGE ON SCHEMA {schema}, data, history, private, facts, facts_kept, generalised, ops, makan TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA data, history TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA facts, generalised TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA facts TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA generalised TO {role};
 GRANT SELECT, INSERT ON ops.run TO {role};
 GRANT SELECT, INSERT, DELETE ON ops.finding TO {role};
 GRANT INSERT ON ops.original TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ops.fact, ops.fact_input, ops.generalised, ops.generalised_cells TO {role};
 GRANT SELECT ON ops.city, ops.layer_state, ops.fact_state TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA facts, makan TO {role};
-GRANT EXECUTE ON FUNCTION ops.before_fact(text), ops.after_fact(text), ops.analyze_generalised(text), ops.publish(bigint, timestamptz) TO {role};
+GRANT EXECUTE ON FUNCTION ops.fact_beside(text), ops.fact_filled(text), ops.show_facts(text[]), ops.sweep_facts(), ops.analyze_fact(text),
+    ops.analyze_generalised(text), ops.publish(bigint, timestamptz) TO {role};
 
 -- name: grant_writable
 -- One layer that it writes; former versions it can only add to.

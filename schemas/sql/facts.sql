@@ -1,6 +1,6 @@
 -- name: known
--- Facts that have a table, and what it was made from.
-SELECT id, contract_sha256 FROM ops.fact
+-- Facts that have a table, what it was made from, and which it is.
+SELECT id, contract_sha256, generation FROM ops.fact
 
 -- name: drop
 -- A fact's table goes, with the views over it; both can be made again.
@@ -16,11 +16,12 @@ INSERT INTO ops.fact (id, contract_sha256) VALUES (%(fact)s, %(digest)s)
 
 -- name: grants
 -- The loader keeps facts fresh; the reader sees none of them here.
-GRANT USAGE ON SCHEMA facts TO makan_loader;
-GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA facts TO makan_loader;
+GRANT USAGE ON SCHEMA facts, facts_kept TO makan_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA facts TO makan_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ops.fact, ops.fact_input TO makan_loader;
 GRANT SELECT ON ops.layer_state, ops.fact_state TO makan_loader;
-GRANT EXECUTE ON FUNCTION ops.before_fact(text), ops.after_fact(text) TO makan_loader;
+GRANT EXECUTE ON FUNCTION ops.fact_beside(text), ops.fact_filled(text), ops.show_facts(text[]), ops.sweep_facts(), ops.analyze_fact(text)
+    TO makan_loader;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA facts TO makan_loader
 
 -- name: states
@@ -187,25 +188,29 @@ INSERT INTO {table} ({columns}) SELECT {columns} FROM {fresh} n WHERE NOT EXISTS
     SELECT FROM {table} f WHERE {match} AND ({about}) AND ({theirs}) IS NOT DISTINCT FROM ({ours})
 )
 
--- name: empty
--- All of it is worked out again.
-TRUNCATE {table}
-
 -- name: many
 -- Whether there are more rows than so many.
 SELECT EXISTS (SELECT FROM {table} OFFSET %(few)s)
 
--- name: clear
--- The same, where readers need not wait.
-DELETE FROM {table}
+-- name: beside
+-- An empty table in which the fact is made anew while its own is read; the function belongs to the owner.
+SELECT ops.fact_beside(%(fact)s)
 
--- name: before
--- Takes the fact's indexes away; the function belongs to the owner.
-SELECT ops.before_fact(%(fact)s)
+-- name: filled
+-- Its rows are there: makes the indexes, and the statistics.
+SELECT ops.fact_filled(%(fact)s)
 
--- name: after
--- Makes them again, and the statistics.
-SELECT ops.after_fact(%(fact)s)
+-- name: show
+-- Readers find what was made beside, from the commit on.
+SELECT ops.show_facts(%(facts)s::text[])
+
+-- name: sweep
+-- Tables that no fact shows any more go, unless they are still being read.
+SELECT ops.sweep_facts()
+
+-- name: analyze
+-- Statistics, without which the planner knows nothing of what was just written.
+SELECT ops.analyze_fact(%(fact)s)
 
 -- name: leads
 -- Subjects of another fact with what they say, and the object that it leads each to.

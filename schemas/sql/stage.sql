@@ -6,6 +6,10 @@ CREATE UNLOGGED TABLE {stage} AS SELECT {columns} FROM {target} WITH NO DATA
 -- Rows as PostgreSQL's own binary format has them.
 COPY {target} ({columns}) FROM STDIN (FORMAT BINARY)
 
+-- name: copy_frozen
+-- The same into a table that its own transaction has made: visible to older snapshots too, once anybody finds the table.
+COPY {target} ({columns}) FROM STDIN (FORMAT BINARY, FREEZE)
+
 -- name: drop
 -- The staging table is no longer needed.
 DROP TABLE IF EXISTS {stage}

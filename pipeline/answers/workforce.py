@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: Begins, in a worker, what makes the files of its jobs.
 Begin = Callable[[Settings, Schemas], Binder]
+#: What else a process beside a server does until it is told to end.
+Beside = Callable[[Settings, Schemas], None]
 
 _PR_SET_PDEATHSIG = 1
 _NICE = 5
@@ -42,23 +45,31 @@ def die_with_parent() -> None:
 class Workforce:
     """The process beside a server that looks after its workers."""
 
-    def __init__(self, settings: Settings, close: Callable[[], None], binder: Begin) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        close: Callable[[], None],
+        binder: Begin,
+        beside: tuple[Beside, ...] = (),
+    ) -> None:
         """For the audience of ``settings``; ``close`` lets go in it of what the server alone
-        holds, ``binder`` begins what makes the files of jobs. Nothing is begun yet."""
+        holds, ``binder`` begins what makes the files of jobs; each ``beside`` has a process of its
+        own. Nothing is begun yet."""
         self._settings, self._close, self._binder = settings, close, binder
+        self._beside = beside
         self._process: BaseProcess | None = None
 
     def begin(self, schemas: Schemas) -> None:
         """Workers by ``schemas``; those of before give their jobs back, and end."""
         if self._process is not None:
             self._process.terminate()
-        if self._settings.job_workers:
+        if self._settings.job_workers or self._beside:
             self._process = _fork.Process(target=self._run, args=(schemas,), name="makan-jobs")
             self._process.start()
 
     def _run(self, schemas: Schemas) -> None:
         self._close()
-        supervise(self._settings, schemas, self._binder)
+        supervise(self._settings, schemas, self._binder, self._beside)
 
     def end(self) -> None:
         """Lets the workers give their jobs back, and waits until they have ended."""
@@ -67,8 +78,10 @@ class Workforce:
             self._process.join(2 * _GRACE_S)
 
 
-def supervise(settings: Settings, schemas: Schemas, binder: Begin) -> None:
-    """Keeps the workers at work until this process is told to end."""
+def supervise(
+    settings: Settings, schemas: Schemas, binder: Begin, beside: tuple[Beside, ...] = ()
+) -> None:
+    """Keeps the workers, and what is ``beside``, at work until this process is told to end."""
     die_with_parent()
     ending = False
 
@@ -79,12 +92,19 @@ def supervise(settings: Settings, schemas: Schemas, binder: Begin) -> None:
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(name, end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    places = [partial(_work, settings, schemas, binder)] * settings.job_workers
+    places += [partial(one, settings, schemas) for one in beside]
     workers: list[BaseProcess] = []
     while not ending:
-        workers = [worker for worker in workers if worker.is_alive()]
-        while len(workers) < settings.job_workers:
-            workers.append(_begun(settings, schemas, binder))
+        workers = [
+            workers[place] if place < len(workers) and workers[place].is_alive() else _begun(does)
+            for place, does in enumerate(places)
+        ]
         connection.wait([worker.sentinel for worker in workers], timeout=_LOOK_S)
+    _ended(workers)
+
+
+def _ended(workers: list[BaseProcess]) -> None:
     for worker in workers:
         worker.terminate()
     for worker in workers:
@@ -93,9 +113,8 @@ def supervise(settings: Settings, schemas: Schemas, binder: Begin) -> None:
             worker.kill()
 
 
-def _begun(settings: Settings, schemas: Schemas, binder: Begin) -> BaseProcess:
-    told = (settings, schemas, binder)
-    process = _fork.Process(target=_work, args=told, name="makan-job-worker")
+def _begun(does: Callable[[], None]) -> BaseProcess:
+    process = _fork.Process(target=does, name="makan-worker")
     process.start()
     return process
 

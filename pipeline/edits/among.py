@@ -31,7 +31,8 @@ class Neighbourhood:
     """What the rules say around one row of ``layer``, in the transaction of ``connection``.
 
     ``boxes`` are where the row is and where it will be; ``named`` are its values by which rows of
-    other layers name it, before and after.
+    other layers name it, before and after. ``changed`` are the fields that will say something else
+    (None: the shape does, or there is no row before or after): what reads none of them stays so.
     """
 
     database: Database
@@ -40,6 +41,7 @@ class Neighbourhood:
     layer: LayerContract
     boxes: list[Box]
     named: list[Mapping[str, Any]] = field(default_factory=list)
+    changed: frozenset[str] | None = None
     before: dict[Place, float] = field(default_factory=dict)
 
     def remember(self) -> None:
@@ -70,13 +72,22 @@ class Neighbourhood:
 
     def _faults(self) -> Found:
         found: Found = {}
-        if self.boxes:
-            found = around(self.database, self.schemas, self.connection, self.layer.id, self.boxes)
         source = Source(self.database, self.schemas, self.connection, "")
+        if self.boxes:
+            found = around(source, self.layer.id, self.boxes, self._concerned)
         for layer, rule in self._references():
             faults = orphans(source, layer, rule)
             found.setdefault((layer.id, rule.id), Faults()).extend(faults)
         return found
+
+    def _concerned(self, layer: LayerContract, rule: FabricRule) -> bool:
+        """Whether a rule of ``layer`` reads what the edit changes."""
+        if self.changed is None:
+            return True
+        read = set(self.layer.key)
+        read |= set(rule.own_fields) if layer.id == self.layer.id else set()
+        read |= set(rule.other_fields) if rule.other == self.layer.id else set()
+        return not read.isdisjoint(self.changed)
 
     def _references(self) -> Iterator[tuple[LayerContract, FabricRule]]:
         """Rules by which rows name rows by value, each for the values of this row alone."""
@@ -85,6 +96,8 @@ class Neighbourhood:
             for rule in layer.fabric:
                 ours = self.layer.id in (layer.id, rule.other)
                 if rule.kind != "refers_to" or not ours or f"{layer.id}.{rule.id}" in off:
+                    continue
+                if not self._concerned(layer, rule):
                     continue
                 for own, other in rule.link.items():
                     name = own if layer.id == self.layer.id else other

@@ -15,13 +15,13 @@ from pipeline.contracts.fabric import FabricRule
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger
 from pipeline.db.city import check_city
-from pipeline.db.engine import Connection, Database
+from pipeline.db.engine import Database
 from pipeline.errors import SettingsError
 from pipeline.fabric import adjoin, contain, cross, fill, overlap
 from pipeline.fabric.asked import ask
 from pipeline.fabric.faults import Faults
 from pipeline.fabric.part import Part
-from pipeline.fabric.plan import Work, asked, near, plan, reach
+from pipeline.fabric.plan import Chosen, Work, asked, near, plan, reach
 from pipeline.fabric.record import Stood, record, since
 from pipeline.fabric.source import Reader, Source, snapshot
 from pipeline.fabric.tiles import Asked, tiles
@@ -93,13 +93,12 @@ def check(
     return made
 
 
-def around(
-    database: Database, schemas: Schemas, connection: Connection, layer: str, boxes: list[Box]
-) -> Found:
-    """What the rules that ``layer`` has a part in say of rows in or near ``boxes`` (in the city's
-    CRS), as the transaction of ``connection`` sees them; references by value are not asked."""
-    source, reader = Source(database, schemas, connection, ""), Reader(connection, schemas)
-    works = [work for work in plan(source, (layer,)) if work.tiled]
+def around(source: Source, layer: str, boxes: list[Box], chosen: Chosen) -> Found:
+    """What the ``chosen`` rules that ``layer`` has a part in say of rows in or near ``boxes`` (in
+    the city's CRS), as the transaction of ``source`` sees them; only rules about shapes."""
+    schemas, reader = source.schemas, Reader(source.connection, source.schemas)
+    shaped = plan(source, (layer,), lambda own, rule: rule.tiled and chosen(own, rule))
+    works = [work for work in shaped if work.rules]
     counts = [near(work, reader, schemas, boxes) for work in works]
     by_layer = {work.layer.id: work for work in works}
     found: Found = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,9 @@ from pipeline.fabric.tiles import Asked
 # How far a line may lie from its axis (m): half of the widest road a contract takes.
 _WIDEST_M = 100.0
 _CLOSE_M = 0.1
+
+
+Chosen = Callable[[LayerContract, FabricRule], bool]
 
 
 @dataclass
@@ -55,8 +59,9 @@ def reach(rule: FabricRule) -> float:
     return rule.tolerance + _CLOSE_M if rule.measure == "m" else _CLOSE_M
 
 
-def plan(source: Source, layers: tuple[str, ...]) -> list[Work]:
-    """The work on ``layers`` and on those that are judged by them; on all if none is named."""
+def plan(source: Source, layers: tuple[str, ...], chosen: Chosen | None = None) -> list[Work]:
+    """The work on ``layers`` and on those that are judged by them; on all if none is named.
+    ``chosen``: whether a rule of a layer is to be checked at all."""
     schemas = source.schemas
     made = []
     for name in schemas.load_order:
@@ -64,13 +69,15 @@ def plan(source: Source, layers: tuple[str, ...]) -> list[Work]:
         others = {rule.other for rule in layer.fabric}
         wanted = not layers or name in layers or others & set(layers)
         if layer.fabric and wanted:
-            made.append(_work(source, layer))
+            made.append(_work(source, layer, chosen))
     return made
 
 
-def _work(source: Source, layer: LayerContract) -> Work:
+def _work(source: Source, layer: LayerContract, chosen: Chosen | None) -> Work:
     work = Work(layer)
     for rule in layer.fabric:
+        if chosen and not chosen(layer, rule):
+            continue
         reason = _hindrance(source, layer, rule)
         if reason is None:
             work.rules.append(rule)
@@ -88,9 +95,8 @@ def _hindrance(source: Source, layer: LayerContract, rule: FabricRule) -> str | 
         return f"{rule.other} has no rows"
     if rule.without and source.has_rows(rule.without):
         return f"{rule.without} has rows"
-    never = source.never_derived()
     for fact in rule.facts:
-        if fact in never:
+        if fact in source.never_derived:
             return f"{fact} was never derived"
     return None
 

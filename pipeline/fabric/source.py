@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Source:
     schemas: Schemas
     connection: Connection
     name: str
+    filled: dict[str, bool] = field(default_factory=dict)
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -50,10 +52,13 @@ class Source:
 
     def has_rows(self, layer: str) -> bool:
         """Whether the layer holds anything."""
-        query = sql.SQL(queries.load("fabric")["has_rows"]).format(table=table(layer))
-        row = self.connection.execute(query).fetchone()
-        return bool(row and row[0])
+        if layer not in self.filled:
+            query = sql.SQL(queries.load("fabric")["has_rows"]).format(table=table(layer))
+            row = self.connection.execute(query).fetchone()
+            self.filled[layer] = bool(row and row[0])
+        return self.filled[layer]
 
+    @cached_property
     def never_derived(self) -> set[str]:
         """Facts that were never worked out."""
         rows = self.connection.execute(queries.load("facts")["never"]).fetchall()

@@ -17,12 +17,12 @@ from pipeline.db import queries
 from pipeline.db.city import check_city
 from pipeline.db.derivation import derivation
 from pipeline.db.engine import Connection, Database
-from pipeline.errors import DatabaseError
 from pipeline.joins.beside import Beside
+from pipeline.joins.changes import Changes, LayerState
 from pipeline.joins.keep import Table
 from pipeline.joins.side import Ints
 from pipeline.joins.tell import tell
-from pipeline.joins.touched import Changes, LayerState, Touch, inputs
+from pipeline.joins.touched import Touch, inputs
 from pipeline.joins.work import Work
 
 _MANY = 0.25
@@ -88,7 +88,8 @@ def derive(
     Raises MakanError; then nothing has changed but that the facts are marked stale with the reason.
     """
     wanted = _wanted(schemas, layers)
-    with derivation(database, role, "facts", [fact.id for fact in wanted]) as connection:
+    names = [fact.id for fact in wanted]
+    with derivation(database, role, "facts", names, "makan derive") as connection:
         job = _Job(Beside(connection), schemas, anew, progress or (lambda _: None))
         found = job.run(wanted, first=first)
     if found:
@@ -119,6 +120,7 @@ class _Job:
     looked_at: list[tuple[FactContract, Ints | None]] = field(default_factory=list)
     touched: dict[str, Ints | None] = field(default_factory=dict)
     kept: list[_Kept] = field(default_factory=list)
+    led: dict[str, int] = field(default_factory=dict)
 
     @property
     def connection(self) -> Connection:
@@ -128,12 +130,6 @@ class _Job:
     def run(self, wanted: list[FactContract], *, first: bool) -> list[Derived]:
         """Works out what is touched of ``wanted``; one line of the ledger tells of all."""
         named = queries.load("facts")
-        # The snapshot begins here: whoever waited would see the layers as they were before.
-        row = self.connection.execute(named["try_lock"]).fetchone()
-        if not row or not row[0]:
-            raise DatabaseError(
-                "facts are being derived by another command", todo="Run `makan derive` after it."
-            )
         check_city(self.connection, self.schemas)
         rows = self.connection.execute(named["never"]).fetchall()
         never = set() if first else {str(row[0]) for row in rows}
@@ -166,15 +162,17 @@ class _Job:
         ids = self.touched[fact.id] = self._touched(fact)
         touched = None if ids is None else len(ids)
         if touched == 0:
+            self.led[fact.id] = 0
             self.kept.append(_Kept(fact.id, time.monotonic() - begun, touched, 0))
             return None
         self.progress(fact.id)
         columns = work.columns(fact, ids)
         table = Table(self.beside, fact)
-        rows = table.replace(columns) if ids is None else table.change(ids, columns)
+        done = table.replace(columns) if ids is None else table.change(ids, columns)
+        self.led[fact.id] = done.led
         self.looked_at.append((fact, ids))
         seconds = time.monotonic() - begun
-        self.kept.append(_Kept(fact.id, seconds, touched, rows))
+        self.kept.append(_Kept(fact.id, seconds, touched, done.rows))
         return Derived(fact.id, touched, len(columns[0]), seconds)
 
     @cached_property
@@ -201,8 +199,9 @@ class _Job:
     def _touched(self, fact: FactContract) -> Ints | None:
         if self.anew:
             return None
-        since = self.since.get(fact.id, {})
-        ids = Touch(self.connection, self.schemas, fact, since, self.changes).subjects(self.now)
+        since, leading = self.since.get(fact.id, {}), self._leading(fact)
+        touch = Touch(self.connection, self.schemas, fact, since, self.changes, leading)
+        ids = touch.subjects(self.now)
         if ids is not None and (fact.of or fact.edges):
             # Facts that it is made of are derived before it, from what has touched them.
             behind = self._behind(fact)
@@ -211,6 +210,19 @@ class _Job:
         if ids is None or not len(ids):
             return ids
         return None if len(ids) > _MANY * max(self.changes.estimate(fact.subject), 1) else ids
+
+    def _leading(self, fact: FactContract) -> frozenset[str]:
+        """The facts by whose objects it is led, and that may lead elsewhere than when it was worked
+        out: only of those that were then known as far, and are in this derivation, it is told."""
+        since = self.since.get(fact.id, {})
+        return frozenset(
+            via for via in (rung.via for rung in fact.rungs) if via and (
+                self.led.get(via, 1) or any(
+                    self.since.get(via, {}).get(layer) != since.get(layer)
+                    for layer in inputs(self.schemas, self.schemas.facts[via])
+                )
+            )
+        )  # fmt: skip
 
     def _behind(self, fact: FactContract) -> Ints | None:
         """The subjects of which facts that it builds on were worked out anew."""

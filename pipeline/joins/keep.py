@@ -31,6 +31,15 @@ _ARROW: dict[str, pa.DataType] = {
 
 
 @dataclass(frozen=True)
+class Written:
+    """How many ``rows`` a fact has, or has more, and how many subjects may be led (``led``) to
+    another object than before."""
+
+    rows: int
+    led: int
+
+
+@dataclass(frozen=True)
 class Table:
     """The rows of one fact, in the transaction of ``beside``."""
 
@@ -42,8 +51,8 @@ class Table:
         """That of the transaction."""
         return self.beside.connection
 
-    def replace(self, columns: Columns) -> int:
-        """All of it; how many rows there are now.
+    def replace(self, columns: Columns) -> Written:
+        """All of it.
 
         Many rows go into a table beside, with its indexes when they are there; few are written
         where they differ. Either way readers keep what they have.
@@ -55,7 +64,7 @@ class Table:
             name = self.beside.begin(self.fact.id)
             copy_table(self.connection, name, self._arrow(columns), frozen=True)
             self.connection.execute(queries.load("facts")["filled"], {"fact": self.fact.id})
-        return len(columns[0])
+        return Written(len(columns[0]), len(columns[0]))
 
     def mix(self) -> None:
         """What was made beside into what is read, row by row where they differ."""
@@ -70,15 +79,19 @@ class Table:
         row = self.connection.execute(self._made("many"), {"few": _FEW}).fetchone()
         return not (row and row[0])
 
-    def change(self, ids: Ints | None, columns: Columns) -> int:
+    def change(self, ids: Ints | None, columns: Columns) -> Written:
         """What it says of the subjects ``ids`` (None: of all), and to others about them where it
-        tells both sides; how many rows more there are now. Rows that say what they said stay as
-        they are."""
+        tells both sides. Rows that say what they said stay as they are."""
         values = {} if ids is None else {"ids": listed(ids)}
         self.connection.execute(self._made("stage"))
         copy_table(self.connection, self._fresh, self._arrow(columns))
+        led = len(columns[0])
+        if self.fact.kind == "match":
+            row = self.connection.execute(self._made("led", ids), values).fetchone()
+            led = int(str(row[0])) if row else 0
         less = self.connection.execute(self._made("remove", ids), values).rowcount
-        return self.connection.execute(self._made("add", ids), values).rowcount - less
+        more = self.connection.execute(self._made("add", ids), values).rowcount
+        return Written(more - less, led)
 
     def _arrow(self, columns: Columns) -> pa.Table:
         return stored(COLUMNS[self.fact.kind], columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from psycopg import sql
@@ -11,64 +11,13 @@ from psycopg import sql
 from pipeline.contracts.fact import FactContract, Rung
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
-from pipeline.db import queries
 from pipeline.db.engine import Connection
 from pipeline.derive.columns import DATA, GEOMETRY, HISTORY
 from pipeline.derive.facts import FACTS
+from pipeline.joins.changes import Change, Changes, LayerState, ids_of
 from pipeline.joins.side import Ints, listed
 
 _NONE = np.zeros(0, dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class LayerState:
-    """How far a layer is: the latest load that changed it, and how many of its loads are undone."""
-
-    run: int
-    undone: int
-
-
-@dataclass(frozen=True)
-class Change:
-    """Ids of a layer's rows that loads have brought or changed (``now``), and of those that they
-    have replaced or removed (``before``)."""
-
-    now: Ints
-    before: Ints
-
-    @property
-    def ids(self) -> Ints:
-        """All of them."""
-        return np.union1d(self.now, self.before)
-
-
-@dataclass
-class Changes:
-    """What loads have done to layers, each asked once in a transaction."""
-
-    connection: Connection
-    found: dict[tuple[str, int], Change] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
-
-    def since(self, layer: str, run: int) -> Change:
-        """What loads after ``run`` have done to ``layer``."""
-        if (layer, run) not in self.found:
-            parts = {
-                "layer": sql.Identifier(DATA, layer), "history": sql.Identifier(HISTORY, layer),
-            }  # fmt: skip
-            now, before = (
-                _ids(self.connection, name, parts, {"run": run}) for name in ("changed", "ended")
-            )
-            self.found[layer, run] = Change(now, before)
-        return self.found[layer, run]
-
-    def estimate(self, layer: str) -> int:
-        """How many rows ``layer`` has, about."""
-        if layer not in self.sizes:
-            query = queries.load("facts")["estimate"]
-            row = self.connection.execute(query, {"relation": f"{DATA}.{layer}"}).fetchone()
-            self.sizes[layer] = int(str(row[0])) if row else 0
-        return self.sizes[layer]
 
 
 def inputs(schemas: Schemas, fact: FactContract) -> tuple[str, ...]:
@@ -81,13 +30,15 @@ def inputs(schemas: Schemas, fact: FactContract) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Touch:
-    """Looks for touched subjects of one fact since ``since`` (layer: state when last derived)."""
+    """Looks for touched subjects of one fact since ``since`` (layer: state when last derived).
+    ``leading`` are the facts by whose objects it is led and that lead elsewhere now."""
 
     connection: Connection
     schemas: Schemas
     fact: FactContract
     since: dict[str, LayerState]
     changes: Changes
+    leading: frozenset[str] = frozenset()
 
     def subjects(self, now: dict[str, LayerState]) -> Ints | None:
         """Ids of the subjects to look at again, None for all: never derived, a load undone."""
@@ -141,9 +92,23 @@ class Touch:
             return np.union1d(
                 found, self._near(fact.subject, fact.object, change.now, self._reach())
             )
+        decides = False
         for place, rung in enumerate(fact.rungs):
-            found = np.union1d(found, self._by_rung(place, rung, change))
-        return np.union1d(found, self._undecided(len(fact.rungs)))
+            ids = self._seen_otherwise(rung)
+            if len(ids):
+                decides = True
+                found = np.union1d(found, self._by_rung(place, rung, ids))
+        return np.union1d(found, self._undecided(len(fact.rungs))) if decides else found
+
+    def _seen_otherwise(self, rung: Rung) -> Ints:
+        """The objects of which the rung, which asks them itself, says something else now."""
+        if rung.via or rung.layer:
+            return _NONE
+        names = {pair.other for pair in rung.equal}
+        if rung.within_m is not None:
+            names.add(GEOMETRY)
+        layer = self.fact.object
+        return self.changes.otherwise(layer, self.since[layer].run, names)
 
     def _by_ways(self, layer: str, change: Change) -> Ints:
         """Subjects with an edge along a changed street, or that may now have one."""
@@ -151,14 +116,12 @@ class Touch:
         far = along(self.schemas, self.fact)
         return np.union1d(found, self._near(self.fact.subject, layer, change.now, far))
 
-    def _by_rung(self, place: int, rung: Rung, change: Change) -> Ints:
-        """Subjects that the rung may now lead to a changed object."""
+    def _by_rung(self, place: int, rung: Rung, ids: Ints) -> Ints:
+        """Subjects that the rung may now lead to one of these changed objects."""
         fact = self.fact
-        if rung.via or rung.layer:
-            return _NONE
         if not rung.equal:
             reach = (rung.within_m or 0.0) / self.schemas.city.metres_per_unit
-            return self._near(fact.subject, fact.object, change.now, reach)
+            return self._near(fact.subject, fact.object, ids, reach)
         first = rung.equal[0]
         if first.form != "plain":
             return self._undecided(place)
@@ -168,15 +131,23 @@ class Touch:
             "left": sql.Identifier(first.subject),
             "right": sql.Identifier(first.other),
         }
-        return self._ids("equal_to", parts, {"ids": listed(change.now)})
+        return self._ids("equal_to", parts, {"ids": listed(ids)})
 
     def _by_others(self, layer: str) -> Ints:
         """Subjects that no rung before the first that asks this layer has decided."""
         for place, rung in enumerate(self.fact.rungs):
-            behind = inputs(self.schemas, self.schemas.facts[rung.via]) if rung.via else ()
-            if layer == rung.layer or layer in behind:
+            if layer == rung.layer or (rung.via and self._leads(rung, layer)):
                 return self._undecided(place)
         return _NONE
+
+    def _leads(self, rung: Rung, layer: str) -> bool:
+        """Whether changes of ``layer`` may have the rung lead somewhere else."""
+        via = self.schemas.facts[str(rung.via)]
+        if layer in inputs(self.schemas, via) and via.id in self.leading:
+            return True
+        asked = {via.subject: rung.equal, self.fact.object: rung.also}.get(layer, ())
+        names = {pair.other for pair in asked}
+        return bool(names and len(self.changes.otherwise(layer, self.since[layer].run, names)))
 
     def _undecided(self, place: int) -> Ints:
         methods = [rung.method for rung in self.fact.rungs[:place]]
@@ -229,18 +200,7 @@ class Touch:
     def _ids(
         self, name: str, parts: dict[str, sql.Identifier], values: Mapping[str, object]
     ) -> Ints:
-        return _ids(self.connection, name, parts, values)
-
-
-def _ids(
-    connection: Connection,
-    name: str,
-    parts: dict[str, sql.Identifier],
-    values: Mapping[str, object],
-) -> Ints:
-    query = sql.SQL(queries.load("facts")[name]).format(**parts)
-    rows = connection.cursor(binary=True).execute(query, values).fetchall()
-    return np.array([row[0] for row in rows], dtype=np.int64)
+        return ids_of(self.connection, name, parts, values)
 
 
 def reach(schemas: Schemas, fact: FactContract) -> float:

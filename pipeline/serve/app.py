@@ -277,8 +277,6 @@ def create(
         found.printer.close()
         await found.features.close()
         await found.tiles.close()
-        if found.refresher:
-            await found.refresher.settled()
         if found.editor:
             found.editor.close()
         found.tile_store.cache.close()

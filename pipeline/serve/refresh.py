@@ -1,65 +1,87 @@
-"""Keeps facts and small scales fresh after edits: in the background, as after a load."""
+"""Keeps facts and small scales fresh after edits: a process beside the server that writes.
+
+An edit wakes it when it is committed. What is behind stands in the ledger, so nothing is lost with
+a process that dies: the next one looks first.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
+import os
+import signal
+import time
+from threading import Event
 
-from starlette.concurrency import run_in_threadpool
+import psycopg
 
+from pipeline.answers.workforce import die_with_parent
 from pipeline.contracts.registry import Schemas
+from pipeline.db import queries
 from pipeline.db.engine import Database
 from pipeline.errors import MakanError
+from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
-_TRIES, _PAUSE_S = 5, 1.0
+_NICE = 5
+#: It looks that often without being woken, and comes back that much later after a failure.
+_LOOK_S, _AWAY_S = 2.0, 2.0
+#: Edits that follow each other so closely are looked at together.
+_TOGETHER_S = 0.1
+_TOLD_AFTER = 5
 
 
 class Refresher:
-    """Derives what hangs on layers that were written. What cannot be derived stays marked stale."""
+    """Derives what hangs on layers that were written, by the login ``role``."""
 
-    def __init__(
-        self, database: Database, schemas: Schemas, role: str, told: Callable[[], None]
-    ) -> None:
-        """By the login ``role``; ``told`` is called when facts have changed."""
-        self._database = database
-        self._schemas = schemas
-        self._role = role
-        self._told = told
-        self._layers: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
+    def __init__(self, database: Database, schemas: Schemas, role: str) -> None:
+        """Nothing is connected yet."""
+        self._database, self._schemas, self._role = database, schemas, role
+        self._failed = 0
 
-    def after(self, layer: str) -> None:
-        """``layer`` has been written; returns at once."""
-        self._layers.add(layer)
-        if self._task is None or self._task.done():
-            self._task = asyncio.ensure_future(self._run())
+    def run(self, ending: Event) -> None:
+        """Until ``ending`` is set. A database that is away, or busy deriving, is waited for."""
+        while not ending.is_set():
+            try:
+                with self._database.connect(self._role, autocommit=True) as connection:
+                    connection.execute("LISTEN makan_edit")
+                    while not ending.is_set():
+                        self.catch_up()
+                        for _ in connection.notifies(timeout=_LOOK_S, stop_after=1):
+                            time.sleep(_TOGETHER_S)
+            except (MakanError, psycopg.Error) as error:
+                self._failed += 1
+                if self._failed == _TOLD_AFTER:
+                    log.warning("facts are behind their layers: %s", error)
+                ending.wait(_AWAY_S)
 
-    async def settled(self) -> None:
-        """Returns when nothing is being derived."""
-        if self._task is not None:
-            await asyncio.wait((self._task,))
+    def catch_up(self) -> None:
+        """Works out what edits have touched; raises what the database or the derivation raises."""
+        layers = self._edited()
+        if layers:
+            # A quarter of a second to import, and most servers never write.
+            from pipeline.joins import derive as joins
+            from pipeline.tiling.refresh import refresh
 
-    async def _run(self) -> None:
-        while self._layers:
-            layers, self._layers = self._layers, set()
-            for left in reversed(range(_TRIES)):
-                try:
-                    await run_in_threadpool(self._derive, layers)
-                except MakanError as error:
-                    # Somebody else is deriving, and may have begun before the edit.
-                    if not left:
-                        log.warning("facts are stale: %s", error)
-                    await asyncio.sleep(_PAUSE_S if left else 0)
-                else:
-                    self._told()
-                    break
+            database, schemas, role = self._database, self._schemas, self._role
+            joins.derive(database, schemas, layers=layers, first=False, role=role)
+            refresh(database, schemas, layers=layers, first=False, role=role)
+        self._failed = 0
 
-    def _derive(self, layers: set[str]) -> None:
-        # A quarter of a second to import, and most servers never write.
-        from pipeline.joins import derive as joins
-        from pipeline.tiling.refresh import refresh
+    def _edited(self) -> set[str]:
+        """Layers of which facts or small scales do not know the latest edit."""
+        with self._database.connect(self._role) as connection:
+            rows = connection.execute(queries.load("facts")["edited"]).fetchall()
+        return {str(row[0]) for row in rows}
 
-        joins.derive(self._database, self._schemas, layers=layers, first=False, role=self._role)
-        refresh(self._database, self._schemas, layers=layers, first=False, role=self._role)
+
+def follow(settings: Settings, schemas: Schemas) -> None:
+    """The process: keeps facts fresh by the writer of the audience until it is told to end."""
+    die_with_parent()
+    os.nice(_NICE)
+    ending = Event()
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(name, lambda *_: ending.set())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    writer = schemas.audience(settings.audience).writer
+    if writer:
+        Refresher(Database(settings), schemas, writer).run(ending)

@@ -37,7 +37,7 @@ from pipeline.serve.keys import Keys
 from pipeline.serve.pages import Pages
 from pipeline.serve.publish import Published
 from pipeline.serve.reader import Reader
-from pipeline.serve.refresh import Refresher
+from pipeline.serve.refresh import follow
 from pipeline.serve.site import Site
 from pipeline.serve.state import State
 from pipeline.serve.worker import GRACE_S, Placed, Worker
@@ -87,10 +87,7 @@ def build(
     tiles = Reader(database, audience.role, size=options["tile_connections"])
     # One number in memory for all workers, which are forks of this process.
     state = State(features, audience, Value("Q"))
-    editor = refresher = None
-    if audience.writer:
-        editor = Editor(database, schemas, audience.writer)
-        refresher = Refresher(database, schemas, audience.writer, state.forget)
+    editor = Editor(database, schemas, audience.writer) if audience.writer else None
     registrar = Registrar(settings, schemas, audience, asking(features))
     site = Site(
         settings=settings,
@@ -121,7 +118,6 @@ def build(
             settings.public_base,
         ),
         editor=editor,
-        refresher=refresher,
     )
     entrance = None
     if audience.needs_key:
@@ -150,7 +146,8 @@ def serve(settings: Settings, schemas: Schemas) -> None:
     taken = listening.listen(settings)
     listening.refuse_clear_text(settings, schemas.audience(settings.audience), taken)
     announce = listening.announcer(settings)
-    workers = Workforce(settings, taken.close, binding.binder)
+    beside = (follow,) if schemas.audience(settings.audience).writer else ()
+    workers = Workforce(settings, taken.close, binding.binder, beside)
     contracts = [schemas]
 
     def make() -> Starlette:

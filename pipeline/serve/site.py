@@ -23,7 +23,6 @@ from pipeline.serve.pages import Pages
 from pipeline.serve.press import Press
 from pipeline.serve.query import Statement
 from pipeline.serve.reader import Reader
-from pipeline.serve.refresh import Refresher
 from pipeline.serve.served import Served
 from pipeline.serve.state import State
 from pipeline.serve.tile_store import TileStore
@@ -35,7 +34,7 @@ class Site:
     """One published service. ``features`` and ``tiles`` have pools of their own, so that heavy
     tiles never keep a lookup waiting. ``static`` holds answers that cannot change while it runs;
     ``digest`` stands for all that was published, ``state`` knows which loads the data are of.
-    ``editor`` writes rows, where the audience may, and ``refresher`` what follows from them."""
+    ``editor`` writes rows, where the audience may."""
 
     settings: Settings
     schemas: Schemas
@@ -55,7 +54,6 @@ class Site:
     printer: Printer
     registrar: Registrar
     editor: Editor | None = None
-    refresher: Refresher | None = None
     static: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     @property

@@ -147,8 +147,6 @@ async def _write(call: _Call) -> Response:
         raise _problem(call, refusal) from None
     if done.changed:
         call.site.state.forget()
-        if call.site.refresher:
-            call.site.refresher.after(call.served.layer.id)
     return await _answer(call, done)
 
 

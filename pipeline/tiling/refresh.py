@@ -92,7 +92,8 @@ def refresh(
     ]
     found = []
     for layer in wanted:
-        with derivation(database, role, "generalised", [layer.id]) as connection:
+        alone = f"makan generalise {layer.id}"
+        with derivation(database, role, "generalised", [layer.id], alone) as connection:
             done = _one(connection, schemas, layer, anew=anew, first=first, say=progress)
         if done:
             found.append(done)
@@ -109,7 +110,6 @@ def _one(
     say: Progress | None,
 ) -> Refreshed | None:
     begun = time.monotonic()
-    connection.execute(queries.load("generalised")["lock"], {"layer": layer.id})
     state = next(one for one in _states(connection) if one.layer == layer.id)
     never = state.state == "never"
     if (state.state == "fresh" and not anew) or (never and not first):

@@ -22,14 +22,14 @@ ST_Transform(t.geom, {to})
 SELECT {function}(%(given)s::jsonb, ST_GeomFromWKB(%(place)s, {srid}))
 
 -- name: begin
--- An edit is a run that is done when its transaction is: nobody sees it before.
+-- An edit is a run that is done when its transaction is: nobody sees it before. Who keeps facts fresh is woken then.
 INSERT INTO ops.run (
     kind, feed, layer, status, file, file_sha256, file_bytes, contract_sha256, code_version, crs_operation, who, finished,
     arrived, inserted, updated, removed
 ) VALUES (
     'edit', %(feed)s, %(layer)s, 'done', %(asked)s, %(sha256)s, %(size)s, %(contract)s, %(code)s, %(operation)s, %(who)s,
     clock_timestamp(), %(arrived)s, %(inserted)s, %(updated)s, %(removed)s
-) RETURNING id
+) RETURNING id, pg_notify('makan_edit', layer)
 
 -- name: stage
 -- The one row of an edit, on its way.

@@ -28,10 +28,6 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA facts TO makan_loader
 -- Every fact, and whether it is worked out from the layers as they are now.
 SELECT id, state, derived::text, seconds, rows, touched, trouble FROM ops.fact_state ORDER BY id
 
--- name: try_lock
--- Whether nobody else is deriving.
-SELECT pg_try_advisory_xact_lock(hashtextextended('makan derive', 0))
-
 -- name: layer_states
 -- How far every layer is.
 SELECT layer, run_id, undone FROM ops.layer_state
@@ -39,6 +35,22 @@ SELECT layer, run_id, undone FROM ops.layer_state
 -- name: any_derived
 -- Whether any fact was ever worked out.
 SELECT EXISTS (SELECT 1 FROM ops.fact WHERE derived IS NOT NULL)
+
+-- name: lost
+-- Facts that were never worked out, in a database where others were: a migration has made their tables anew.
+SELECT id FROM ops.fact WHERE derived IS NULL AND EXISTS (
+    SELECT FROM ops.run WHERE kind = 'derive' AND layer = 'facts' AND status = 'done'
+) ORDER BY id
+
+-- name: edited
+-- Layers whose latest change is an edit that facts or small scales, once made, do not know.
+SELECT s.layer FROM ops.layer_state s JOIN ops.run r ON r.id = s.run_id AND r.kind = 'edit'
+WHERE EXISTS (
+    SELECT FROM ops.fact_input i JOIN ops.fact f ON f.id = i.fact
+    WHERE i.layer = s.layer AND f.derived IS NOT NULL AND (i.run_id, i.undone) <> (s.run_id, s.undone)
+) OR EXISTS (
+    SELECT FROM ops.generalised g WHERE g.layer = s.layer AND g.refreshed IS NOT NULL AND (g.run_id, g.undone) <> (s.run_id, s.undone)
+)
 
 -- name: never
 -- Facts that were never worked out.
@@ -132,6 +144,13 @@ SELECT id FROM {layer} WHERE run_id > %(run)s
 -- Rows of a layer that loads have replaced or removed since a run.
 SELECT DISTINCT id FROM {history} WHERE ended_by > %(run)s
 
+-- name: otherwise
+-- Of these rows of a layer those that are new since a run, are gone, or say something else now than then.
+SELECT i.id FROM unnest(%(ids)s::bigint[]) AS i (id) LEFT JOIN {layer} n ON n.id = i.id LEFT JOIN LATERAL (
+    SELECT h.* FROM {history} h WHERE h.id = i.id AND h.ended_by > %(run)s ORDER BY h.ended_by LIMIT 1
+) h ON true
+WHERE n.id IS NULL OR h.id IS NULL OR h.run_id > %(run)s OR ({now}) IS DISTINCT FROM ({before})
+
 -- name: subjects_of
 -- Subjects of a fact that hang on these objects.
 SELECT DISTINCT subject_id FROM {table} WHERE object_id = ANY(%(ids)s::bigint[])
@@ -181,6 +200,11 @@ CREATE TEMPORARY TABLE {fresh} ON COMMIT DROP AS SELECT {columns} FROM {table} W
 DELETE FROM {table} f WHERE ({about}) AND NOT EXISTS (
     SELECT FROM {fresh} n WHERE {match} AND ({theirs}) IS NOT DISTINCT FROM ({ours})
 )
+
+-- name: led
+-- How many subjects of a match are led to another object than they were.
+SELECT count(*) FROM {fresh} n FULL JOIN (SELECT f.subject_id, f.object_id FROM {table} f WHERE {about}) f USING (subject_id)
+WHERE n.object_id IS DISTINCT FROM f.object_id
 
 -- name: add
 -- What is so now and was not.

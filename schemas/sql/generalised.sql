@@ -30,10 +30,6 @@ SELECT g.layer, CASE WHEN g.refreshed IS NULL THEN 'never'
     coalesce(s.run_id, 0), coalesce(s.undone, 0)
 FROM ops.generalised g LEFT JOIN ops.layer_state s ON s.layer = g.layer ORDER BY g.layer
 
--- name: lock
--- One refresh of a layer at a time.
-SELECT pg_advisory_xact_lock(hashtextextended('makan generalise ' || %(layer)s, 0))
-
 -- name: everything
 -- All shapes of a layer with their class.
 SELECT t.id, {code}, ST_AsBinary(t.{geom}) FROM {layer} t WHERE t.{geom} IS NOT NULL

@@ -97,3 +97,11 @@ SELECT pg_try_advisory_lock(hashtextextended('makan load ' || %(layer)s, 0))
 -- By which operation coordinates came into the city's CRS, and what shows that they are where they should be.
 UPDATE ops.run SET crs_operation = coalesce(%(operation)s, crs_operation), crs_evidence = coalesce(%(evidence)s, crs_evidence)
 WHERE id = %(run)s
+
+-- name: alone
+-- The only one that does this, until the connection ends.
+SELECT pg_advisory_lock(hashtextextended(%(name)s, 0))
+
+-- name: alone_now
+-- Whether nobody else does it, until the transaction ends.
+SELECT pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0))

@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from pipeline.contracts import registry
 from pipeline.db import ledger
 from pipeline.db.engine import Database
+from pipeline.serve.refresh import Refresher
 from pipeline.stages import history
 from pipeline.stages import load as loading
 
@@ -415,7 +417,7 @@ def test_counts_and_pages_know_at_once(staff: TestClient) -> None:
     assert staff.get(PLACES, params={"limit": 1}).json()["numberMatched"] == matched
 
 
-def test_facts_follow(staff: TestClient, rows: Any) -> None:
+def test_facts_follow(staff: TestClient, written: Database, rows: Any) -> None:
     feature, tag = found(staff)
     asked = (
         "SELECT f.state FROM ops.fact_state f JOIN ops.fact_input i ON i.fact = f.id "
@@ -424,8 +426,8 @@ def test_facts_follow(staff: TestClient, rows: Any) -> None:
     patch = json.dumps({"properties": {"land_use": "health"}})
     kind = {"Content-Type": "application/merge-patch+json", "If-Match": tag}
     assert staff.patch(f"{PARCELS}/{feature['id']}", content=patch, headers=kind).status_code == 204
-    site = staff.app.state.site  # type: ignore[attr-defined]
-    staff.portal.call(site.refresher.settled)  # type: ignore[union-attr]
+    assert "stale" in {state for (state,) in rows(asked)}
+    Refresher(written, registry.load("qom"), "editor").catch_up()
     assert {state for (state,) in rows(asked)} == {"fresh"}
     undo_last(staff)
 

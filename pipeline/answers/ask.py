@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,8 @@ import orjson
 
 from pipeline.answers import formulas, heights, inputs, statement, verify
 from pipeline.answers.ahead import ahead
+from pipeline.answers.freshness import Ask as Ask
+from pipeline.answers.freshness import Freshness
 from pipeline.answers.receipts import RECEIPT
 from pipeline.answers.refusals import (
     NotDerivedError,
@@ -29,15 +30,13 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.derive import processes as derived
 
-#: Asks one query and gives its first row; serving brings its pool of connections.
-Ask = Callable[[bytes, dict[str, Any]], Awaitable[tuple[Any, ...] | None]]
 #: Where rows are from: a number of a load in an answer stands by this name.
 RUN = "run"
 #: What of a question that is answered in parts a query is about; None for one that is not.
 PART = "part"
 #: Hears how much of an answer is done, in percent.
 Tell = Callable[[int], None]
-_FRESH_S = 1.0
+_PATIENCE_S = 5.0
 _SOURCES = 10_000
 
 
@@ -78,7 +77,7 @@ class Answerer:
             if one.names
         }
         self._sources: dict[int, Any] = {}
-        self._states: dict[str, tuple[float, list[str]]] = {}
+        self.freshness = Freshness(ask, self._own["freshness"])
 
     def _composed(self, process: Process) -> dict[str, bytes]:
         named = queries.read(self._schemas.process_file(process, "sql"))
@@ -107,7 +106,9 @@ class Answerer:
         process = self.processes[name]
         values = self.check(name, given)
         await self._there(name, values)
-        stale = await self._stale(name)
+        # Papers do not tell facts that an edit has overtaken, if a moment later they are right.
+        patience_s = _PATIENCE_S if process.document else 0.0
+        stale = await self.freshness.stale(self._facts[name], patience_s)
         await self._measure(process, values, in_background=tell is not None)
         batch = process.batch
         if batch and any(given.get(self._schemas.city.published(one)) for one in batch.of):
@@ -118,6 +119,8 @@ class Answerer:
             found = self._published(found)
         if process.verifies:
             return await self._verified(given, found)
+        # Written while it was read: what was fresh before is not what was told.
+        stale = sorted({*stale, *await self.freshness.stale(self._facts[name])})
         answer = found | {
             "sources": await self._told(runs),
             **({"stale": stale} if stale else {}),
@@ -251,21 +254,6 @@ class Answerer:
     async def _json(self, process: str, query: str, values: dict[str, Any]) -> Any:
         row = await self._ask(self._queries[process][query], values)
         return orjson.loads(row[0]) if row and row[0] is not None else None
-
-    async def _stale(self, name: str) -> list[str]:
-        """The facts that are behind their layers; raises NotDerivedError for those never made."""
-        if not self._facts[name]:
-            return []
-        until, known = self._states.get(name, (0.0, []))
-        if time.monotonic() >= until:
-            row = await self._ask(self._own["freshness"], {"facts": self._facts[name]})
-            states = orjson.loads(row[0]) if row and row[0] else {}
-            never = sorted(fact for fact, state in states.items() if state == "never")
-            if never:
-                raise NotDerivedError(", ".join(never))
-            known = sorted(states)
-            self._states[name] = (time.monotonic() + _FRESH_S, known)
-        return known
 
     async def _told(self, runs: set[int]) -> dict[str, Any]:
         """What is known of the loads ``runs``."""

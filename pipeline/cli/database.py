@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pipeline.cli import fresh
 from pipeline.cli.options import as_json, console, emit, out, schemas
 from pipeline.db import migrate as migration
 from pipeline.db.engine import Database
@@ -25,13 +26,19 @@ def start(settings: Settings) -> None:
         started = database.cluster.start()
         console().print("database started" if started else "database runs already")
     migration.migrate(database, schemas(settings))
+    fresh.after_migration(settings, schemas(settings), derive=True)
 
 
 @db.command()
+@click.option("--no-derive", is_flag=True, help="Leave facts that are made anew to `makan derive`.")
 @click.pass_obj
-def migrate(settings: Settings) -> None:
-    """Bring the database to what the contracts say; safe to repeat."""
+def migrate(settings: Settings, no_derive: bool) -> None:
+    """Bring the database to what the contracts say; safe to repeat.
+
+    Facts whose contract has changed are worked out again, as are layers seen from afar.
+    """
     migration.migrate(Database(settings), schemas(settings))
+    fresh.after_migration(settings, schemas(settings), derive=not no_derive)
     console().print(f"database is ready for the city {settings.city}")
 
 

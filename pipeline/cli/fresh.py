@@ -30,6 +30,30 @@ def keep_fresh(settings: Settings, schemas: Schemas, layers: set[str], *, first:
     _models(database, schemas, layers)
 
 
+def after_migration(settings: Settings, schemas: Schemas, *, derive: bool) -> None:
+    """What a migration has made anew, empty, where it was there before: works it out again, or
+    tells what to do (unless ``derive``). Until then questions that need it are answered 503."""
+    database = Database(settings)
+    facts, levels = _lost(database)
+    if derive and facts:
+        _facts(database, schemas, None, first=True)
+    if derive and levels:
+        _generalised(database, schemas, levels, first=True)
+    if not derive and (facts or levels):
+        told = ", ".join(sorted({*facts, *(f"{name} from afar" for name in levels)}))
+        said = f"to be worked out anew by `makan derive`: {told}"
+        options.console().print(said, markup=False, soft_wrap=True)
+
+
+def _lost(database: Database) -> tuple[set[str], set[str]]:
+    """Facts, and layers seen from afar, that are empty in a database where others are not."""
+    asked = (("facts", "lost"), ("generalised", "lost"))
+    with database.connect("loader") as connection:
+        rows = [connection.execute(queries.load(f)[name]).fetchall() for f, name in asked]
+    facts, levels = ({str(row[0]) for row in some} for some in rows)
+    return facts, levels
+
+
 def _models(database: Database, schemas: Schemas, layers: set[str]) -> None:
     """Tells which elevation models are older now than the heights that they are made of."""
     if not any(schemas.layer(name).relief for name in layers):
@@ -79,7 +103,7 @@ def _terrain(settings: Settings, schemas: Schemas, layers: set[str]) -> None:
         console.print(f"terrain of {found:,} parcels", markup=False, soft_wrap=True)
 
 
-def _facts(database: Database, schemas: Schemas, layers: set[str], *, first: bool) -> None:
+def _facts(database: Database, schemas: Schemas, layers: set[str] | None, *, first: bool) -> None:
     from pipeline.cli.derive import told
     from pipeline.joins import derive as joins
 

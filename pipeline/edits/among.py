@@ -15,6 +15,9 @@ from pipeline.contracts.fabric import FabricRule
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Connection, Database
+from pipeline.edits.place import same_place
+from pipeline.edits.row import Row
+from pipeline.edits.trial import Tried
 from pipeline.fabric.asked import orphans
 from pipeline.fabric.check import Box, Found, around
 from pipeline.fabric.faults import Faults
@@ -111,6 +114,14 @@ class Neighbourhood:
         """How grave the rule is that gave the finding."""
         rules = {rule.id: rule for rule in self.schemas.layer(found.layer).fabric}
         return rules[found.field or ""].severity
+
+
+def changed(current: Row | None, found: Tried | None) -> frozenset[str] | None:
+    """The fields in which the row will differ from what it is, None where more than fields does."""
+    if current is None or found is None or not same_place(found.shape, current.shape):
+        return None
+    columns = found.judged.rows.columns
+    return frozenset(n for n, value in current.values.items() if columns[n][0].as_py() != value)
 
 
 def _as(key: Any, old: str | None, new: str | None) -> Any:

@@ -27,7 +27,7 @@ from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import LINE, OWN
 from pipeline.derive.views import FILLING
 from pipeline.edits import fields, trial
-from pipeline.edits.among import Neighbourhood
+from pipeline.edits.among import Neighbourhood, changed
 from pipeline.edits.body import Draft
 from pipeline.edits.place import placed, same_place
 from pipeline.edits.refusals import Done, Missing, Overtaken, Refused, Taken
@@ -230,7 +230,7 @@ class Edit:
 
     def _is_as_it_was(self, found: Tried, current: Row, draft: Draft) -> bool:
         """Whether the row would say what it says; what is personal cannot be compared."""
-        return self._changed(current, found) == frozenset() and not draft.personal
+        return changed(current, found) == frozenset() and not draft.personal
 
     def _around(self, current: Row | None, found: Tried | None) -> Neighbourhood:
         shapes = [current.shape if current else None, found.shape if found else None]
@@ -240,15 +240,8 @@ class Edit:
             named.append({n: v[0].as_py() for n, v in found.judged.rows.columns.items()})
         return Neighbourhood(
             self.database, self.schemas, self.connection, self.layer, boxes, named,
-            self._changed(current, found),
+            changed(current, found),
         )  # fmt: skip
-
-    def _changed(self, current: Row | None, found: Tried | None) -> frozenset[str] | None:
-        """The fields in which the row will differ, None where more than fields does."""
-        if current is None or found is None or not same_place(found.shape, current.shape):
-            return None
-        columns = found.judged.rows.columns
-        return frozenset(n for n, value in current.values.items() if columns[n][0].as_py() != value)
 
     def _checked(
         self, around: Neighbourhood, found: Tried | None, current: Row | None

@@ -45,7 +45,7 @@ COMMENT ON VIEW {view} IS 'Rasters made of layers | تصویرهای ساخته�
 -- name: freshness_view
 -- How fresh each fact is that an audience is told.
 CREATE VIEW {view} AS
-SELECT id AS fact, state, to_char(derived AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS derived
+SELECT id AS fact, state, to_char(derived AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS derived, changed, by_edits
 FROM ops.fact_state WHERE id = ANY({listed}::text[]);
 COMMENT ON VIEW {view} IS 'How fresh each fact is | تازگی هر نتیجه';
 
@@ -70,9 +70,12 @@ SELECT jsonb_object_agg(s.run, jsonb_build_object(
 ))::text FROM {source} AS s WHERE s.run = ANY(%(runs)s::bigint[])
 
 -- name: freshness
--- The facts that are not worked out from the layers as they are now.
-SELECT jsonb_object_agg(f.fact, f.state)::text FROM {freshness} AS f
-WHERE f.fact = ANY(%(facts)s::text[]) AND f.state <> 'fresh'
+-- The facts that are not worked out from the layers as they are now; soon: it was edits a moment ago, which are being looked at.
+SELECT jsonb_build_object(
+    'never', coalesce(jsonb_agg(f.fact ORDER BY f.fact) FILTER (WHERE f.state = 'never'), '[]'),
+    'stale', coalesce(jsonb_agg(f.fact ORDER BY f.fact) FILTER (WHERE f.state = 'stale'), '[]'),
+    'soon', coalesce(bool_and(f.by_edits AND f.changed > now() - interval '10 seconds') FILTER (WHERE f.state = 'stale'), false)
+)::text FROM {freshness} AS f WHERE (%(facts)s::text[] IS NULL OR f.fact = ANY(%(facts)s::text[])) AND f.state <> 'fresh'
 
 -- name: named
 -- NULL where something has this name, else the names that may have been meant.

@@ -96,3 +96,7 @@ UPDATE ops.generalised SET trouble = %(trouble)s WHERE layer = ANY(%(names)s)
 -- name: any_refreshed
 -- Whether any layer was ever generalised.
 SELECT EXISTS (SELECT 1 FROM ops.generalised WHERE refreshed IS NOT NULL)
+
+-- name: lost
+-- Layers that were never generalised, in a database where others were: a migration has made their tables anew.
+SELECT layer FROM ops.generalised WHERE refreshed IS NULL AND EXISTS (SELECT 1 FROM ops.generalised WHERE refreshed IS NOT NULL) ORDER BY layer

@@ -110,3 +110,15 @@ END $$;
 
 DROP FUNCTION ops.before_fact(text), ops.after_fact(text);
 REVOKE ALL ON FUNCTION ops.fact_beside(text), ops.fact_filled(text), ops.show_facts(text[]), ops.sweep_facts(), ops.analyze_fact(text) FROM PUBLIC;
+
+-- How fresh each fact is, now with the latest change that it does not know: when that was made, and whether edits are all that it lacks.
+CREATE OR REPLACE VIEW ops.fact_state AS
+WITH behind AS (
+    SELECT i.fact, max(r.finished) AS changed, bool_and(coalesce(r.kind = 'edit', false)) AS by_edits
+    FROM ops.fact_input i LEFT JOIN ops.layer_state s ON s.layer = i.layer LEFT JOIN ops.run r ON r.id = s.run_id
+    WHERE (i.run_id, i.undone) <> (coalesce(s.run_id, 0), coalesce(s.undone, 0)) GROUP BY i.fact
+)
+SELECT f.id, f.derived, f.seconds, f.rows, f.touched, f.trouble,
+    CASE WHEN f.derived IS NULL THEN 'never' WHEN f.trouble IS NOT NULL OR b.fact IS NOT NULL THEN 'stale' ELSE 'fresh' END AS state,
+    b.changed, coalesce(b.by_edits, false) AS by_edits
+FROM ops.fact f LEFT JOIN behind b ON b.fact = f.id;

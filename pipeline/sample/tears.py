@@ -13,12 +13,13 @@ import shapely
 from pipeline.sample import faults, tears_relief
 from pipeline.sample.arrays import Floats, Ints
 from pipeline.sample.arrivals import Arrival
+from pipeline.sample.corners import chamfered
 from pipeline.sample.dirt import Planted
 from pipeline.sample.town import Town
 
 OVERLAP_M, SLIVER_M, HOLE_M, SHIFT_M = 0.3, 0.05, 1.0, 2.0
 BEYOND_M, AWAY_M, ASIDE_M = 0.5, 25.0, 0.4
-_LEAST_EDGE_M = 3.0
+_LEAST_EDGE_M, _WITHIN_M = 3.0, 1.0
 _KINDS = 8
 _NUMBER = 900
 
@@ -184,12 +185,31 @@ def _aside(arrival: Arrival, _: Town, count: int) -> list[Row]:
     return made
 
 
+def _off_corner(arrival: Arrival, town: Town, count: int) -> list[Row]:
+    """Chamfers drawn in the middle of their plot, where they cut no corner off."""
+    made: list[Row] = []
+    if arrival.shapes is None:
+        return made
+    plots = town.city.plots[chamfered(town).lot]
+    by = shapely.get_coordinates(shapely.centroid(plots))
+    by = by - shapely.get_coordinates(shapely.centroid(arrival.shapes))
+    moved = [_moved(shape, one) for shape, one in zip(arrival.shapes, by, strict=True)]
+    inside = shapely.contains_properly(shapely.buffer(plots, -_WITHIN_M), moved) & ~arrival.safe
+    for at in np.flatnonzero(inside)[:count]:
+        row = int(at)
+        _reshape(arrival, row, shapely.set_precision(moved[row], 0.001))
+        key = "|".join(str(arrival.frame.iloc[row, number]) for number in (0, 1))
+        made.append((row, key, "fabric.no_cut", "cuts_corner", "in the middle of its plot"))
+    return made
+
+
 _TEARS: dict[str, Callable[[Arrival, Town, int], list[Row]]] = {
     "parcels": _plots,
     "blocks": _shifted_blocks,
     "buildings": _beyond,
     "postcodes": _far,
     "plan_road_lines": _aside,
+    "chamfers": _off_corner,
     "contours": tears_relief.contours,
     "spot_heights": tears_relief.spot_heights,
 }

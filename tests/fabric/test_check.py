@@ -15,6 +15,7 @@ from pipeline.contracts import registry
 from pipeline.db import ledger
 from pipeline.errors import DatabaseError, SettingsError
 from pipeline.fabric.check import check
+from pipeline.joins import derive as joins
 from pipeline.sample import city
 from pipeline.stages.history import undo
 
@@ -42,18 +43,19 @@ def test_nothing_is_found_in_a_clean_city(database, schemas, clean, findings):
     done = check(database, schemas)
     assert findings(database) == []
     # Some rules are about facts, which nobody has derived; some layers are written, not loaded.
-    waiting = {"edge_dimension", "plan_document", "archive_document", "visit"}
+    waiting = {"chamfer", "edge_dimension", "plan_document", "archive_document", "visit"}
     assert {one.layer for one in done if not one.rules} == waiting
     assert {one.layer for one in done} == {n for n, one in schemas.layers.items() if one.fabric}
 
 
 def test_every_planted_fault_is_found_with_its_place(database, schemas, torn, findings):
     load_all(database, schemas, torn)
+    joins.derive(database, schemas)
     done = check(database, schemas)
     found = findings(database)
     told = {(code, field, name) for _, field, code, key, value, _ in found for name in (key, value)}
     planted = json.loads((torn / "truth.json").read_text())
-    assert len(planted) == 13 * TORN  # of thirteen kinds
+    assert len(planted) == 14 * TORN  # of fourteen kinds
     missed = [
         one for one in planted
         if (one["code"], one["field"], one["key"].replace("|", " ")) not in told

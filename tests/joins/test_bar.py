@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from pipeline.fabric import check as fabric
 from pipeline.joins import derive as joins
 from pipeline.joins.bevels import bevels
 from pipeline.joins.cuts import ON_M, Lines, Takers
@@ -119,6 +120,35 @@ def test_a_chamfer_is_an_edge_of_its_own(city: Database, query: Any) -> None:
     assert parcels > 5
     assert off < 1e-6
     assert cuts == chamfers
+
+
+def test_a_chamfer_away_from_its_corner_is_told(
+    city: Database, schemas: Schemas, query: Any
+) -> None:
+    """In the middle of a plot, on the road, and half a metre off a corner, which it still cuts."""
+
+    def told() -> list[tuple[Any, ...]]:
+        fabric.check(city, schemas, ("chamfer",))
+        return query(
+            city, "SELECT key, detail::float FROM ops.finding WHERE code = 'fabric.no_cut'"
+        )
+
+    assert told() == []
+    (own,) = query(
+        city,
+        "SELECT c.id, c.plan_id || ' ' || c.chamfer_id, ST_Area(c.geom) FROM "
+        "data.chamfer c JOIN facts.parcel_edge_chamfer f ON f.object_id = c.id JOIN data.parcel p "
+        "ON p.id = f.subject_id WHERE p.parcel_code = '1-12-45-5-0-0-0'",
+    )
+    number, key, area = own
+    moves = {(4.0, 8.0): area, (-6.0, -8.0): 0.0, (-0.3, -0.3): None}
+    for (east, north), covered in moves.items():
+        move = "UPDATE data.chamfer SET geom = ST_Translate(geom, %s, %s) WHERE id = %s"
+        query(city, move, east, north, number)
+        joins.derive(city, schemas, anew=True)
+        expected = [] if covered is None else [(key, pytest.approx(covered, abs=0.01))]
+        assert told() == expected
+        query(city, move, -east, -north, number)
 
 
 @settings(max_examples=80, deadline=None)

@@ -19,7 +19,8 @@ def catalogue() -> dict[str, Any]:
     values = [text(name) for name in ("title", "license")]
     order = words("sortby", pattern="[+|-]?[A-Za-z_].*")
     paged = [limit(PAGE, MOST), ref("offset")]
-    asked = [*page, *lists, *values, ref("bbox"), ref("datetime"), order, *paged]
+    filters = [ref(name) for name in ("filter", "filter-lang", "filter-crs")]
+    asked = [*page, *lists, *values, ref("bbox"), ref("datetime"), *filters, order, *paged]
     html = {"text/html": {"schema": {"type": "string"}}}
     many = {**json_of("featureCollection", _GEOJSON), **html}
     one = {**json_of("anything", _GEOJSON), **html}

@@ -101,7 +101,7 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         f"{here}/tiles/{{grid_id}}/{{zoom}}/{{row}}/{{column}}": tiles.tile,
         "/tiles/{grid_id}/{zoom}/{row}/{column}": tiles.together,
         f"{here}/coverage": stock.endpoint(
-            pygeoapi, "collection_coverage", *grid, needs="coverage"
+            pygeoapi, "collection_coverage", *grid, needs="coverage", forms=raster_api.FORMS
         ),
         f"{here}/map": _map(
             stock.endpoint(pygeoapi, "collection_map", *box, *picture, needs="map")

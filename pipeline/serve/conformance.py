@@ -56,6 +56,8 @@ FEATURES = (
     "cql2/1.0/conf/temporal-functions",
     "cql2/1.0/conf/property-property",
     "cql2/1.0/conf/arithmetic",
+    # Of the catalogue; it needs what stands above.
+    "ogcapi-records-1/1.0/conf/filtering",
 )
 TILES = (
     "ogcapi-tiles-1/1.0/conf/core",

@@ -16,10 +16,9 @@ import orjson
 
 from pipeline.serve import cql_predicate
 from pipeline.serve.clause import Binder, Clause
-from pipeline.serve.cql_term import Context
+from pipeline.serve.cql_term import Context, Filtered
 from pipeline.serve.crs import Crs
 from pipeline.serve.errors import Problem, bad
-from pipeline.serve.served import Served
 
 Language = Literal["cql2-text", "cql2-json"]
 LANGUAGES: tuple[Language, ...] = ("cql2-text", "cql2-json")
@@ -36,7 +35,7 @@ _PREFIXES = re.compile(rf"(?:(?:\bnot\b|[-+])\s*){{{_MAX_PREFIXES},}}", re.IGNOR
 
 
 @lru_cache(maxsize=1024)
-def clause(served: Served, text: str, language: Language, crs: Crs) -> Clause:
+def clause(served: Filtered, text: str, language: Language, crs: Crs) -> Clause:
     """The filter as a condition; 400 says what in it is wrong or not supported."""
     tree = _tree(text, language)
     context = Context(served, crs, Binder("f"))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg import sql
 from psycopg.types.numeric import Float8, Int8
 
+from pipeline.contracts.city import City
+from pipeline.contracts.field import Field
 from pipeline.serve import values
 from pipeline.serve.clause import Binder
 from pipeline.serve.crs import Crs
 from pipeline.serve.errors import bad
-from pipeline.serve.served import GEOMETRY_NAMES, Kind, Served
+from pipeline.serve.served import GEOMETRY_NAMES, Kind
 from pipeline.serve.values import CASTS
 
 #: Beyond this a double no longer tells neighbouring whole numbers apart (the parser gives doubles).
@@ -25,11 +27,41 @@ _TIMES = ("date", "datetime")
 _MARKS = "[\u0300-\u036f\u064b-\u0655\u0670]"
 
 
+class Filtered(Protocol):
+    """What a filter is for: the features of a collection, or the records of the catalogue."""
+
+    def __hash__(self) -> int:
+        """Filters that were read are kept."""
+
+    @property
+    def id(self) -> str:
+        """What it is called."""
+
+    @property
+    def city(self) -> City:
+        """Whose CRS geometries are stored in."""
+
+    @property
+    def has_geometry(self) -> bool:
+        """Whether there is a place."""
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """What contracts say of the properties."""
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The properties and their types."""
+
+    def kind(self, name: str, parameter: str) -> Kind:
+        """The type of a property; 400 names the known ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The collection a filter is for, the CRS of its geometries, and where its values go."""
+    """What a filter is for, the CRS of its geometries, and where its values go."""
 
-    served: Served
+    served: Filtered
     crs: Crs
     binder: Binder
 

@@ -10,6 +10,7 @@ from psycopg import sql
 from pipeline.joins import forms
 from pipeline.serve import bbox, cql, crs, paging, period
 from pipeline.serve.clause import Binder, Clause
+from pipeline.serve.cql_term import Filtered
 from pipeline.serve.errors import Problem, bad
 from pipeline.serve.query import Query, Shape
 from pipeline.serve.served import Served
@@ -116,8 +117,8 @@ def _conditions(served: Served, given: dict[str, str]) -> list[Clause]:
     equal = {n: v for n, v in given.items() if n in served.fields and n not in ITEMS}
     if equal:
         found.append(_equal(served, equal))
-    filtered = _filter(served, given)
-    return [*found, filtered] if filtered else found
+    by_filter = filtered(served, given)
+    return [*found, by_filter] if by_filter else found
 
 
 def _equal(served: Served, wanted: dict[str, str]) -> Clause:
@@ -133,7 +134,8 @@ def _equal(served: Served, wanted: dict[str, str]) -> Clause:
     return binder.clause(sql.SQL(" AND ").join(parts), varied=True)
 
 
-def _filter(served: Served, given: dict[str, str]) -> Clause | None:
+def filtered(served: Filtered, given: dict[str, str]) -> Clause | None:
+    """The condition of ``filter`` and the parameters that stand beside it."""
     text = given.get("filter")
     if text is None:
         for name in ("filter-lang", "filter-crs"):

@@ -24,6 +24,8 @@ COVERAGE_PARAMETERS = ("scale-factor", "scale-size", "crs")
 
 Answer = tuple[dict[str, str], int, Any]
 
+#: The formats of coverages, and what pygeoapi calls them.
+FORMS = {"json": "json", "html": "html", "GTiff": "GTiff"}
 _SIZE = re.compile(r"(?:x|E)\((\d{1,6})\),(?:y|N)\((\d{1,6})\)")
 _VALUES_ON_A_PAGE = 20_000
 _HOW = "scale-size: give it as x(400),y(300)"

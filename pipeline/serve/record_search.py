@@ -36,7 +36,8 @@ class Record:
     time: Ends | None
 
 
-def _value(record: Record, name: str) -> str:
+def value(record: Record, name: str) -> str:
+    """What a record says of the property ``name``."""
     found = record.content[name] if name == "id" else record.content["properties"][name]
     return str(found)
 
@@ -48,10 +49,10 @@ def ordered(records: list[Record], given: dict[str, str]) -> list[Record]:
     for name in names:
         if name not in SORTABLES:
             raise bad(f"sortby: {name!r} is not one of {', '.join(SORTABLES)}")
-    found = sorted(records, key=lambda one: _value(one, "id"))
+    found = sorted(records, key=lambda one: value(one, "id"))
     for part, name in reversed(list(zip(asked, names, strict=True))):
         down = part.strip().startswith("-")
-        found.sort(key=lambda one, name=name: _collated(_value(one, name)), reverse=down)  # type: ignore[misc]
+        found.sort(key=lambda one, name=name: _collated(value(one, name)), reverse=down)  # type: ignore[misc]
     return found
 
 
@@ -59,14 +60,16 @@ def _collated(text: str) -> list[int]:
     return [_ALPHABET.get(letter, ord(letter)) for letter in fold.one(text)]
 
 
-def schema(address: str, title: str) -> Part:
-    """The properties that records are sorted by and asked for by value, as a JSON Schema."""
+def schema(address: str, title: str, *, place: bool) -> Part:
+    """The properties that records are sorted by and asked for, as a JSON Schema; with their
+    ``place``, which filters know too."""
+    shape = {"geometry": {"$ref": "https://geojson.org/schema/Polygon.json"}} if place else {}
     return {
         "$schema": "https://json-schema.org/draft/2019-09/schema",
         "$id": address,
         "type": "object",
         "title": title,
-        "properties": {name: {"type": "string"} for name in SORTABLES},
+        "properties": {**{name: {"type": "string"} for name in SORTABLES}, **shape},
         "additionalProperties": False,
     }
 
@@ -80,7 +83,7 @@ def chosen(records: list[Record], given: dict[str, str]) -> list[Record]:
             one for one in records if any(term in text for term in terms for text in one.words)
         ]
     for name in (name for name in PROPERTIES if name in given and name != "type"):
-        records = [one for one in records if _value(one, name) == given[name]]
+        records = [one for one in records if value(one, name) == given[name]]
     if "type" in given:
         kinds = given["type"].split(",")
         records = [one for one in records if one.content["properties"]["type"] in kinds]

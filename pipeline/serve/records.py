@@ -17,7 +17,17 @@ from starlette.responses import Response
 
 from pipeline import fold
 from pipeline.derive.openapi_records import CATALOGUE, MOST, PAGE
-from pipeline.serve import answers, crs, datasets, dcat, jobs, links, record_search, wanted
+from pipeline.serve import (
+    answers,
+    crs,
+    datasets,
+    dcat,
+    jobs,
+    links,
+    record_filter,
+    record_search,
+    wanted,
+)
 from pipeline.serve.documents import FORMS, Kind, View, document
 from pipeline.serve.errors import missing
 from pipeline.serve.links import GEOJSON, HTML, JSON, JSONLD, SCHEMA
@@ -184,12 +194,14 @@ def about(view: View) -> Part:
 async def items(request: Request) -> Response:
     """GET /collections/catalogue/items: the records that are searched for, a page of them."""
     site = answers.site_of(request)
-    given = wanted.parameters(request, (*wanted.COMMON, *record_search.PARAMETERS))
+    known = (*wanted.COMMON, *record_search.PARAMETERS, *record_filter.PARAMETERS)
+    given = wanted.parameters(request, known)
     # What is given empty counts as not given (req/record-core-query-parameters/empty-value).
     given = {name: value for name, value in given.items() if value}
     form = wanted.form(request, given, tuple(_FORMATS))
     view = View(site, wanted.language(request, given, site.languages), form)
-    found = record_search.ordered(record_search.chosen(every(site, view.language), given), given)
+    found = record_search.chosen(every(site, view.language), given)
+    found = record_search.ordered(await record_filter.chosen(site, found, given), given)
     first = jobs.whole(given, "offset", 0, least=0)
     last = first + min(jobs.whole(given, "limit", PAGE, least=1), MOST)
     told = await _told(site, found[first:last], view.language)
@@ -220,7 +232,8 @@ async def schema(request: Request) -> Response:
     wanted.form(request, given, ("json",))
     language = wanted.language(request, given, site.languages)
     name = request.scope["path"].rsplit("/", 1)[1]
-    made = record_search.schema(f"{site.base}{_PATH}/{name}", links.said("Catalogue", language))
+    address, title = f"{site.base}{_PATH}/{name}", links.said("Catalogue", language)
+    made = record_search.schema(address, title, place=name == "queryables")
     return answers.json(made, language, SCHEMA)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -21,6 +22,15 @@ from pipeline.serve.errors import bad
 
 Kind = Literal["text", "integer", "number", "boolean", "date", "datetime"]
 GEOMETRY_NAMES = ("geometry", GEOMETRY)
+
+
+def known_kind(kinds: Mapping[str, Kind], name: str, parameter: str) -> Kind:
+    """The type of ``name`` among ``kinds``; 400 names the known ones."""
+    try:
+        return kinds[name]
+    except KeyError:
+        known = ", ".join(kinds)
+        raise bad(f"{parameter}: there is no property {name!r}; known are {known}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +126,7 @@ class Served:
 
     def kind(self, name: str, parameter: str) -> Kind:
         """The type of the property ``name``; 400 names the known ones."""
-        try:
-            return self.kinds[name]
-        except KeyError:
-            known = ", ".join(self.kinds)
-            raise bad(f"{parameter}: there is no property {name!r}; known are {known}") from None
+        return known_kind(self.kinds, name, parameter)
 
     def collation(self, name: str) -> str | None:
         """The order in which people look for ``name``: of names that of the city's language."""

@@ -141,6 +141,12 @@ v.{name} IN (SELECT v.{key} FROM {view} AS v WHERE {inside})
 -- Features that meet a box: by the index, at once where they lie inside, exactly along its edge.
 (v.{geom} && {outer} AND (v.{geom} @ {inner} OR ST_Intersects(v.{geom}, {exact})))
 
+-- name: records
+-- Which records of the catalogue meet a filter; they come as JSON, their places as EWKB.
+SELECT coalesce(array_agg(v.id), '{{}}')
+FROM jsonb_to_recordset(%(records)s::jsonb) AS v({columns}, {geom} geometry)
+WHERE {where}
+
 -- name: extent
 -- Where the features of a view are, in the stored CRS.
 SELECT ST_XMin(box), ST_YMin(box), ST_XMax(box), ST_YMax(box)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import cql2
 import pytest
 import shapely
 from starlette.testclient import TestClient
@@ -129,6 +131,41 @@ def test_kinds_places_and_times(client: TestClient) -> None:
     assert "plan-documents" not in _ids(client, datetime="../2000-01-01")
 
 
+@pytest.mark.proves("ogcapi-records-1/1.0/conf/filtering")
+@pytest.mark.parametrize(
+    ("asked", "some"),
+    [
+        ("type = 'dataset'", "parcels"),
+        ("type <> 'dataset' AND id IN ('search', 'parcels')", "search"),
+        ("title LIKE '%arcel%' AND NOT (type = 'service')", "parcels"),
+        ("CASEI(title) = CASEI('PARCELS')", "parcels"),
+        ("S_INTERSECTS(geometry, BBOX(50, 34, 51, 35))", "parcels"),
+        ("geometry IS NULL", "search"),
+    ],
+)
+def test_records_are_filtered_by_cql2(client: TestClient, asked: str, some: str) -> None:
+    """As features are, in text and in JSON, together with the other parameters."""
+    found = _ids(client, filter=asked, lang="en")
+    assert some in found
+    assert set(found) < set(_ids(client))
+    tree = cql2.parse_text(asked).to_json()
+    as_json = {"filter": json.dumps(tree), "filter-lang": "cql2-json"}
+    assert _ids(client, lang="en", **as_json) == found
+    assert _ids(client, filter=asked, lang="en", ids="nothing") == []
+
+
+@pytest.mark.proves("ogcapi-records-1/1.0/conf/filtering")
+def test_where_a_record_lies_is_asked_in_any_crs(client: TestClient) -> None:
+    inside, axes = "POLYGON((34.6 50.8, 34.6 51, 34.7 51, 34.7 50.8, 34.6 50.8))", "EPSG/0/4326"
+    uri = f"http://www.opengis.net/def/crs/{axes}"
+    asked = {"filter": f"S_INTERSECTS(geometry, {inside})", "filter-crs": uri}
+    assert "parcels" in _ids(client, **asked)
+    assert "parcels" not in _ids(client, filter="S_INTERSECTS(geometry, BBOX(1, 1, 2, 2))")
+    names = client.get(f"{PATH}/queryables").json()["properties"]
+    assert names.keys() == {"id", "title", "type", "license", "geometry"}
+    assert "geometry" not in client.get(f"{PATH}/sortables").json()["properties"]
+
+
 def test_pages(client: TestClient) -> None:
     seen: list[str] = []
     href = f"{PATH}/items?limit=7&type=dataset"
@@ -139,7 +176,22 @@ def test_pages(client: TestClient) -> None:
     assert seen == _ids(client, type="dataset")
 
 
-@pytest.mark.parametrize("asked", ["q=%ff", "limit=0", "bbox=1,2", "datetime=x", "nonsense=1"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "q=%ff",
+        "limit=0",
+        "bbox=1,2",
+        "datetime=x",
+        "nonsense=1",
+        "filter=(",
+        "filter=nonsense=1",
+        "filter=nonsense(title)=1",
+        "filter=title=1",
+        "filter-lang=cql2-text",
+        "filter-crs=x&filter=true",
+    ],
+)
 def test_what_cannot_be_asked(client: TestClient, asked: str) -> None:
     assert client.get(f"{PATH}/items?{asked}").status_code == 400
 
@@ -157,5 +209,8 @@ def test_pages_for_people(client: TestClient, language: str, word: str) -> None:
 @pytest.mark.proves("ogcapi-records-1/1.0/conf/oas30")
 def test_it_is_documented(client: TestClient) -> None:
     paths: dict[str, Any] = client.get("/openapi?f=json").json()["paths"]
-    named = {one.get("name") for one in paths[f"{PATH}/items"]["get"]["parameters"]}
+    asked = paths[f"{PATH}/items"]["get"]["parameters"]
+    named = {one.get("name") for one in asked}
     assert {"q", "type", "ids", "externalIds", "limit", "sortby", "title"} <= named
+    referred = {one.get("$ref", "").rsplit("/", 1)[-1] for one in asked}
+    assert {"filter", "filter-lang", "filter-crs"} <= referred

@@ -129,6 +129,7 @@ def test_collections_are_described(
         ("f=json&scale-factor=2", 200, "application/prs.coverage+json"),
         (f"f=json&bbox=488640,3832800,488660,3832820&bbox-crs={UTM}", 200, None),
         ("f=json&bbox=10,10,11,11", 204, None),
+        ("f=tif", 400, None),
         ("f=json&bbox=1,2,3", 400, None),
         ("f=json&bbox=a,b,c,d", 400, None),
         ("f=json&bbox=5,5,4,4", 400, None),

@@ -51,12 +51,15 @@ def comparison(schemas: Schemas, fact: FactContract, compare: Compare, beside: B
         measured = sql.SQL(named["laid_measure"]).format(
             gather=sql.SQL("sum" if compare.how == "sum" else "max"),
             measure=measure,
+            table=beside.table(fact.id),
             via=beside.table(via.id),
             laid=sql.Identifier(DATA, via.subject),
         )
     else:
         measured = sql.SQL(named["plain_measure"]).format(
-            measure=measure, objects=sql.Identifier(DATA, fact.object)
+            measure=measure,
+            table=beside.table(fact.id),
+            objects=sql.Identifier(DATA, fact.object),
         )
     said = named["said_together" if compare.how == "sum" else "said_each"]
     return {

@@ -161,7 +161,7 @@ class _Asked:
 
     def compared(self, compare: Compare) -> Compared:
         """One measure."""
-        values = {"least": compare.least, "tolerance": compare.tolerance}
+        values = {"least": compare.least, "tolerance": compare.tolerance, "ids": None}
         parts = composed.comparison(self.schemas, self.fact, compare, Beside(self.connection))
         rows = self._rows("compared", parts, values)
         return Compared(
@@ -175,7 +175,7 @@ class _Asked:
         self,
         name: str,
         more: Mapping[str, sql.Composable] | None = None,
-        values: dict[str, float] | None = None,
+        values: Mapping[str, float | None] | None = None,
     ) -> list[Any]:
         parts = {**composed.parts(self.schemas, self.fact, Beside(self.connection)), **(more or {})}
         query = sql.SQL(queries.load("facts")[name]).format(**parts)

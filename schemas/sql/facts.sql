@@ -292,23 +292,29 @@ FROM {table} f JOIN {subjects} s ON s.id = f.subject_id
 WHERE f.method IN ('ambiguous', 'unmatched') ORDER BY f.method, s.id LIMIT %(samples)s
 
 -- name: plain_measure
--- The measure of an object itself.
+-- The measure of an object itself; of those of some subjects, if any are named.
 SELECT o.id AS object_id, {measure} AS value FROM {objects} o
+WHERE %(ids)s::bigint[] IS NULL OR o.id = ANY(ARRAY(SELECT a.object_id FROM {table} a WHERE a.subject_id = ANY(%(ids)s::bigint[])))
 
 -- name: laid_measure
--- The measure of what an overlay lays on an object.
+-- The measure of what an overlay lays on an object, of those as well.
 SELECT v.object_id, {gather}({measure}) AS value FROM {via} v JOIN {laid} o ON o.id = v.subject_id
-WHERE v.part = 'in' AND v.share > 0.5 GROUP BY v.object_id
+WHERE v.part = 'in' AND v.share > 0.5
+    AND (%(ids)s::bigint[] IS NULL OR v.object_id = ANY(ARRAY(SELECT a.object_id FROM {table} a WHERE a.subject_id = ANY(%(ids)s::bigint[]))))
+GROUP BY v.object_id
 
 -- name: said_each
--- What each subject says.
+-- What each subject says; of some, if any are named.
 SELECT f.subject_id, f.object_id, s.{said}::float8 AS value
 FROM {table} f JOIN {subjects} s ON s.id = f.subject_id WHERE f.object_id IS NOT NULL
+    AND (%(ids)s::bigint[] IS NULL OR f.subject_id = ANY(%(ids)s::bigint[]))
 
 -- name: said_together
--- What all subjects of an object say together.
+-- What all subjects of an object say together, of those objects as well.
 SELECT min(f.subject_id) AS subject_id, f.object_id, sum(s.{said})::float8 AS value
-FROM {table} f JOIN {subjects} s ON s.id = f.subject_id WHERE f.object_id IS NOT NULL GROUP BY f.object_id
+FROM {table} f JOIN {subjects} s ON s.id = f.subject_id WHERE f.object_id IS NOT NULL
+    AND (%(ids)s::bigint[] IS NULL OR f.object_id = ANY(ARRAY(SELECT a.object_id FROM {table} a WHERE a.subject_id = ANY(%(ids)s::bigint[]))))
+GROUP BY f.object_id
 
 -- name: compared
 -- How what subjects say agrees with what is measured: by the ratio of the two.

@@ -146,9 +146,9 @@ SELECT DISTINCT id FROM {history} WHERE ended_by > %(run)s
 
 -- name: otherwise
 -- Of these rows of a layer those that are new since a run, are gone, or say something else now than then.
-SELECT i.id FROM unnest(%(ids)s::bigint[]) AS i (id) LEFT JOIN {layer} n ON n.id = i.id LEFT JOIN LATERAL (
-    SELECT h.* FROM {history} h WHERE h.id = i.id AND h.ended_by > %(run)s ORDER BY h.ended_by LIMIT 1
-) h ON true
+SELECT i.id FROM unnest(%(ids)s::bigint[]) AS i (id) LEFT JOIN {layer} n ON n.id = i.id LEFT JOIN (
+    SELECT DISTINCT ON (h.id) h.id, h.run_id, {before} FROM {history} h WHERE h.ended_by > %(run)s ORDER BY h.id, h.ended_by
+) h ON h.id = i.id
 WHERE n.id IS NULL OR h.id IS NULL OR h.run_id > %(run)s OR ({now}) IS DISTINCT FROM ({before})
 
 -- name: subjects_of

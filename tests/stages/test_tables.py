@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sqlite3
 import struct
 import zipfile
@@ -19,8 +20,10 @@ from hypothesis import strategies as st
 
 from pipeline.contracts.feed import Feed
 from pipeline.errors import ArrivalError
+from pipeline.report import workbook as written_book
 from pipeline.stages import container
 from pipeline.stages.readers import features, open_dataset
+from pipeline.stages.readers import workbook as books
 
 LINES = ["id,name,x,y", *(f"{n},n{n},{488000 + n},3833000" for n in range(10))]
 #: 31 Ordibehesht, 31 Tir and 31 Shahrivar, which no Gregorian month of that number has.
@@ -353,6 +356,31 @@ def workbook(path: Path, sheet: bytes) -> Path:
             data = old.read(name)
             new.writestr(name, data + sheet if "sheet1" in name and "rels" not in name else data)
     return path
+
+
+@pytest.mark.parametrize("block", [9, 100, 2**22])
+def test_cells_that_only_seem_to_be_empty_are_told(
+    tmp_path: Path, reading: Any, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pa.table({"id": ["1", "2", "3"], "name": ["n1", None, None], "size": ["7", "8", "9"]})
+    written_book.write(tmp_path / "plain.xlsx", "a", rows)
+    with (
+        zipfile.ZipFile(tmp_path / "plain.xlsx") as old,
+        zipfile.ZipFile(tmp_path / "a.xlsx", "w") as new,
+    ):
+        for name in old.namelist():
+            data = old.read(name).decode()
+            data = re.sub(r'(<c r="C3"[^>]*>).*?</c>', r"\1<f>1+1</f></c>", data)
+            data = re.sub(r'<c r="C4"[^>]*>.*?</c>', '<c r="C4"><f>1+1</f><v>2</v></c>', data)
+            merged = '<mergeCells><mergeCell ref="A1:B1"/><mergeCell ref="B2:B4"/></mergeCells>'
+            new.writestr(name, data.replace("</worksheet>", f"{merged}</worksheet>"))
+    monkeypatch.setattr(books, "_BLOCK", block)
+    with reading.opened(tmp_path / "a.xlsx") as layer:
+        assert layer.heard == {
+            "merged cells (1), of which the first alone has a value: B2:B4",
+            "formulas without a value (1), read as empty: C3",
+        }
+        assert [row["size"] for part in layer.tables(9) for row in part.to_pylist()][1] is None
 
 
 def test_workbooks_are_looked_into_before_they_are_opened(tmp_path: Path, reading: Any) -> None:

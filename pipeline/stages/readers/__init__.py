@@ -21,6 +21,7 @@ _MODULES = {
     ".dxf": "dxf:DxfDataset",
     ".csv": "delimited:DelimitedDataset",
     ".tsv": "delimited:DelimitedDataset",
+    ".xlsx": "workbook:WorkbookDataset",
     ".topojson": "topology:JsonDataset",
     ".geojson": "topology:JsonDataset",
     ".json": "topology:JsonDataset",

@@ -1,0 +1,107 @@
+"""Excel: GDAL reads the cells; here it is told which of them only seem to be empty.
+
+Of merged cells the first alone has the value, and a formula that no spreadsheet program has worked
+out yet has none: either way a row lacks what people see in it.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from pipeline.stages.readers.base import Layer
+from pipeline.stages.readers.gdal import GdalDataset
+
+_BLOCK, _SHOWN, _MOST = 2**22, 3, 10_000
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell [^>]*ref="([A-Z]+(\d+):[A-Z]+(\d+))"')
+_CELL_ENDS = re.compile(rb"</(?:\w+:)?c>")
+_FORMULA, _VALUE = re.compile(rb"<(?:\w+:)?f[ />]"), re.compile(rb"<(?:\w+:)?(?:v>[^<]|is[ >])")
+_REFERENCE = re.compile(rb'<(?:\w+:)?c [^>]*?r="([A-Z]+\d+)"')
+_BROKEN = (zipfile.BadZipFile, zlib.error, KeyError, EOFError, ET.ParseError, NotImplementedError)
+
+
+class WorkbookDataset(GdalDataset):
+    """A workbook of Excel."""
+
+    def layer(self, sheet: str, encoding: str | None) -> Layer:
+        """The sheet, with what is said of cells that only seem to be empty."""
+        layer = super().layer(sheet, encoding)
+        # What is broken GDAL has read all the same, or says itself.
+        with suppress(*_BROKEN), zipfile.ZipFile(Path(self.place)) as book:
+            part = _part(book, sheet)
+            if part is not None:
+                layer.heard |= set(_told(book, part))
+        return layer
+
+
+def _part(book: zipfile.ZipFile, sheet: str) -> str | None:
+    """The member of the archive that holds ``sheet``."""
+    targets = {
+        one.get("Id"): one.get("Target", "")
+        for one in ET.fromstring(book.read("xl/_rels/workbook.xml.rels"))  # noqa: S314 - no DTD is read
+    }
+    for one in ET.fromstring(book.read("xl/workbook.xml")).iter():  # noqa: S314
+        if one.tag.rpartition("}")[2] == "sheet" and one.get("name") == sheet:
+            found = next((v for k, v in one.attrib.items() if k.rpartition("}")[2] == "id"), None)
+            target = targets.get(found)
+            return None if target is None else _within(target)
+    return None
+
+
+def _within(target: str) -> str:
+    """A part's name from what a relation calls it."""
+    return target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl") / target)
+
+
+def _told(book: zipfile.ZipFile, part: str) -> Iterator[str]:
+    merged: list[str] = []
+    unworked: list[str] = []
+    for cells in _pieces(book, part):
+        if _FORMULA.search(cells):
+            unworked += _without_value(cells)
+        merged += [
+            found[1].decode() for found in _MERGED.finditer(cells)
+            # The title above a table is merged, and so are names of columns side by side.
+            if int(found[3]) > 1
+        ]  # fmt: skip
+        del merged[_MOST:], unworked[_MOST:]
+    if merged:
+        yield f"merged cells ({len(merged)}), of which the first alone has a value: {_some(merged)}"
+    if unworked:
+        yield f"formulas without a value ({len(unworked)}), read as empty: {_some(unworked)}"
+
+
+def _pieces(book: zipfile.ZipFile, part: str) -> Iterator[bytes]:
+    """The sheet in parts that end where a cell ends."""
+    with book.open(part) as stream:
+        rest = b""
+        while block := stream.read(_BLOCK):
+            whole, mark, rest = (rest + block).rpartition(b"</")
+            # What begins at the last mark may not be all there.
+            rest = mark + rest
+            last = whole.rfind(b"<c ")
+            if last > 0:
+                whole, rest = whole[:last], whole[last:] + rest
+            yield whole
+        yield rest
+
+
+def _without_value(cells: bytes) -> list[str]:
+    found = []
+    for cell in _CELL_ENDS.split(cells):
+        formula = _FORMULA.search(cell)
+        if formula and not _VALUE.search(cell, formula.start()):
+            # Empty cells before it end with their beginning.
+            names = _REFERENCE.findall(cell, 0, formula.start())
+            found.append(names[-1].decode() if names else "?")
+    return found
+
+
+def _some(names: list[str]) -> str:
+    more = " …" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"

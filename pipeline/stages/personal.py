@@ -27,10 +27,12 @@ _KEY = "key"
 @dataclass(frozen=True)
 class Cut:
     """``personal``: source columns by the name they are kept under; ``needed``: those that the feed
-    asks for otherwise. Of such a file nothing else is let through: who knows what it tells."""
+    asks for otherwise, ``keys`` those of them that name a row. Of such a file nothing else is let
+    through: who knows what it tells."""
 
     personal: dict[str, str]
     needed: frozenset[str]
+    keys: frozenset[str] = frozenset()
 
     @staticmethod
     def of(context: Context) -> Cut | None:
@@ -41,7 +43,11 @@ class Cut:
         needed = {name for column in context.columns for name in column.sources}
         needed |= {source.points.x, source.points.y} if source.points else set()
         needed |= {source.where.column} if source.where else set()
-        return Cut(context.personal, frozenset(needed) - set(context.personal.values()))
+        keys = {
+            name for one in context.columns if one.to in context.layer.key for name in one.sources
+        }
+        cut = set(context.personal.values())
+        return Cut(context.personal, frozenset(needed) - cut, frozenset(keys) - cut)
 
     def apart(self, table: pa.Table) -> tuple[pa.Table, pa.Table]:
         """The columns that go on, and the personal ones under our names, as text."""

@@ -95,8 +95,24 @@ class Source:
             table = iran_system.table(table)
         if self.cut is not None:
             table, personal = self.cut.apart(table)
-            return Raw(lines, table, wkb, personal)
+            return Raw(lines, self._untold(table, lines), wkb, personal)
         return Raw(lines, table, wkb)
+
+    def _untold(self, table: pa.Table, lines: Lines) -> pa.Table:
+        """Of odd rows only what names them: a person's name may have moved into any column."""
+        odd = self._odd(lines)
+        if not odd.any() or self.cut is None:
+            return table
+        kept = pa.array(~odd)
+        columns = [
+            one if name in self.cut.keys
+            else pc.if_else(kept, one.combine_chunks(), pa.scalar(None, one.type))
+            for name, one in zip(table.column_names, table.columns, strict=True)
+        ]  # fmt: skip
+        return pa.table(columns, schema=table.schema)
+
+    def _odd(self, lines: Lines) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        return np.isin(lines, list(self.layer.odd))
 
     def given(self, raw: Raw) -> Raw:
         """The rows of a plain table in which anything stands."""
@@ -105,6 +121,8 @@ class Source:
         nothing = blank(raw.columns)
         if raw.personal is not None:
             nothing &= blank(raw.personal)
+        if self.layer.odd:
+            nothing &= ~self._odd(raw.lines)
         return taken(raw, ~nothing) if nothing.any() else raw
 
     def meant(self, raw: Raw) -> Raw:

@@ -167,6 +167,21 @@ def test_persons_are_cut_off_before_anything_sees_them(
     assert query(database, "SELECT count(*) FROM private.audit_record") == [(0,)]
 
 
+def test_of_a_row_that_has_slipped_only_its_key_is_told(
+    database: Database, schemas: Schemas, query: Any, tmp_path: Path
+) -> None:
+    """A comma too many puts the owner where nobody expects a name."""
+    path = audit_file(tmp_path, [("1-1-1-1-0-0-0", "", "", "2"), ("1-1-1-2-0-0-0", "", "", "3")])
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[2] = f"1402,2,1-1-1-2-0-0-0,,,{SECRETS[0]},,,,,,,,,3,1402/02/31,{','.join(SECRETS)},x,y"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    load(database, path, "audit", schemas)
+    found = query(database, "SELECT key, reasons FROM ops.quarantine")
+    assert found == [("1402 2", ["row.surplus"])]
+    everywhere = dumped(database, "data", "history", "ops", "facts", "derived", "stage")
+    assert not any(secret in everywhere for secret in SECRETS)
+
+
 def test_a_refused_load_keeps_nothing_of_persons(
     database: Database, schemas: Schemas, query: Any, tmp_path: Path
 ) -> None:

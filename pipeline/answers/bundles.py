@@ -45,6 +45,14 @@ def place(home: Path, job: str, form: str = "zip") -> Path:
     return home / _FOLDER / f"{UUID(job)}.{form}"
 
 
+def drop(home: Path, job: str) -> None:
+    """Takes away what was made for ``job``."""
+    path = place(home, job)
+    path.unlink(missing_ok=True)
+    path.with_suffix(".pdf").unlink(missing_ok=True)
+    shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class Binder:
     """Makes the files of jobs below ``home`` by ``make`` and, where there is ``merge``, one PDF of
@@ -72,13 +80,6 @@ class Binder:
             return answer
         work = _Work(self, place(self.home, job), bundle, answerer, write)
         return answer | {"file": await work.carried_out(answer, asked, tell)}
-
-    def drop(self, job: str) -> None:
-        """Takes away what was made for ``job``."""
-        path = place(self.home, job)
-        path.unlink(missing_ok=True)
-        path.with_suffix(".pdf").unlink(missing_ok=True)
-        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
 
     def sweep(self, days: int) -> None:
         """Takes away what is older than any answer is kept."""

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
+from pipeline.answers import bundles
 from pipeline.answers.ask import Answerer, Ask
 from pipeline.answers.bundles import Binder
 from pipeline.answers.jobs import Claimed, Jobs, packed
@@ -136,7 +137,7 @@ class Worker:
                 if not task.done() and not await jobs.beat(job.id, self.name, self._progress, None):
                     await _cancelled(task)
                     if self._binder:
-                        self._binder.drop(job.id)
+                        bundles.drop(self._binder.home, job.id)
                     return
             await self._keep(job, jobs, task)
         finally:

@@ -19,6 +19,7 @@ from pipeline.sample import (
     cadastre,
     census,
     dossiers,
+    network,
     past,
     photo,
     places,
@@ -94,6 +95,8 @@ def _tables(built: Town, audited: Audited, posted: Arrival) -> list[Callable[[],
         dossiers.cases,
         dossiers.shares,
         sheet.index,
+        network.masts,
+        network.links,
         terrain.control_points,
         terrain.contours,
         terrain.spot_heights,
@@ -135,7 +138,7 @@ def write(
     schemas = registry.load(CITY)
     _prepare(out)
     tell = progress or _silent
-    steps = 44 if imagery else 42
+    steps = 46 if imagery else 44
     tell("streets, blocks and plots", 0, steps)
     built = town.build(parcels, seed, schemas.city.extent)
     rows: dict[str, int] = {}

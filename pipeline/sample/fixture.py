@@ -66,3 +66,5 @@ TARGET_BOX = (50.0, 18.0, 54.0, 22.0)
 
 # Round the origin the terrain is the plane 900 + 0.01 (E - 488600).
 PLANE_HEIGHT_M, PLANE_SLOPE, PLANE_RADIUS_M = 900.0, 0.01, 320.0
+# The masts of the city hall and of the council, on that plane.
+MAST_M = 10.0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import shapely
 
-from pipeline.sample import faults, tears_relief
+from pipeline.sample import faults, network, tears_relief
 from pipeline.sample.arrays import Floats, Ints
 from pipeline.sample.arrivals import Arrival
 from pipeline.sample.corners import chamfered
@@ -212,4 +212,5 @@ _TEARS: dict[str, Callable[[Arrival, Town, int], list[Row]]] = {
     "chamfers": _off_corner,
     "contours": tears_relief.contours,
     "spot_heights": tears_relief.spot_heights,
+    "radio_links": network.torn,
 }

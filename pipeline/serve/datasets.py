@@ -28,10 +28,12 @@ Part = dict[str, Any]
 @dataclass(frozen=True)
 class Known:
     """What changes with the data: when each layer was written last, and what is served of
-    rasters, both by the collection's id."""
+    rasters, both by the collection's id; the state of each layer, and the versions of rasters."""
 
     updated: dict[str, str]
     rasters: dict[str, ServedRaster]
+    states: dict[str, str]
+    versions: frozenset[str]
 
 
 async def known(site: Site) -> Known:
@@ -47,13 +49,14 @@ async def known(site: Site) -> Known:
         date = newest if one.layer.source in ("view", "log") else dates.get(one.layer.id)
         if date is not None:
             updated[name] = date
-    rasters = {}
+    rasters, versions = {}, set()
     for contract in site.schemas.rasters.values():
         served = Source(site.settings.home, contract.id).served()
+        versions.add(served.version if served else "")
         if served is not None and contract.collection in site.config["resources"]:
             rasters[contract.collection] = served
             updated[contract.collection] = served.updated
-    return Known(updated, rasters)
+    return Known(updated, rasters, await site.state.all(), frozenset(versions))
 
 
 async def state(request: Request) -> str:
@@ -106,7 +109,7 @@ def distributions(site: Site, name: str, known: Known, language: str) -> list[Pa
     """Every file that the collection can be had as: first those that are made, with checksums,
     then those that are made when they are asked for."""
     made = [
-        _made(site, one, language)
+        _made(site, one, known, language)
         for one in downloads.offered(site.settings).values()
         if one.of == name
     ]
@@ -126,20 +129,22 @@ def _shaped(site: Site, name: str) -> bool:
     return name in site.served and site.served[name].has_geometry
 
 
-def _made(site: Site, one: downloads.Download, language: str) -> Part:
-    title = links.said(
-        "GeoPackage" if one.name == f"{one.of}{downloads.SUFFIX}" else "Extract", language
-    )
+def _made(site: Site, one: downloads.Download, known: Known, language: str) -> Part:
+    """A file that is made: of when it is, and whether its data are still those of today."""
+    title = "GeoPackage" if one.name == f"{one.of}{downloads.SUFFIX}" else "Extract"
+    loads = [loaded for _, loaded in one.loads.values()]
     return {
         **links.link(
             "enclosure",
             one.media_type,
-            f"{title} {one.name}",
+            f"{links.said(title, language)} {one.name}",
             f"{site.base}/files/{one.name}",
             language,
         ),
         "length": one.bytes,
         "updated": one.made,
+        **({"dataUpdated": max(loads)} if loads else {}),
+        "current": downloads.current(site, one, known.states, known.versions),
         "checksum": checksum(one.sha256),
     }
 

@@ -123,8 +123,8 @@ def _distribution(link: Part, licence: str) -> Part:
         made["dcat:downloadURL"] = {"@id": link["href"]}
     if "length" in link:
         made["dcat:byteSize"] = {"@type": "xsd:nonNegativeInteger", "@value": str(link["length"])}
-    if "updated" in link:
-        made["dct:modified"] = _moment(link["updated"])
+    if "updated" in link:  # of a file: of when its data are, not when it was written
+        made["dct:modified"] = _moment(link.get("dataUpdated") or link["updated"])
     if "checksum" in link:
         made["spdx:checksum"] = {
             "@type": "spdx:Checksum",

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
@@ -30,6 +31,7 @@ from pipeline.serve.reader import Reader
 
 RESULTS_REL = f"{OGC}/results"
 STATES = ("accepted", "running", "successful", "failed", "dismissed")
+_GOING = STATES[:2]
 #: What errors are called in OGC API - Processes.
 EXCEPTIONS = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
 _PREFERENCE = re.compile(r"(^|[,;])\s*respond-async\s*($|[,;])", re.IGNORECASE)
@@ -233,10 +235,13 @@ async def status(request: Request) -> Response:
 
 
 async def dismiss(request: Request) -> Response:
-    """DELETE /jobs/{id}: calls it off; of one that has ended the answer goes."""
+    """DELETE /jobs/{id}: calls it off; of one that has ended the answer goes, and its files."""
     view = _view(request, wanted.parameters(request, wanted.COMMON))
-    if not await view.site.jobs.dismiss(_number(request), _holder(request)):
+    number, before = _number(request), await _found(request)
+    if not await view.site.jobs.dismiss(number, _holder(request)):
         raise _no_such_job(request)
+    if before["status"] not in _GOING:  # else its worker takes away what it has begun
+        await run_in_threadpool(bundles.drop, view.site.settings.home, str(number))
     made = _told(view, await _found(request))
     answer = answers.json(made, view.language)
     answer.headers.update(_NEVER)
@@ -248,7 +253,7 @@ async def results(request: Request) -> Response:
     given = wanted.parameters(request, (*wanted.COMMON, "response"))
     found = await _found(request)
     view = _view(request, given, _forms(request, found))
-    if found["status"] in ("accepted", "running"):
+    if found["status"] in _GOING:
         told = {"type": f"{EXCEPTIONS}/result-not-ready"}
         raise Problem(404, "ResultNotReady", "the job has not ended yet", told=told)
     if found["status"] == "failed":

@@ -76,9 +76,12 @@ def answer(request: Request, stored: Stored, cache: str = "no-cache") -> Respons
 
 
 async def raster(request: Request) -> Response:
-    """GET or HEAD /files/{collection}.tif: the COG that a raster collection is served from."""
+    """GET or HEAD /files/{collection}.tif: the COG that a raster collection is served from, or its
+    window in an extract."""
     site = site_of(request)
     name = request.path_params["collection_id"]
+    if f"{name}{downloads.PICTURE}" in downloads.offered(site.settings):
+        return await download(request)
     found = _served(site, name)
     stored = Stored(site.settings.home / found.path, found.version, COG, f"{name}.tif")
     return answer(request, stored)
@@ -100,8 +103,8 @@ async def tiles(request: Request) -> Response:
 
 
 async def download(request: Request) -> Response:
-    """GET or HEAD /files/{name}.gpkg, .mbtiles: what ``makan publish`` and ``makan extract`` made;
-    its digest is its tag, and stands in ``Repr-Digest`` (RFC 9530) as well."""
+    """GET or HEAD /files/{name}.gpkg, .mbtiles, .tif: what ``makan publish`` and ``makan extract``
+    made; its digest is its tag, and stands in ``Repr-Digest`` (RFC 9530) as well."""
     site = site_of(request)
     name = request.url.path.rsplit("/", 1)[1]
     found = downloads.offered(site.settings).get(name)

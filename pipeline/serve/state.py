@@ -52,10 +52,15 @@ class State:
         self._asking: asyncio.Task[None] | None = None
         self._counts: dict[str, tuple[str, dict[bytes, int]]] = {}
 
+    async def all(self) -> dict[str, str]:
+        """The state of each layer."""
+        await self.version("")
+        return self._versions
+
     async def whole(self) -> str:
         """Stands for the states of all layers."""
-        await self.version("")
-        return " ".join(f"{name}={self._versions[name]}" for name in sorted(self._versions))
+        versions = await self.all()
+        return " ".join(f"{name}={versions[name]}" for name in sorted(versions))
 
     async def version(self, layer: str) -> str:
         """The state of ``layer``; raises what the database raises."""

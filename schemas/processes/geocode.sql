@@ -34,3 +34,16 @@ FROM shown AS s CROSS JOIN LATERAL (
     SELECT CASE WHEN ST_Dimension(s.geom) = 1 THEN ST_LineInterpolatePoint(ST_GeometryN(s.geom, 1), 0.5)
         WHEN ST_Dimension(s.geom) = 0 THEN s.geom ELSE ST_PointOnSurface(s.geom) END AS geom
 ) AS at HAVING count(*) > 0
+
+-- name: near
+-- Names that are like the place; for staff also postcodes and addresses.
+WITH said AS (SELECT %(place)s::text AS said)
+SELECT coalesce(jsonb_agg(m.name ORDER BY m.far, m.name), '[]')::text FROM (
+    SELECT * FROM {part.like_said} AS n
+    UNION ALL
+    (SELECT k.postcode, 1 - similarity(k.postcode, %(postcode)s::text) FROM {postcode} AS k
+        WHERE left(k.postcode, 5) = left(%(postcode)s::text, 5) ORDER BY 2, 1 LIMIT 5)
+    UNION ALL
+    (SELECT k.address_text, k.address_text_key <-> %(address)s::text FROM {postcode} AS k
+        WHERE k.address_text_key %%> %(address)s::text ORDER BY 2, 1 LIMIT 5)
+) AS m

@@ -1,23 +1,33 @@
 -- name: size
 -- Points along the line.
-SELECT ceil(ST_Length(ST_Transform(%(line)s::geometry, {srid})) * {unit} / %(step_m)s::float8)::bigint + 1
+SELECT ceil(ST_Distance(s.first, s.last) * {unit} / %(step_m)s::float8)::bigint + 1 FROM {part.sight} AS s
 
 -- name: answer
 -- Places along the straight line between the ends; what reads the elevation model gives each its height.
-WITH line AS (
-    SELECT l.geom, ST_Length(l.geom) * {unit} AS length FROM (
-        SELECT ST_MakeLine(ST_StartPoint(g.geom), ST_EndPoint(g.geom)) AS geom
-        FROM (SELECT ST_GeometryN(ST_LineMerge(ST_Transform(%(line)s::geometry, {srid})), 1) AS geom) AS g
-    ) AS l WHERE ST_Dimension(l.geom) = 1 AND ST_Length(l.geom) > 0
+WITH sight AS MATERIALIZED {part.sight},
+line AS (
+    SELECT s.*, ST_MakeLine(s.first, s.last) AS geom, ST_Distance(s.first, s.last) * {unit} AS length
+    FROM sight AS s WHERE ST_Distance(s.first, s.last) > 0
 ),
 at AS (
     SELECT least(n.place * %(step_m)s::float8, l.length) AS along, l.geom, l.length
     FROM line AS l CROSS JOIN LATERAL generate_series(0, ceil(l.length / %(step_m)s::float8)::int) AS n (place)
 ),
 point AS (
-    SELECT a.along, a.length, a.geom AS line, ST_LineInterpolatePoint(a.geom, a.along / a.length) AS geom FROM at AS a
+    SELECT a.along, ST_LineInterpolatePoint(a.geom, a.along / a.length) AS geom FROM at AS a
 )
-SELECT jsonb_build_object('from_mast_m', %(from_mast_m)s::float8, 'to_mast_m', %(to_mast_m)s::float8, 'frequency_ghz', %(frequency_ghz)s::float8,
-    'azimuth_deg', round(degrees(max(ST_Azimuth(ST_StartPoint(p.line), ST_EndPoint(p.line))))::numeric, 3), 'length_m', round(max(p.length)::numeric, 2), 'step_m', %(step_m)s::float8, 'points', jsonb_agg(jsonb_build_object(
-    'along_m', round(p.along::numeric, 2), 'e', round(ST_X(p.geom)::numeric, 3), 'n', round(ST_Y(p.geom)::numeric, 3)) ORDER BY p.along))::text
-FROM point AS p HAVING count(*) > 0
+SELECT jsonb_build_object('from_mast_m', l.first_m, 'to_mast_m', l.last_m, 'frequency_ghz', l.frequency_ghz,
+    'azimuth_deg', round(degrees(ST_Azimuth(l.first, l.last))::numeric, 3), 'length_m', round(l.length::numeric, 2), 'step_m', %(step_m)s::float8,
+    'link_code', l.link_code, 'azimuth_stated_deg', l.azimuth_deg, 'run', l.run_id,
+    'masts', CASE WHEN l.first_mast IS NULL THEN '[]' ELSE jsonb_build_array(jsonb_build_object('mast_code', l.first_mast, 'name_fa', l.first_name, 'run', l.first_run),
+        jsonb_build_object('mast_code', l.last_mast, 'name_fa', l.last_name, 'run', l.last_run)) END,
+    'points', (SELECT jsonb_agg(jsonb_build_object('along_m', round(p.along::numeric, 2), 'e', round(ST_X(p.geom)::numeric, 3),
+        'n', round(ST_Y(p.geom)::numeric, 3)) ORDER BY p.along) FROM point AS p))::text
+FROM line AS l
+
+-- name: near
+-- Masts that may have been meant.
+SELECT coalesce(jsonb_agg(n.mast_code), '[]')::text FROM (
+    SELECT m.mast_code FROM {radio_mast} AS m, jsonb_array_elements_text(%(masts)s::jsonb) AS g (code)
+    GROUP BY m.mast_code ORDER BY max(similarity(m.mast_code, g.code)) DESC, m.mast_code LIMIT 5
+) AS n

@@ -19,3 +19,15 @@ WITH at AS (
 SELECT jsonb_build_object('parcel', f.parcel, 'street', f.street, 'poi', f.poi, 'within', f.within)::text
 FROM found AS f
 WHERE coalesce(f.parcel, f.street, f.poi, nullif(f.within->'region', 'null')) IS NOT NULL
+
+-- name: near
+-- The nearest streets and parcels within 2 km.
+SELECT coalesce(jsonb_agg(m.name ORDER BY m.far, m.name), '[]')::text FROM (
+    SELECT n.name, min(n.far) AS far FROM (SELECT ST_Transform(%(point)s::geometry, {srid}) AS geom) AS g CROSS JOIN LATERAL (
+        (SELECT s.name_fa AS name, s.geom <-> g.geom AS far FROM {street} AS s
+            WHERE ST_DWithin(s.geom, g.geom, 2000 / {unit}) AND s.name_fa IS NOT NULL ORDER BY s.geom <-> g.geom LIMIT 5)
+        UNION ALL
+        (SELECT p.parcel_code, p.geom <-> g.geom FROM {parcel} AS p
+            WHERE ST_DWithin(p.geom, g.geom, 2000 / {unit}) ORDER BY p.geom <-> g.geom LIMIT 3)
+    ) AS n GROUP BY n.name
+) AS m

@@ -48,7 +48,12 @@ FROM shown AS s CROSS JOIN LATERAL (
 ) AS at HAVING count(*) > 0 OR EXISTS (SELECT FROM listed)
 
 -- name: near
--- The names that are least unlike.
-SELECT coalesce(jsonb_agg(DISTINCT n.name), '[]')::text FROM (
-    SELECT p.name FROM {name} AS p WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') AND p.key %% %(q)s::text ORDER BY p.key <-> %(q)s::text LIMIT 5
-) AS n
+-- Names that are like what was typed, and for what looks like a code the parcels of its block.
+WITH said AS (SELECT %(q)s::text AS said)
+SELECT coalesce(jsonb_agg(m.name ORDER BY m.far, m.name), '[]')::text FROM (
+    SELECT * FROM {part.like_said} AS n
+    UNION ALL
+    (SELECT p.parcel_code, 0 FROM {parcel} AS p
+        WHERE %(q)s::text ~ '[0-9].*[-/ ].*[0-9]' AND p.parcel_code LIKE makan.like_literal(
+            regexp_replace(regexp_replace(%(q)s::text, '[ /]', '-', 'g'), '[^-]*$', '')) || '%%' ORDER BY p.parcel_code LIMIT 5)
+) AS m

@@ -113,6 +113,20 @@ SELECT coalesce(jsonb_agg(n.parcel_code ORDER BY n.far, n.parcel_code), '[]') FR
     ORDER BY far NULLS LAST, p.parcel_code LIMIT 5
 ) AS n
 
+-- name: part_like_said
+-- The names that are least unlike what was `said`, as a whole or in one of its words: name, and how far it is (0 to 1).
+SELECT DISTINCT ON (n.name) n.name, n.far FROM (
+    SELECT l.name, l.far FROM said AS s CROSS JOIN LATERAL (
+        SELECT p.name, s.said <<-> p.key AS far FROM {name} AS p
+        WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') ORDER BY s.said <<-> p.key LIMIT 5) AS l
+    UNION ALL
+    SELECT l.name, l.far FROM (
+        SELECT DISTINCT w.said FROM said AS s CROSS JOIN string_to_table(s.said, ' ') AS w (said) WHERE length(w.said) > 2
+    ) AS s CROSS JOIN LATERAL (
+        SELECT p.name, s.said <<-> p.key AS far FROM {name} AS p
+        WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') ORDER BY s.said <<-> p.key LIMIT 3) AS l
+) AS n WHERE n.far < 0.7 ORDER BY n.name, n.far
+
 -- name: part_edition
 -- The edition of the detailed plan that holds for the chosen parcel: the one asked for, else the latest approved.
 SELECT e.plan_id, d.id IS NOT NULL AS documented, d.title_fa, d.title_en, d.plan_kind, d.plan_status,
@@ -670,6 +684,30 @@ SELECT f.object_id AS parcel_id, jsonb_agg(jsonb_build_object('postcode', k.post
     'plaque_no', k.plaque_no, 'unit_no', k.unit_no, 'run', k.run_id) ORDER BY k.unit_no NULLS FIRST, k.postcode) AS told
 FROM {fact.postcode_parcel} AS f JOIN meant AS m ON m.id = f.object_id JOIN {postcode} AS k ON k.id = f.subject_id
 GROUP BY f.object_id
+
+-- name: part_sight
+-- Both ends of a sight with their antennas (m above ground): of a line, of two masts by their codes, or of a link. What is not said is that
+-- of the link, else of the mast, else usual.
+SELECT s.first, s.last, s.link_code, s.azimuth_deg, s.run_id, s.first_mast, s.first_name, s.first_run, s.last_mast, s.last_name, s.last_run,
+    coalesce(%(from_mast_m)s::float8, s.first_antenna_m, s.first_height, 20) AS first_m,
+    coalesce(%(to_mast_m)s::float8, s.last_antenna_m, s.last_height, 20) AS last_m,
+    coalesce(%(frequency_ghz)s::float8, s.frequency_ghz, 5.8) AS frequency_ghz
+FROM (
+    SELECT ST_StartPoint(g.geom) AS first, ST_EndPoint(g.geom) AS last, NULL AS link_code, NULL::float8 AS azimuth_deg, NULL::bigint AS run_id,
+        NULL AS first_mast, NULL AS first_name, NULL::bigint AS first_run, NULL AS last_mast, NULL AS last_name, NULL::bigint AS last_run,
+        NULL::float8 AS first_antenna_m, NULL::float8 AS first_height, NULL::float8 AS last_antenna_m, NULL::float8 AS last_height,
+        NULL::float8 AS frequency_ghz
+    FROM (SELECT ST_GeometryN(ST_LineMerge(ST_Transform(%(line)s::geometry, {srid})), 1) AS geom) AS g WHERE g.geom IS NOT NULL
+    UNION ALL
+    SELECT one.geom, two.geom, l.link_code, l.azimuth_deg, l.run_id, one.mast_code, one.name_fa, one.run_id, two.mast_code, two.name_fa, two.run_id,
+        l.first_antenna_m, one.mast_height_m, l.last_antenna_m, two.mast_height_m, l.frequency_ghz
+    FROM (
+        SELECT k.link_code, k.azimuth_deg, k.run_id, k.first_mast, k.last_mast, k.first_antenna_m, k.last_antenna_m, k.link_frequency_ghz AS frequency_ghz
+        FROM {radio_link} AS k WHERE k.link_code = %(link_code)s::text
+        UNION ALL
+        SELECT NULL, NULL, NULL, %(masts)s::jsonb ->> 0, %(masts)s::jsonb ->> 1, NULL, NULL, NULL WHERE %(masts)s::jsonb IS NOT NULL
+    ) AS l JOIN {radio_mast} AS one ON one.mast_code = l.first_mast JOIN {radio_mast} AS two ON two.mast_code = l.last_mast
+) AS s
 
 -- name: part_shares
 -- The share of the ground of each of the parcels `meant` in each zone code of the latest approved edition.

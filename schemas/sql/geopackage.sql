@@ -27,9 +27,9 @@ INSERT INTO tiles VALUES (?, ?, ?, ?)
 INSERT INTO metadata VALUES (?, ?)
 
 -- name: box
--- The box of one area in web mercator and in degrees, east before north, and whether there is such an area.
-SELECT ST_XMin(w), ST_YMin(w), ST_XMax(w), ST_YMax(w), ST_XMin(d), ST_YMin(d), ST_XMax(d), ST_YMax(d)
-FROM (SELECT ST_Transform(a.{geom}, 3857) AS w, ST_Transform(a.{geom}, 4326) AS d FROM {view} AS a WHERE a.{key}::text = %(value)s) AS found
+-- The box of one area in the city's CRS, in web mercator and in degrees, east before north, and whether there is such an area.
+SELECT ST_XMin(c), ST_YMin(c), ST_XMax(c), ST_YMax(c), ST_XMin(w), ST_YMin(w), ST_XMax(w), ST_YMax(w), ST_XMin(d), ST_YMin(d), ST_XMax(d), ST_YMax(d)
+FROM (SELECT a.{geom} AS c, ST_Transform(a.{geom}, 3857) AS w, ST_Transform(a.{geom}, 4326) AS d FROM {view} AS a WHERE a.{key}::text = %(value)s) AS found
 
 -- name: keys
 -- Some of the areas that there are.

@@ -1,17 +1,17 @@
 """What QGIS makes of an extract; run by the system's Python, where no network can be reached.
 
-Arguments: a GeoPackage and an MBTiles file. Prints one JSON object.
+Arguments: a GeoPackage, an MBTiles file and GeoTIFFs. Prints one JSON object.
 """
 
 import json
 import socket
 import sys
 
-from qgis.core import QgsApplication, QgsVectorLayer, QgsVectorTileLayer
+from qgis.core import QgsApplication, QgsRasterLayer, QgsVectorLayer, QgsVectorTileLayer
 
 application = QgsApplication([], False)
 application.initQgis()
-path, tiles = sys.argv[1:]
+path, tiles, *rasters = sys.argv[1:]
 
 
 def reached() -> bool:
@@ -28,8 +28,12 @@ for name in names:
     drawn = layer.renderer().type() if layer.renderer() else None
     found[name] = [layer.isValid(), layer.featureCount(), layer.crs().authid(), drawn]
 picture = QgsVectorTileLayer(f"type=mbtiles&url={tiles}", "tiles")
+grounds = {one.rsplit("/", 1)[1]: QgsRasterLayer(one, "raster") for one in rasters}
 told = {
     "layers": found,
+    "rasters": {
+        n: [one.isValid(), one.crs().authid(), one.bandCount()] for n, one in grounds.items()
+    },
     "tiles": [picture.isValid(), picture.sourceMaxZoom()],
     "network": reached(),
 }

@@ -179,3 +179,9 @@ def test_ids_that_are_nothing_are_told(
     assert (told["number"], told["missing"]) == (2, [987_654_321])
     assert told["file"]["documents"] == 2
     assert staff.get(f"/jobs/{job}/results?f=csv").status_code == 400
+    # Who dismisses it when it has ended takes its files away, too.
+    path = bundles.place(sampled.settings.home, job)
+    assert path.is_file()
+    assert staff.delete(f"/jobs/{job}").json()["status"] == "dismissed"
+    assert not path.exists()
+    assert staff.get(f"/jobs/{job}/results?f=zip").status_code == 404

@@ -277,3 +277,23 @@ def test_an_edition_that_is_not_there_has_no_widening_of_nothing(
     told = refused(staff, process, nosazi=P7, **inputs)
     assert (told["status"], told["near"]) == (404, ["TT-1397"])
     assert set(told["message"]) == {"en", "fa"}
+
+
+def test_nothing_found_names_what_is_near(
+    public: TestClient, staff: TestClient, refused: Asked, query: Asked
+) -> None:
+    """By the whole, by one of the words, by the block of a code; postcodes to staff alone."""
+    for typed, meant in (("محله صفاشخر", "صفاشهر"), ("1-12-45-99", "1-12-45-7-0-0-0")):
+        told = refused(public, "search", q=typed)
+        assert (told["status"], meant in told["near"]) == (404, True), told["near"]
+    assert refused(public, "search", q="ضضضضغغغ")["near"] == []
+    asked = {"postcode": "3715613946"}
+    assert refused(public, "geocode", **asked)["near"] == []
+    assert refused(staff, "geocode", **asked)["near"][0] == "3715613947"
+    assert "صفاشهر" in refused(public, "geocode", place="محله صفاشخر")["near"]
+    ((out,),) = query(
+        "SELECT ST_AsText(ST_Transform(ST_SetSRID(ST_Point(max(ST_XMax(geom)) + 1200, "
+        "avg(ST_YMin(geom))), 32639), 4326)) FROM data.street"
+    )
+    far = refused(public, "reverse-geocode", point=out)
+    assert (far["status"], len(far["near"]) > 0) == (404, True)

@@ -9,17 +9,28 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyogrio
 import pytest
+import rasterio
+from affine import Affine
+from rasterio.windows import from_bounds
+from rio_cogeo.cogeo import cog_validate
 from starlette.testclient import TestClient
 
+from pipeline.contracts.registry import Schemas
+from pipeline.db.engine import Database
 from pipeline.errors import SettingsError
-from pipeline.serve import downloads
+from pipeline.rasters.deliver import deliver
+from pipeline.rasters.inspect import Declared, Job
+from pipeline.serve import downloads, extracts
 from pipeline.serve.downloads import Download
+from pipeline.serve.raster_source import Source
 from pipeline.serve.tile_seed import Offline
 from pipeline.serve.within import Area
 
@@ -43,11 +54,33 @@ def made(public: TestClient) -> list[Download]:
 
 
 @pytest.fixture(scope="module")
-def region(public: TestClient) -> list[Download]:
+def ground(
+    sampled: Database, schemas: Schemas, query: Asked, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[float, float]]:
+    """An elevation model of 200 m by 200 m about the south-west corner of region 1."""
+    ((west, south),) = query(
+        "SELECT round(ST_XMin(geom)), round(ST_YMin(geom)) FROM data.region WHERE region_code = '1'"
+    )
+    path = tmp_path_factory.mktemp("ground") / "dem_corner.tif"
+    heights = (900 + np.arange(100 * 100, dtype=np.float32) / 100).reshape(1, 100, 100)
+    profile = {"driver": "GTiff", "count": 1, "height": 100, "width": 100, "dtype": "float32"}
+    place = Affine(2, 0, west - 100, 0, -2, south + 100)
+    with rasterio.open(path, "w", **profile, crs="EPSG:32639", transform=place) as written:
+        written.write(heights)
+    contract = next(one for one in schemas.rasters.values() if one.is_terrain)
+    home = sampled.settings.home
+    (done,) = deliver(sampled, home, schemas, [Job(path, contract, schemas.city, Declared())])
+    assert done.status == "done"
+    yield west, south
+    shutil.rmtree(home / "rasters" / contract.id)
+
+
+@pytest.fixture(scope="module")
+def region(public: TestClient, ground: tuple[float, float]) -> list[Download]:
     """The extract of region 1."""
     site = offline(public)
     area = Area(site.served["regions"], "1")
-    return downloads.extract(site.settings, site, area, lambda _: None, last=15)
+    return extracts.extract(site, area, lambda _: None, last=15)
 
 
 def datasets(client: TestClient, language: str = "en") -> list[Any]:
@@ -240,6 +273,64 @@ def test_an_extract_holds_what_belongs_to_its_region(
     assert offered >= {"regions-1.gpkg", "regions-1.mbtiles"}
 
 
+def test_an_extract_has_the_window_of_each_raster(
+    region: list[Download],
+    ground: tuple[float, float],
+    public: TestClient,
+    sampled: Database,
+    tmp_path: Path,
+) -> None:
+    """NET-3: on the pixels that are served, and nothing beyond the area's box."""
+    path = tmp_path / "window.tif"
+    answer = public.get("/files/regions-1-dem.tif")
+    assert answer.headers["content-type"].startswith("image/tiff")
+    path.write_bytes(answer.content)
+    west, south = ground
+    served = Source(sampled.settings.home, "dem")
+    with rasterio.open(path) as window, served.opened() as whole:
+        left, bottom, right, top = window.bounds
+        assert (right, top) == (whole.bounds.right, whole.bounds.top)
+        assert left == pytest.approx(west, abs=2.0)
+        assert bottom == pytest.approx(south, abs=2.0)
+        assert 2400 < window.width * window.height < 2700
+        expected = whole.read(1, window=from_bounds(*window.bounds, whole.transform))
+        assert (window.read(1) == expected).all()
+    assert cog_validate(str(path), strict=True, quiet=True)[0]
+
+
+def test_a_file_that_is_older_than_its_data_is_not_called_current(
+    made: list[Download], region: list[Download], public: TestClient, sampled: Database
+) -> None:
+    """Until the next publication; in the record, in DCAT and for extracts."""
+
+    def told() -> dict[str, bool]:
+        records = datasets(public)
+        files = [link for record in records for link in links(record, "enclosure")]
+        return {link["href"].rsplit("/", 1)[1]: link["current"] for link in files}
+
+    before = told()
+    assert set(before) >= {"streets.gpkg", "poi.gpkg", "regions-1.gpkg", "regions-1-dem.tif"}
+    assert all(before.values())
+    loaded = (
+        "INSERT INTO ops.run OVERRIDING SYSTEM VALUE SELECT (jsonb_populate_record(r, "
+        "jsonb_build_object('id', (SELECT max(id) + 1000 FROM ops.run)))).* "
+        "FROM ops.run r WHERE layer = 'poi' AND status = 'done' LIMIT 1 RETURNING id"
+    )
+    with sampled.connect("owner") as connection:
+        ((run,),) = connection.execute(loaded).fetchall()
+    public.app.state.site.state.forget()  # type: ignore[attr-defined]
+    time.sleep(1.0)
+    after = told()
+    assert (after["poi.gpkg"], after["regions-1.gpkg"]) == (False, False)
+    assert (after["streets.gpkg"], after["regions-1-dem.tif"]) == (True, True)
+    site = offline(public)
+    again = downloads.refresh(site.settings, site, lambda _: None)
+    assert "poi.gpkg" in {one.name for one in again}
+    assert told()["poi.gpkg"] is True
+    with sampled.connect("owner") as connection:
+        connection.execute("DELETE FROM ops.run WHERE id = %s", [run])
+
+
 def test_qgis_opens_an_extract_without_a_network(
     region: list[Download], public: TestClient, tmp_path: Path
 ) -> None:
@@ -265,6 +356,7 @@ def test_qgis_opens_an_extract_without_a_network(
     told = json.loads(ended.stdout.splitlines()[-1])
     assert told["network"] is False
     assert told["tiles"] == [True, 15]
+    assert told["rasters"] == {"regions-1-dem.tif": [True, "EPSG:32639", 1]}
     layers = told["layers"]
     assert {name: layer[1] for name, layer in layers.items() if name != "layer_styles"} == region[
         0
@@ -277,5 +369,5 @@ def test_qgis_opens_an_extract_without_a_network(
 def test_an_area_that_is_not_there_names_those_that_are(public: TestClient) -> None:
     site = offline(public)
     with pytest.raises(SettingsError, match="regions has no 99") as told:
-        downloads.extract(site.settings, site, Area(site.served["regions"], "99"), lambda _: None)
+        extracts.extract(site, Area(site.served["regions"], "99"), lambda _: None)
     assert "1, 2" in str(told.value.todo)

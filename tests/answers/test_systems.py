@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 import rasterio
@@ -583,6 +584,32 @@ def test_two_masts_over_the_plane_see_each_other(
     assert low["worst"]["along_m"] == 200.0
     none = ask(staff, "line-of-sight", **(asked | {"from_mast_m": 0, "to_mast_m": 0}))
     assert none["in_sight"] is False
+
+
+def test_masts_by_their_code_and_a_link_with_its_antennas(
+    plane: None, public: TestClient, staff: TestClient, ask: Asked, refused: Asked
+) -> None:
+    """NET-4: M-1 and M-2 are 10 m high, 400 m apart on the plane; L-1 is their link."""
+    line = {"line": "LINESTRING(488500 3833100, 488900 3833100)", "crs": GRID}
+    by_line = ask(staff, "line-of-sight", **line, from_mast_m=10, to_mast_m=10)
+    by_masts = ask(staff, "line-of-sight", masts=["M-1", "M-2"])
+    by_link = ask(staff, "line-of-sight", link_code="L-1")
+    assert by_line["points"] == by_masts["points"] == by_link["points"]
+    assert (by_link["from_mast_m"], by_link["azimuth_stated_deg"]) == (10.0, 90.0)
+    assert [one["mast_code"] for one in by_masts["masts"]] == ["M-1", "M-2"]
+    back = ask(staff, "line-of-sight", masts=["M-2", "M-1"], from_mast_m=0, to_mast_m=0)
+    assert (back["azimuth_deg"], back["in_sight"]) == (270.0, False)
+    none = refused(staff, "line-of-sight", masts=["M-1", "M-0"])
+    assert (none["status"], none["near"][0]) == (404, "M-1")
+    assert refused(staff, "line-of-sight", link_code="L-0")["status"] == 404
+    # Where the network can be cut is for staff alone.
+    assert refused(public, "line-of-sight", masts=["M-1", "M-2"])["field"] == "masts"
+    for name in ("radio-masts", "radio-links"):
+        assert public.get(f"/collections/{name}").status_code == 404
+        found = staff.get(f"/collections/{name}/items?limit=1").json()["features"][0]
+        assert found["geometry"]["type"] == {"radio-masts": "Point"}.get(name, "LineString")
+    answer = staff.get("/processes/line-of-sight/answer-schema").json()
+    jsonschema.Draft202012Validator(answer).validate(by_link)
 
 
 def test_no_ground_and_too_many_points(staff: TestClient, refused: Asked) -> None:

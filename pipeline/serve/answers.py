@@ -80,5 +80,28 @@ def _failure_page(request: Request, problem: Problem) -> Response:
         language = wanted.language(request, dict(request.query_params), site.languages)
     except Problem:  # what was wrong may be the language itself
         language = site.languages[0]
-    content = {"code": problem.code, "description": problem.detail, "type": problem.code}
+    content = {
+        "code": problem.code,
+        "description": problem.detail,
+        "type": problem.code,
+        "told": problem.told,
+        **_way_back(request, site),
+    }
     return html(site.pages.render("exception.html", content, language), language, problem.status)
+
+
+def _way_back(request: Request, site: Site) -> dict[str, Any]:
+    """Of a question that got no answer: where its form is, and the address with which what is near
+    can be asked for instead, where it is plain which input that would be."""
+    process = site.answerer.processes.get(request.path_params.get("process_id", ""))
+    if process is None:
+        return {}
+    form = {"form": f"/processes/{process.id}"}
+    asked = dict(request.query_params)
+    offered = site.answerer.offered[process.id]
+    chosen = {site.schemas.city.published(name) for some in process.choices for name in some}
+    names = [n for n, one in offered.items() if n in asked and (n in chosen or one.required)]
+    if len(names) != 1 or offered[names[0]].accepts.get("type") != "string":
+        return form
+    rest = {name: value for name, value in asked.items() if name not in (names[0], "lang")}
+    return {**form, "instead": f"{form['form']}/execution", "input": names[0], "rest": rest}

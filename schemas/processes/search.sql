@@ -53,7 +53,11 @@ WITH said AS (SELECT %(q)s::text AS said)
 SELECT coalesce(jsonb_agg(m.name ORDER BY m.far, m.name), '[]')::text FROM (
     SELECT * FROM {part.like_said} AS n
     UNION ALL
-    (SELECT p.parcel_code, 0 FROM {parcel} AS p
-        WHERE %(q)s::text ~ '[0-9].*[-/ ].*[0-9]' AND p.parcel_code LIKE makan.like_literal(
-            regexp_replace(regexp_replace(%(q)s::text, '[ /]', '-', 'g'), '[^-]*$', '')) || '%%' ORDER BY p.parcel_code LIMIT 5)
+    (SELECT p.parcel_code, 0 FROM (
+        SELECT regexp_replace(c.code, '[^-]*$', '') AS block, (regexp_match(c.code, '([0-9]{{1,9}})$'))[1]::bigint AS number
+        FROM (SELECT upper(regexp_replace(%(q)s::text, '[ /]', '-', 'g')) AS code) AS c WHERE c.code ~ '[0-9].*-.*[0-9]'
+    ) AS t CROSS JOIN LATERAL (
+        SELECT q.parcel_code, (regexp_match(substr(q.parcel_code, length(t.block) + 1), '^([0-9]{{1,9}})'))[1]::bigint AS number FROM {parcel} AS q
+        WHERE length(t.block) > 2 AND q.parcel_code >= t.block AND q.parcel_code < t.block || '~' LIMIT 500
+    ) AS p ORDER BY abs(p.number - t.number), p.parcel_code LIMIT 5)
 ) AS m

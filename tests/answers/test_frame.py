@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+from html.parser import HTMLParser
 from typing import Any
 
 import jsonschema
@@ -246,3 +249,52 @@ def test_no_such_process_and_no_such_method(public: TestClient) -> None:
     assert public.get("/processes/nothing").json()["code"] == "NoSuchProcess"
     assert public.post("/processes/nothing/execution", json={}).status_code == 404
     assert public.delete("/processes/search/execution").status_code == 405
+
+
+class _Fields(HTMLParser):
+    """The attributes of every text area of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "textarea":
+            self.found.append(dict(attrs))
+
+
+def test_examples_of_lists_stand_whole_in_the_form(staff: TestClient) -> None:
+    """JSON is full of quotation marks: none of them may end the attribute."""
+    seen = 0
+    for process in PROCESSES:
+        read = _Fields()
+        read.feed(staff.get(f"/processes/{process.id}?f=html&lang=fa").text)
+        named = derived.offered(SCHEMAS.city, SCHEMAS.audiences["staff"], process)
+        for area in read.found:
+            example, shown = named[area["name"] or ""].example, area["placeholder"] or ""
+            assert set(area) <= {
+                "id", "name", "dir", "rows", "spellcheck", "required", "placeholder"
+            }, process.id  # fmt: skip
+            assert shown == example if isinstance(example, str) else json.loads(shown) == example
+            seen += not isinstance(example, str)
+    assert seen > 5
+
+
+def test_a_page_of_nothing_found_leads_on(public: TestClient) -> None:
+    """In Persian: what may have been meant, each a link that asks for it; the way to the form."""
+    asked = {"f": "html", "lang": "fa", "nosazi": "1-12-45-77"}
+    answer = public.get("/processes/find-property/execution", params=asked)
+    assert answer.status_code == 404
+    persian = answer.text.partition('lang="fa" dir="rtl">')[2].partition("</section>")[0]
+    assert "ملکی پیدا نشد" in persian or "چنین" in persian
+    assert '<a href="/processes/find-property?lang=fa">' in persian
+    near = re.findall(r'href="(/processes/find-property/execution[^"]+)"', persian)
+    assert near
+    meant = public.get(html.unescape(near[0]))
+    assert meant.status_code == 200
+    assert "1-12-45-" in meant.text
+    wrong = public.get("/processes/search/execution", params={"f": "html", "lang": "fa", "q": "x"})
+    persian = wrong.text.partition('lang="fa" dir="rtl">')[2].partition("</section>")[0]
+    assert wrong.status_code == 400
+    assert "minLength 2" in persian
+    assert "نمونه" in persian

@@ -83,7 +83,13 @@ def _arguments(name: str, base: str) -> dict[str, str]:
         told["iut"] = base
     if "tiles" in name:
         tileset = httpx2.get(f"{base}/tiles/{_GRID}?f=json").json()
-        limits = tileset["tileMatrixSetLimits"][-1]
+        # A level whose single tile holds the whole city: elsewhere tiles may be empty (204).
+        single = [
+            one
+            for one in tileset["tileMatrixSetLimits"]
+            if one["minTileRow"] == one["maxTileRow"] and one["minTileCol"] == one["maxTileCol"]
+        ]
+        limits = (single or tileset["tileMatrixSetLimits"][:1])[-1]
         template = next(link["href"] for link in tileset["links"] if link["rel"] == "item")
         told |= {
             "tilematrixsetdefinitionuri": tileset["tileMatrixSetURI"],

@@ -19,6 +19,8 @@ from zipfile import ZipFile
 POM = Path(__file__).parent / "ets" / "pom.xml"
 _SERVICE = "META-INF/services/com.occamlab.te.spi.jaxrs.TestSuiteController"
 _FETCH_S, _RUN_S = 900, 3600
+#: The method and the address of a request as REST Assured writes them.
+_ASKED = re.compile(r"Request method:\s*(\S+)\s+Request URI:\s*(\S+)")
 _REASON = re.compile(
     r"(No versions available for [\w.:-]+|Could not (?:find|transfer) artifact [\w.:-]+"
     r"|(?:Exception|Error)[\w.:]* .{1,150})"
@@ -92,8 +94,14 @@ def read(name: str, report: Path) -> Result:
 
 
 def _message(method: ET.Element) -> str:
+    """What a test says; with the address that it asked where it tells no more than a status."""
     found = method.find("exception/message")
-    return " ".join((found.text or "").split()) if found is not None else "no message"
+    said = " ".join((found.text or "").split()) if found is not None else "no message"
+    if "Expected status code" in said:
+        asked = method.findtext("attributes/attribute[@name='request']") or ""
+        address = _ASKED.search(asked)
+        said += f" ({address[1]} {address[2]})" if address else ""
+    return said
 
 
 def version(jar: Path) -> str:

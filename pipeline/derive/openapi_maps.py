@@ -6,10 +6,19 @@ from typing import Any
 
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
-from pipeline.derive.openapi_parts import binary, enum, get, in_path, json_of, parameter, ref
+from pipeline.derive.collections import MVT
+from pipeline.derive.openapi_parts import (
+    binary,
+    enum,
+    get,
+    in_path,
+    json_of,
+    parameter,
+    ref,
+    tile_ids,
+)
 
 Part = dict[str, Any]
-_MVT = "application/vnd.mapbox-vector-tile"
 _SHEETS = {
     "mbs": "application/vnd.mapbox.style+json",
     "sld10": "application/vnd.ogc.sld+xml;version=1.0",
@@ -36,14 +45,15 @@ def dataset(schemas: Schemas, audience: Audience) -> Part:
         in_path("tileCol", "Column, from the west", whole),
     ]
     tag = "service"
-    one = get(tag, "tile", "Several layers in one tile", [*place, some], binary(_MVT))
+    ids = tile_ids("city.dataset.vector")
+    one = get(tag, ids[2], "Several layers in one tile", [*place, some], binary(MVT["mimetype"]))
     one["get"]["responses"]["204"] = {"description": "Nothing is there"}
     described = [ref("tileMatrixSetId"), ref("f-tileset"), ref("lang"), some]
     view = [ref(name) for name in _VIEW]
     return {
-        "/tiles": get(tag, "tilesets", "Tile sets of groups", [*page, some], json_of("anything")),
+        "/tiles": get(tag, ids[0], "Tile sets of groups", [*page, some], json_of("anything")),
         "/tiles/{tileMatrixSetId}": get(
-            tag, "tileset", "A tile set of several layers", described, json_of("anything")
+            tag, ids[1], "A tile set of several layers", described, json_of("anything")
         ),
         "/tiles/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}": one,
         "/map": get(

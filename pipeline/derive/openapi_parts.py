@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import grids, openapi_schemas
+from pipeline.derive.collections import MVT
 from pipeline.derive.raster_collections import COVERAGE_JSON
 
 Part = dict[str, Any]
@@ -119,6 +120,12 @@ def in_path(name: str, said: str, schema: Part) -> Part:
     return {"name": name, "in": "path", "description": said, "required": True, "schema": schema}
 
 
+def tile_ids(kind: str) -> list[str]:
+    """The ids of the operations for a list of tile sets, one of them and a tile, as OGC API Tiles
+    has them (Table 11)."""
+    return [f"{kind}.{what}" for what in ("getTileSetsList", "getTileSet", "getTile")]
+
+
 def tiles(name: str, title: str, provider: Part) -> Part:
     """The paths of a collection's tiles."""
     here, page = f"/collections/{name}/tiles", [ref("f"), ref("lang")]
@@ -135,13 +142,15 @@ def tiles(name: str, title: str, provider: Part) -> Part:
         *([ref("datetime")] if "city" in provider["options"] else []),
     ]
     content = {kind: made for form in formats.values() for kind, made in binary(form).items()}
-    one = get(name, f"{name}.tile", f"{title}: a tile", place, content)
+    drawn = "vector" if kind == MVT else "map"
+    ids = tile_ids(f"{name}.collection.{drawn}")
+    one = get(name, ids[2], f"{title}: a tile", place, content)
     one["get"]["responses"]["204"] = {"description": "Nothing is there"}
     described = [ref("tileMatrixSetId"), ref("f-tileset"), ref("lang")]
     return {
-        here: get(name, f"{name}.tilesets", f"{title}: tile sets", page, json_of("anything")),
+        here: get(name, ids[0], f"{title}: tile sets", page, json_of("anything")),
         f"{here}/{{tileMatrixSetId}}": get(
-            name, f"{name}.tileset", f"{title}: a tile set", described, json_of("anything")
+            name, ids[1], f"{title}: a tile set", described, json_of("anything")
         ),
         f"{here}/{{tileMatrixSetId}}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}": one,
     }

@@ -98,9 +98,14 @@ async def _vector(request: Request, drawn: Drawn) -> Response:
         raise missing(f"there is no tile {place} in {grid.id}")
     layers = [one for one in drawn.layers if one.is_at(place.zoom)]
     if len(drawn.layers) == 1:
-        found = await site.tile_store.get(layers[0], grid, place)
-        return await _one(request, found, site)
-    return await _one(request, Made(await site.tile_store.together(layers, grid, place)), site)
+        found: Kept | Made = await site.tile_store.get(layers[0], grid, place)
+    else:
+        found = Made(await site.tile_store.together(layers, grid, place))
+    answer = await _one(request, found, site)
+    # What was edited since the extents were measured is shown wherever it lies.
+    if answer.status_code == 204 and not tilesets.covers(drawn, grid, place):
+        raise missing(f"tile {place} is beyond the limits that the tile set tells")
+    return answer
 
 
 async def _one(request: Request, found: Kept | Made, site: Site) -> Response:

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from pipeline.contracts.city import City
 from pipeline.derive import grids, jsonschema
-from pipeline.derive.grids import Grid
-from pipeline.serve import answers, crs, links, reach, wanted
+from pipeline.derive.grids import Grid, Tile
+from pipeline.serve import answers, crs, links, mvt, reach, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.links import HTML, JSON, OGC, Link
 from pipeline.serve.served import Served
@@ -27,7 +27,9 @@ _DIMENSIONS = {"Point": 0, "LineString": 1, "Polygon": 2}
 
 
 def _tileset(drawn: Drawn, grid: Grid, language: str) -> dict[str, Any]:
-    """What a list says of a tile set."""
+    """What a list says of a tile set; where its tiles are is told by the document of its own, as
+    programs that walk a list ask every address they find in it.
+    """
     return {
         "title": f"{drawn.title[language]} · {grid.id}",
         "dataType": "vector",
@@ -36,7 +38,6 @@ def _tileset(drawn: Drawn, grid: Grid, language: str) -> dict[str, Any]:
         "tileMatrixSetURI": grid.uri or f"{drawn.site.base}/tileMatrixSets/{grid.id}",
         "links": [
             _link("self", JSON, "This document as JSON", drawn.address(grid.id, "json"), language),
-            _link("item", MVT, "Vector tiles", drawn.tiles(grid.id), language, templated=True),
             _link(
                 f"{OGC}/tiling-scheme",
                 JSON,
@@ -60,8 +61,11 @@ def described(drawn: Drawn, grid: Grid, language: str) -> dict[str, Any]:
     """The tile set in the words of OGC (TileSet metadata of 17-083r4)."""
     west, south, east, north = drawn.bounds()
     first, last = drawn.zooms
+    told = _tileset(drawn, grid, language)
+    item = _link("item", MVT, "Vector tiles", drawn.tiles(grid.id), language, templated=True)
     return {
-        **_tileset(drawn, grid, language),
+        **told,
+        "links": [*told["links"], item],
         "title": drawn.title[language],
         "description": drawn.description[language],
         "mediaTypes": [MVT],
@@ -76,15 +80,25 @@ def described(drawn: Drawn, grid: Grid, language: str) -> dict[str, Any]:
 
 
 def limits(drawn: Drawn, grid: Grid, zooms: range) -> list[dict[str, Any]]:
-    """Rows and columns in which there is something, level by level."""
-    return limits_of(drawn.site.schemas.city, drawn.bounds(), grid, zooms)
+    """Rows and columns in which there is something, level by level: also what reaches from the
+    next tile into the edge round each."""
+    return limits_of(drawn.site.schemas.city, drawn.bounds(), grid, zooms, mvt.BUFFER)
+
+
+def covers(drawn: Drawn, grid: Grid, place: Tile) -> bool:
+    """Whether a tile is within the limits."""
+    (found,) = limits(drawn, grid, range(place.zoom, place.zoom + 1))
+    rows, columns = (
+        range(found[f"minTile{way}"], found[f"maxTile{way}"] + 1) for way in ("Row", "Col")
+    )
+    return place.row in rows and place.column in columns
 
 
 def limits_of(
-    city: City, bounds: tuple[float, ...], grid: Grid, zooms: range
+    city: City, bounds: tuple[float, ...], grid: Grid, zooms: range, buffer: float = 0.0
 ) -> list[dict[str, Any]]:
-    """Rows and columns that meet ``bounds`` (degrees), level by level; nothing is told of a box
-    that reaches beyond the city's surroundings but those."""
+    """Rows and columns that meet ``bounds`` (degrees), level by level, with a ``buffer`` of a
+    tile's size; nothing is told of a box that reaches beyond the city's surroundings but those."""
     west, south, east, north = crs.domain(city, 4326)
     cut = (
         min(max(bounds[0], west), east),
@@ -95,7 +109,9 @@ def limits_of(
     box = reach.moved(np.array([cut]), 4326, grid.srid)
     found = []
     for zoom in zooms:
-        top, bottom, left, right = grid.spans(box, zoom)[0].tolist()
+        edge = grid.size(zoom) * buffer
+        wide = box + np.array([-edge, -edge, edge, edge])
+        top, bottom, left, right = grid.spans(wide, zoom)[0].tolist()
         found.append(
             {
                 "tileMatrix": str(zoom),

@@ -253,7 +253,8 @@ def test_tiles(served: Served) -> None:
     changed = served.get(tile, if_none_match=tag)
     assert changed.status_code == 200
     assert changed.headers["etag"] != tag
-    empty = served.get(f"{grid}/12/0/0")
+    assert served.get(f"{grid}/12/0/0").status_code == 404
+    empty = served.get(tile.replace("regions", "neighbourhoods"))
     assert (empty.status_code, "etag" in empty.headers) == (204, False)
     assert empty.headers["cache-control"].startswith("public, max-age=")
 

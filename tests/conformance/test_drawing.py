@@ -62,6 +62,8 @@ def test_tile_sets_of_the_dataset(api: Api) -> None:
     for listed in found["tilesets"]:
         assert {"title", "dataType", "crs", "tileMatrixSetURI", "links"} <= listed.keys()
         assert listed["dataType"] == "vector"
+        for told in listed["links"]:  # a program that walks the list may ask each as it is
+            assert api.get(told["href"]).status_code == 200, told
         (grid,) = links(listed, f"{REL}/tiling-scheme")
         told = api.json(grid["href"])
         assert told["tileMatrices"]
@@ -119,10 +121,16 @@ def test_picture_tiles(api: Api) -> None:
 
 @pytest.mark.proves(f"{TILES}/oas30")
 def test_tiles_are_in_the_api_definition(api: Api) -> None:
-    for one in (*_drawn(api, "tilesets-vector"), *_drawn(api, "tilesets-map")):
-        here = f"/collections/{one['id']}/tiles"
+    """oas30: completeness, and the ends of the operations' ids (Table 11)."""
+    where = [("/tiles", "dataset.vector")]
+    for kind in ("vector", "map"):
+        drawn = _drawn(api, f"tilesets-{kind}")
+        where += [(f"/collections/{one['id']}/tiles", f"collection.{kind}") for one in drawn]
+    for here, kind in where:
         tile = f"{here}/{{tileMatrixSetId}}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}"
-        assert {here, f"{here}/{{tileMatrixSetId}}", tile} <= api.openapi["paths"].keys()
+        paths = {here: "getTileSetsList", f"{here}/{{tileMatrixSetId}}": "getTileSet"}
+        for path, what in {**paths, tile: "getTile"}.items():
+            assert api.openapi["paths"][path]["get"]["operationId"].endswith(f".{kind}.{what}")
 
 
 def _picture(answer: Any, kind: str) -> Image.Image:

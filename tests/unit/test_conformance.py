@@ -34,6 +34,21 @@ def test_a_report_of_testng(tmp_path: Path) -> None:
     assert found.failures == ["setUp: no message", "limit: expected [10] but found [11]"]
 
 
+def test_a_failure_that_is_but_a_status_names_the_request(tmp_path: Path) -> None:
+    path = tmp_path / "testng-results.xml"
+    asked = "Request method:GET\nRequest URI:http://127.0.0.1/items?f=json\nProxy:none"
+    path.write_text(
+        REPORT.replace("expected [10]", "Expected status code").replace(
+            "</exception>",
+            f'</exception><attributes><attribute name="request">{asked}</attribute></attributes>',
+        )
+    )
+    (_, failure) = suites.read("ets", path).failures
+    assert (
+        failure == "limit: Expected status code but found [11] (GET http://127.0.0.1/items?f=json)"
+    )
+
+
 def test_arguments_are_java_properties() -> None:
     text = suites.properties({"iut": "http://127.0.0.1/?a=1&b=2", "a&b": "1"})
     assert "DOCTYPE" not in text  # Java would fetch it

@@ -183,7 +183,7 @@ def _features(schemas: Schemas, audience: Audience, name: str, layer_id: str) ->
     asked = [
         *(ref(part) for part in ("f-items", "lang", "offset", "cursor", "bbox", "bbox-crs")),
         limit,
-        *(ref(part) for part in ("datetime", "crs", "skipGeometry", "resulttype")),
+        *(ref(part) for part in ("datetime", "crs", "skipGeometry", "resulttype", "count")),
         *(ref(part) for part in ("filter", "filter-lang", "filter-crs")),
         *_names(shown),
     ]

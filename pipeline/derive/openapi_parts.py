@@ -15,10 +15,12 @@ Part = dict[str, Any]
 KEY_HEADER = "X-API-Key"
 RESERVED = (
     *("f", "lang", "limit", "offset", "cursor", "bbox", "bbox-crs", "datetime", "crs"),
-    *("properties", "skipGeometry", "resulttype", "sortby", "filter", "filter-lang", "filter-crs"),
+    *("properties", "skipGeometry", "resulttype", "count", "sortby"),
+    *("filter", "filter-lang", "filter-crs"),
 )
 _SINCE = "Changes published after this time, or after the load of this number"
 _TIME = "A time, or begin/end with .. for open: features of that time, or as they were then"
+_COUNT = "Whether all that match are counted, where that takes time (numberMatched)"
 _ERRORS = {"400": "Bad request", "404": "Not found", "503": "The database does not answer"}
 
 
@@ -287,6 +289,7 @@ def _parameters(schemas: Schemas, config: Part) -> Part:
             "skipGeometry", "Leave the geometry out", {"type": "boolean", "default": False}
         ),
         "resulttype": parameter("resulttype", "Features or their number", enum("results", "hits")),
+        "count": parameter("count", _COUNT, {"type": "boolean", "default": True}),
         "filter": parameter("filter", "A CQL2 filter", {"type": "string"}),
         "filter-lang": parameter("filter-lang", "Its language", enum("cql2-text", "cql2-json")),
         "filter-crs": parameter("filter-crs", "CRS of its geometries", uris),

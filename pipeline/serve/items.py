@@ -119,9 +119,10 @@ async def _answered(request: Request, asked: Asked) -> Response:
     return answer
 
 
-def _counts(matched: int, returned: int) -> dict[str, str]:
+def _counts(matched: int | None, returned: int) -> dict[str, str]:
     """Headers for formats that have no place for a count (and for who asks by HEAD)."""
-    return {"OGC-NumberMatched": str(matched), "OGC-NumberReturned": str(returned)}
+    told = {} if matched is None else {"OGC-NumberMatched": str(matched)}
+    return {**told, "OGC-NumberReturned": str(returned)}
 
 
 async def _matched(request: Request, asked: Asked, wished: Query, counted: Counted) -> int:
@@ -155,7 +156,7 @@ async def _answer(request: Request, asked: Asked, wished: Query) -> Response:
     gone = request.is_disconnected
     counted = await asked.site.state.counts(wished)
     if not wished.hits:
-        statement = wished.page(counted=counted.number is not None)
+        statement = wished.page(counted=wished.counted and counted.number is not None)
         page = _page(wished, await asked.site.features.row(statement, gone), counted)
     else:
         page = _Page(b"", 0, await _matched(request, asked, wished, counted), None)
@@ -184,7 +185,7 @@ async def _answer(request: Request, asked: Asked, wished: Query) -> Response:
 class _Page:
     features: Buffer
     returned: int
-    matched: int
+    matched: int | None
     next_cursor: str | None
 
 
@@ -196,7 +197,9 @@ def _page(wished: Query, row: tuple[Any, ...] | None, counted: Counted) -> _Page
     if more:
         keys = [None if key is None else bytes(key).decode() for key in last]
         cursor = paging.cursor(wished.keys, keys)
-    return _Page(features or b"", int(returned), counted.number or 0, cursor)
+    # Who wants no count gets the same bytes whether it is known by now or not.
+    number = counted.number if wished.counted else matched
+    return _Page(features or b"", int(returned), number, cursor)
 
 
 def _links(asked: Asked, wished: Query, page: _Page) -> list[Link]:
@@ -223,10 +226,11 @@ def _everywhere(asked: Asked) -> Link:
 
 def _collection(page: _Page, found: list[Link]) -> bytes:
     # No timeStamp, which the standard leaves open: the same features are to be the same bytes.
+    matched = b"" if page.matched is None else b'"numberMatched":%d,' % page.matched
     return b"".join(
         (
-            b'{"type":"FeatureCollection","numberMatched":%d,"numberReturned":%d,"links":'
-            % (page.matched, page.returned),
+            b'{"type":"FeatureCollection",%b"numberReturned":%d,"links":'
+            % (matched, page.returned),
             orjson.dumps(found),
             b',"features":[',
             page.features,

@@ -39,15 +39,19 @@ def _head(served: Served, shape: Shape, schema: str) -> dict[str, Any]:
 
 
 def collection(
-    served: Served, shape: Shape, counts: tuple[int, int], links: list[Link], features: Buffer
+    served: Served,
+    shape: Shape,
+    counts: tuple[int | None, int],
+    links: list[Link],
+    features: Buffer,
 ) -> bytes:
-    """A page: ``counts`` match and are returned, ``features`` as PostGIS wrote them. The schema is
-    beside the items."""
+    """A page: ``counts`` match (None: not counted) and are returned, ``features`` as PostGIS wrote
+    them. The schema is beside the items."""
     path = links[0]["href"].split("/items")[0]
     head = {
         "type": "FeatureCollection",
         **_head(served, shape, f"{path}/schema"),
-        "numberMatched": counts[0],
+        **({} if counts[0] is None else {"numberMatched": counts[0]}),
         "numberReturned": counts[1],
         "links": links,
     }

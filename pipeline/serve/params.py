@@ -19,7 +19,8 @@ from pipeline.serve.values import CASTS, integer, read
 #: Parameters of /items that are no property, in the order they are documented.
 ITEMS = (
     *("f", "lang", "limit", "offset", "cursor", "bbox", "bbox-crs", "datetime", "crs"),
-    *("properties", "skipGeometry", "resulttype", "sortby", "filter", "filter-lang", "filter-crs"),
+    *("properties", "skipGeometry", "resulttype", "count", "sortby"),
+    *("filter", "filter-lang", "filter-crs"),
 )
 ITEM = ("f", "lang", "crs", "properties", "skipGeometry")
 
@@ -60,6 +61,7 @@ def query(
         offset=offset,
         cursor=cursor,
         hits=_one_of(given, "resulttype", ("results", "hits")) == "hits",
+        counted=_one_of(given, "count", ("true", "false")) == "true",
     )
 
 

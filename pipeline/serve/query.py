@@ -43,7 +43,8 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A request for features, understood and checked; of ``past``: for the versions they had."""
+    """A request for features, understood and checked; of ``past``: for the versions they had.
+    Unless ``counted``, all that match are counted only where that takes no time."""
 
     served: Served
     shape: Shape
@@ -54,6 +55,7 @@ class Query:
     cursor: str | None = None
     hits: bool = False
     past: bool = False
+    counted: bool = True
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -73,7 +75,10 @@ class Query:
         where = conjunction(self.where)
         after = paging.after(self.served, self.keys, self.cursor)
         first = self.cursor is None and self.offset == 0
-        count = "count_known" if counted else "count_if_needed" if first else "count_always"
+        dear, free = (
+            ("count_if_needed", "count_if_free") if first else ("count_always", "count_known")
+        )
+        count = "count_known" if counted else dear if self.counted else free
         made = _page(self.read, self.shape, self.keys, (where.text, after.text), count)
         extent = {"limit": Int8(self.limit), "offset": Int8(self.offset)}
         return Statement(made, {**where.values, **after.values, **extent}, where.varied)

@@ -41,6 +41,10 @@ SELECT count(*) FROM {view} AS v WHERE {where}
 -- The count of a first page: only a full page leaves anything to be counted.
 CASE WHEN page.more THEN (SELECT count(*) FROM {view} AS v WHERE {where}) ELSE page.returned END
 
+-- name: count_if_free
+-- The count of a first page that holds everything; otherwise nobody asked for it.
+CASE WHEN page.more THEN NULL::bigint ELSE page.returned END
+
 -- name: count_always
 -- The count of a later page.
 (SELECT count(*) FROM {view} AS v WHERE {where})

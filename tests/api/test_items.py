@@ -101,6 +101,32 @@ def test_hits(client: TestClient) -> None:
     assert _link(page, "next") is None
 
 
+@pytest.mark.defect("Q10")
+def test_the_count_is_left_out_on_request_where_it_costs_something(client: TestClient) -> None:
+    asked = f"{PARCELS}?limit=3&count=false&filter=id<9"
+    answer = client.get(asked)
+    page = answer.json()
+    assert "numberMatched" not in page
+    assert "ogc-numbermatched" not in answer.headers
+    assert page["numberReturned"] == 3
+    seen = [feature["id"] for feature in page["features"]]
+    while following := _link(page, "next"):
+        page = client.get(following).json()
+        assert "numberMatched" not in page
+        seen += [feature["id"] for feature in page["features"]]
+    assert seen == [1, 2, 3, 4, 5, 6, 7, 8]
+    for form in ("jsonfg", "html", "csv"):
+        other = client.get(f"{asked}&f={form}")
+        assert other.status_code == 200
+        assert "ogc-numbermatched" not in other.headers
+        assert '"numberMatched"' not in other.text
+    # What is plain to see is told; the answer is the same when others have had it counted.
+    assert client.get(f"{PARCELS}?limit=30&count=false&filter=id<8").json()["numberMatched"] == 7
+    assert client.get(f"{PARCELS}?limit=3&filter=id<9").json()["numberMatched"] == 8
+    assert client.get(asked).content == answer.content
+    assert client.get(f"{PARCELS}?count=maybe").status_code == 400
+
+
 def test_property_filters_are_typed(client: TestClient) -> None:
     def ids(collection: str, query: str) -> list[int]:
         found = client.get(f"/collections/{collection}/items?{query}").json()["features"]

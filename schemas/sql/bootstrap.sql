@@ -142,8 +142,7 @@ ALTER ROLE {name} SET idle_in_transaction_session_timeout = '30s'
 REVOKE ALL ON ALL TABLES IN SCHEMA {schema}, data, history, private, facts, generalised, ops FROM {role};
 GRANT USAGE ON SCHEMA {schema}, data, history, private, facts, facts_kept, generalised, ops, makan TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA data, history TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA facts TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA generalised TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA facts, generalised TO {role};
 GRANT SELECT, INSERT ON ops.run TO {role};
 GRANT SELECT, INSERT, DELETE ON ops.finding TO {role};
 GRANT INSERT ON ops.original TO {role};

@@ -17,7 +17,7 @@ INSERT INTO ops.generalised (layer, contract_sha256) VALUES (%(layer)s, %(digest
 -- name: grants
 -- The loader makes the shapes; servers see them by the views of their audience.
 GRANT USAGE ON SCHEMA generalised TO makan_loader;
-GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA generalised TO makan_loader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA generalised TO makan_loader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ops.generalised, ops.generalised_cells TO makan_loader;
 GRANT EXECUTE ON FUNCTION ops.analyze_generalised(text) TO makan_loader
 
@@ -66,8 +66,8 @@ ON CONFLICT (layer, zoom, across, down) DO UPDATE SET cells = excluded.cells
 DELETE FROM ops.generalised_cells WHERE layer = %(layer)s
 
 -- name: empty
--- All shapes are made again.
-TRUNCATE {table}
+-- All shapes are made again; until they are, tiles show those of before.
+DELETE FROM {table}
 
 -- name: remove
 -- The shapes of these chunks.

@@ -122,3 +122,14 @@ def test_a_refresh_makes_what_loads_touched_as_if_all_were_new(
     refresh(far, schemas)
     assert _everything(far, "parcel") == before
     assert all(one.state == "fresh" for one in states(far))
+
+
+def test_readers_keep_what_they_see_while_all_is_made_again(
+    far: Database, schemas: Schemas
+) -> None:
+    """A tile of small scale waits for no refresh: it would be answered 503 after some seconds."""
+    with far.connect("loader") as reader:
+        shown = b"SELECT count(*) FROM generalised.parcel"
+        before = reader.execute(shown).fetchone()
+        refresh(far, schemas, layers={"parcel"}, anew=True)
+        assert reader.execute(shown).fetchone() == before

@@ -97,12 +97,14 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
     point = ("coords", "crs", "datetime", "parameter-name", "z")
     spoken = {COVERAGE_JSON: "json", "json": "json", "html": "html"}
     values = stock.endpoint(pygeoapi, "get_collection_edr_query", *point, needs="edr", forms=spoken)
+    values = fresh.validated(values, raster_api.state)
+    coverage = stock.endpoint(
+        pygeoapi, "collection_coverage", *grid, needs="coverage", forms=raster_api.FORMS
+    )
     table: dict[str, Handler] = {
         f"{here}/tiles/{{grid_id}}/{{zoom}}/{{row}}/{{column}}": tiles.tile,
         "/tiles/{grid_id}/{zoom}/{row}/{column}": tiles.together,
-        f"{here}/coverage": stock.endpoint(
-            pygeoapi, "collection_coverage", *grid, needs="coverage", forms=raster_api.FORMS
-        ),
+        f"{here}/coverage": fresh.validated(coverage, raster_api.state),
         f"{here}/map": _map(
             stock.endpoint(pygeoapi, "collection_map", *box, *picture, needs="map")
         ),
@@ -210,42 +212,29 @@ def _tree() -> dict[str, Handler]:
     return {path: fresh.validated(do, stac.state) for path, do in table.items()}
 
 
-def _tilesets(pygeoapi: ModuleType) -> Handler:
-    """Tile sets of features are ours; those of rasters are pygeoapi's."""
-    theirs = described.tile_sets(
-        stock.endpoint(pygeoapi, "get_collection_tiles", "scheme", needs="tile")
-    )
+def _features_or(ours: Handler, theirs: Handler) -> Handler:
+    """What is told of features is ours; of rasters it is pygeoapi's."""
 
     async def choose(request: Request) -> Response:
         served = answers.site_of(request).served
-        chosen = tiles.listed if request.path_params["collection_id"] in served else theirs
+        chosen = ours if request.path_params["collection_id"] in served else theirs
         return await chosen(request)
 
     return choose
+
+
+def _tilesets(pygeoapi: ModuleType) -> Handler:
+    theirs = stock.endpoint(pygeoapi, "get_collection_tiles", "scheme", needs="tile")
+    return _features_or(tiles.listed, described.tile_sets(theirs))
 
 
 def _map(theirs: Handler) -> Handler:
-    """Maps of features are ours; those of rasters are pygeoapi's."""
     ours = fresh.validated(maps.collection, maps.state)
-
-    async def choose(request: Request) -> Response:
-        served = answers.site_of(request).served
-        chosen = ours if request.path_params["collection_id"] in served else theirs
-        return await chosen(request)
-
-    return choose
+    return _features_or(ours, fresh.validated(theirs, raster_api.state))
 
 
 def _schema(pygeoapi: ModuleType, name: str, ours: Handler) -> Handler:
-    """Schemas of features are ours; those of coverages are pygeoapi's."""
-    theirs = stock.endpoint(pygeoapi, name, needs="coverage")
-
-    async def choose(request: Request) -> Response:
-        served = answers.site_of(request).served
-        chosen = ours if request.path_params["collection_id"] in served else theirs
-        return await chosen(request)
-
-    return choose
+    return _features_or(ours, stock.endpoint(pygeoapi, name, needs="coverage"))
 
 
 def create(

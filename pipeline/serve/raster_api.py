@@ -15,9 +15,12 @@ from typing import Any
 
 from pygeoapi.api import coverages, maps, validate_bbox
 from pygeoapi.formats import F_HTML
+from pygeoapi.plugin import load_plugin
+from starlette.requests import Request
 
 from pipeline.serve.coverage_part import OUTPUT, SCALING, Scaling
 from pipeline.serve.raster_map import SIDES
+from pipeline.serve.site import Site
 
 #: Parameters of a coverage that go beyond pygeoapi's.
 COVERAGE_PARAMETERS = ("scale-factor", "scale-size", "crs")
@@ -77,6 +80,15 @@ def _factor(text: str) -> float:
     if not (math.isfinite(found) and found > 0):
         raise ValueError("scale-factor: give a number above 0; 2 halves both sides")
     return found
+
+
+async def state(request: Request) -> str | None:
+    """For what is made of a raster's pixels: their state."""
+    site: Site = request.app.state.site
+    for provider in site.collection(request.path_params["collection_id"])["providers"]:
+        if provider["type"] in ("coverage", "map"):
+            return str(load_plugin("provider", provider).source.version())
+    return None
 
 
 def get_collection_map(api: Any, request: Any, dataset: str, style: str | None = None) -> Answer:

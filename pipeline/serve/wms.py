@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.derive import symbols
-from pipeline.serve import answers, legend, map_view, maps, ows, params
+from pipeline.serve import answers, fresh, legend, map_view, maps, ows, params
 from pipeline.serve.answers import site_of
 from pipeline.serve.crs import Bounds, Crs
 from pipeline.serve.errors import Problem, bad
@@ -128,13 +128,22 @@ async def _get_map(request: Request, given: dict[str, str], version: str) -> Res
     if not _COLOUR.fullmatch(paper):
         raise bad("BGCOLOR: give it as 0xRRGGBB")
     view = _view(site, given, version)
-    canvas = await maps.draw(site, names, view)
     seen = given.get("TRANSPARENT", "FALSE").upper() == "TRUE"
     form = _FORMS[kind]
-    body = await run_in_threadpool(
-        canvas.encoded, form, transparent=seen, paper=f"#{paper[2:].lower()}"
-    )
-    return answers.data(body, maps.FORMATS[form], {"Cache-Control": "no-cache"})
+
+    async def drawn(request: Request) -> Response:
+        del request
+        canvas = await maps.draw(site, names, view)
+        body = await run_in_threadpool(
+            canvas.encoded, form, transparent=seen, paper=f"#{paper[2:].lower()}"
+        )
+        return answers.data(body, maps.FORMATS[form])
+
+    async def state(request: Request) -> str:
+        del request
+        return await maps.state_of(site, names)
+
+    return await fresh.validated(drawn, state)(request)
 
 
 async def _info(request: Request, given: dict[str, str], version: str) -> Response:

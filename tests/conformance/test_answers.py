@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import rasterio
@@ -254,3 +255,37 @@ def test_edr_trajectories(api: Api) -> None:
     assert api.get(path, coords="LINESTRING(1 1,2 2)").status_code == 204
     for wrong in ({}, {"coords": "POINT(1 1)"}, {"coords": "LINESTRING(1 1"}):
         assert api.get(path, **wrong).status_code == 400, wrong
+
+
+def test_what_is_made_of_pixels_is_told_by_304_while_they_stay(api: Api) -> None:
+    """Coverages, heights and pictures of rasters have the tags that all other answers have."""
+    one = next(found for found in api.collections.values() if "data_queries" in found)
+    west, south, east, north = one["extent"]["spatial"]["bbox"][0]
+    x, y = (west + east) / 2, (south + north) / 2
+    here = f"/collections/{one['id']}"
+    line = urlencode({"coords": f"LINESTRING({x} {y},{x + 1e-3} {y})"})
+    wms = (
+        "SERVICE=WMS&VERSION=1.3.0&REQUEST=GetMap&CRS=EPSG:4326&STYLES=&WIDTH=50&HEIGHT=50"
+        f"&FORMAT=image/png&LAYERS={one['id']}"
+        f"&BBOX={y - 1e-3},{x - 1e-3},{y + 1e-3},{x + 1e-3}"
+    )
+    asked = [
+        f"{here}/coverage?f=GTiff&scale-factor=20", f"{here}/coverage?f=json&scale-factor=20",
+        f"{here}/position?{urlencode({'coords': f'POINT({x} {y})'})}", f"{here}/trajectory?{line}",
+        f"{here}/map?width=50", f"/wms?{wms}",
+    ]  # fmt: skip
+    tags = set()
+    for address in asked:
+        first = api.client.get(address)
+        assert first.status_code == 200, first.text
+        assert first.headers["cache-control"] == "no-cache"
+        tags.add(first.headers["etag"])
+        again = api.client.get(address, headers={"If-None-Match": first.headers["etag"]})
+        assert again.status_code == 304, address
+        assert not again.content
+        other = api.client.get(address, headers={"If-None-Match": '"another"'})
+        assert other.content == first.content
+    assert len(tags) == len(asked)
+    wrong = api.client.get(f"{here}/coverage?f=tif")
+    assert wrong.status_code == 400
+    assert "GTiff" in wrong.json()["detail"]

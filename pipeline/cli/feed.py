@@ -23,10 +23,14 @@ def feed() -> None:
 @click.option("--id", "name", help="The feed's id; made of the file's name otherwise.")
 @click.option("--sheet", help="The layer or sheet inside the file; the first otherwise.")
 @click.option("--member", help="The file inside an archive that holds several (a pattern).")
+@click.option(
+    "--header", default=1, show_default=True, type=click.IntRange(1, 100),
+    help="The line of a table that names its columns.",
+)  # fmt: skip
 @click.option("--write", is_flag=True, help="Write it to schemas/feeds/<city>/ as well.")
 @click.pass_obj
 def draft_command(
-    settings: Settings, /, path: Path, layer: str, write: bool, **named: str | None
+    settings: Settings, /, path: Path, layer: str, write: bool, header: int, **named: str | None
 ) -> None:
     """Look at FILE and print a feed as TOML: read it, finish it, then run `makan check`.
 
@@ -34,7 +38,7 @@ def draft_command(
     comments; what is not sure is commented out.
     """
     schemas = options.schemas(settings)
-    drafted = draft(path, layer, schemas, **named)
+    drafted = draft(path, layer, schemas, header=header, **named)
     options.out(drafted.toml.rstrip("\n"))
     if write:
         written = _write(drafted, schemas.root / "feeds" / schemas.city.id)

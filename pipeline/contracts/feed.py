@@ -18,6 +18,9 @@ SINCE, UNTIL = "valid_since", "valid_until"
 DATES = ("plain", "jalali", "date_dmy", "date_mdy")
 
 
+_TABLES = ("CSV", "XLSX", "ODS")
+
+
 class Points(Frozen):
     """Columns of a plain table that hold a point's coordinates."""
 
@@ -44,12 +47,14 @@ class Source(Frozen):
     """What the file is. ``crs`` and ``encoding`` are declarations: a file that says otherwise
     stops the load. ``sheet`` is the layer or sheet inside the file, ``member`` the file inside the
     archive (a pattern), ``geometry`` the geometry column, each where there are several. ``level``
-    is the column with the height of rows whose points have none (level lines of a drawing)."""
+    is the column with the height of rows whose points have none (level lines of a drawing),
+    ``header`` the line of a table that names its columns: what is above is left out."""
 
     match: tuple[str, ...]
     driver: str
     member: str | None = None
     sheet: str | None = None
+    header: int = Setting(default=1, ge=1, le=100)
     geometry: str | None = None
     encoding: str | None = None
     crs: str | None = None
@@ -57,6 +62,12 @@ class Source(Frozen):
     level: str | None = None
     where: Where | None = None
     polygonize: bool = False
+
+    @model_validator(mode="after")
+    def _of_a_table(self) -> Self:
+        if self.header > 1 and self.driver not in _TABLES:
+            raise ValueError(f"header is of tables: {', '.join(_TABLES)}")
+        return self
 
 
 class Column(Frozen):

@@ -97,6 +97,7 @@ def _returned(feed: Feed, path: Path, *, sheet: str | None, crs: str | None) -> 
         update={
             "driver": DRIVERS[path.suffix.lower()],
             "sheet": sheet,
+            "header": 1,
             "encoding": None,
             "crs": crs,
         }

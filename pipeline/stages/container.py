@@ -72,19 +72,24 @@ _CRS_ELSEWHERE = re.compile(rb'(?is)"crs"\s*:\s*\{.{0,400}?"type"\s*:\s*"(?:link
 @dataclass(frozen=True)
 class Opened:
     """``place`` is the file to read, ``label`` what people call it, ``folder`` where a reader may
-    write; ``told`` is what the file says of the encoding of its text, or shows of it."""
+    write; ``told`` is what the file says of the encoding of its text, or shows of it. ``header`` is
+    the row of a workbook that names its columns."""
 
     place: Path
     label: str
     folder: Path
     told: Told = field(default_factory=Told)
+    header: int = 1
 
 
 @contextmanager
-def opened(path: Path, encoding: str | None = None, member: str | None = None) -> Iterator[Opened]:
+def opened(
+    path: Path, encoding: str | None = None, member: str | None = None, header: int = 1
+) -> Iterator[Opened]:
     """``path`` made safe to open; raises ArrivalError with advice for what is not taken.
 
-    ``encoding`` is what the feed declares for it, ``member`` names the layer of an archive.
+    ``encoding`` is what the feed declares for it, ``member`` names the layer of an archive,
+    ``header`` is the line that names a table's columns.
     """
     label = path.name
     if not path.exists():
@@ -104,7 +109,7 @@ def opened(path: Path, encoding: str | None = None, member: str | None = None) -
                 todo="Take member out of the feed's [source].",
             )
         _refuse_untaken(place, label)
-        yield _readable(Opened(place, label, folder, told_by(place)), encoding)
+        yield _readable(Opened(place, label, folder, told_by(place), header), encoding)
 
 
 @contextmanager
@@ -189,23 +194,26 @@ def _readable(found: Opened, encoding: str | None) -> Opened:
     trial = told.trial.encoding if told.trial and told.trial.sure else None
     name = encoding or told.said or trial
     if name and python_name(name) and not is_utf8(name):
-        return _without_hint(_decoded(found, name))
+        return _from_header(_decoded(found, name))
     # Away from a .csvt, by which GDAL would make numbers of codes.
     ending = ".tsv" if found.place.suffix.lower() == ".tsv" else ".csv"
     renamed = found.folder / f"{found.place.stem}{ending}"
     renamed.symlink_to(found.place)
-    return _without_hint(replace(found, place=renamed))
+    return _from_header(replace(found, place=renamed))
 
 
-def _without_hint(found: Opened) -> Opened:
-    """A copy without the first line where that only tells Excel what parts the values."""
+def _from_header(found: Opened) -> Opened:
+    """A copy without the lines above the header, and without a first one that only tells Excel what
+    parts the values."""
     with found.place.open("rb") as source:
         hint = _HINT.match(source.read(16))
-        if hint is None:
+        if hint is None and found.header == 1:
             return found
-        copy = found.folder / "without_hint" / found.place.name
+        copy = found.folder / "from_header" / found.place.name
         copy.parent.mkdir()
-        source.seek(hint.end())
+        source.seek(hint.end() if hint else 0)
+        for _ in range(found.header - 1):
+            source.readline()
         with copy.open("wb") as target:
             shutil.copyfileobj(source, target, _BLOCK)
     return replace(found, place=copy)

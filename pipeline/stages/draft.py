@@ -37,10 +37,11 @@ def draft(
     name: str | None = None,
     sheet: str | None = None,
     member: str | None = None,
+    header: int = 1,
 ) -> Drafted:
     """Reads the first rows of ``path`` and proposes a feed of ``layer``; raises ArrivalError."""
     contract = schemas.layer(layer)
-    seen = look(path, contract, schemas, sheet, member)
+    seen = look(path, contract, schemas, sheet, member, header)
     columns = [one for one in seen.columns if one.name not in (seen.axes or ())]
     chosen = suggest(columns, contract, schemas)
     filled = {one.to for one in chosen}
@@ -52,7 +53,7 @@ def draft(
     identifier = name or _identifier(path.stem, layer)
     lines = [
         *_head(identifier, layer, path),
-        *_source(seen, contract, member),
+        *_source(seen, contract, member, header),
         *_columns(chosen, missing, columns),
     ]
     return Drafted(identifier, "\n".join(lines) + "\n", missing)
@@ -77,7 +78,7 @@ def _head(identifier: str, layer: str, path: Path) -> Iterator[str]:
     yield f"title = {{ en = {title}, fa = {title} }}"
 
 
-def _source(seen: Seen, layer: LayerContract, member: str | None) -> Iterator[str]:
+def _source(seen: Seen, layer: LayerContract, member: str | None, header: int) -> Iterator[str]:
     yield 'delivery = "full" # or "partial": rows that do not arrive stay'
     yield ""
     yield "[source]"
@@ -85,6 +86,8 @@ def _source(seen: Seen, layer: LayerContract, member: str | None) -> Iterator[st
     yield f"driver = {_quoted(seen.driver)}"
     if member:
         yield f"member = {_quoted(member)}"
+    if header > 1:
+        yield f"header = {header} # the line with the columns' names"
     if len(seen.sheets) > 1:
         others = ", ".join(_quoted(one) for one in seen.sheets if one != seen.sheet)
         yield f"sheet = {_quoted(seen.sheet)} # there are also {others}"

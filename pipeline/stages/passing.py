@@ -223,7 +223,7 @@ def _opened(path: Path, context: Context) -> Iterator[Source]:
         with assembled(path, context, context.feed.cad) as source:
             yield source
         return
-    with container.opened(path, declared.encoding, declared.member) as arrival:
+    with container.opened(path, declared.encoding, declared.member, declared.header) as arrival:
         shape = context.layer.geometry
         yield open_source(
             arrival, context.feed, context.city,

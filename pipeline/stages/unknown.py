@@ -46,10 +46,15 @@ class Seen:
 
 
 def look(
-    path: Path, layer: LayerContract, schemas: Schemas, sheet: str | None, member: str | None
+    path: Path,
+    layer: LayerContract,
+    schemas: Schemas,
+    sheet: str | None,
+    member: str | None,
+    header: int = 1,
 ) -> Seen:
     """Reads the first rows of ``path``, for a feed of ``layer``; raises ArrivalError."""
-    with container.opened(path, member=member) as arrival:
+    with container.opened(path, member=member, header=header) as arrival:
         dataset = open_dataset(arrival)
         sheets = dataset.sheets
         if not sheets:

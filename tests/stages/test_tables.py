@@ -22,6 +22,7 @@ from pipeline.contracts.feed import Feed
 from pipeline.errors import ArrivalError
 from pipeline.report import workbook as written_book
 from pipeline.stages import container
+from pipeline.stages.draft import draft
 from pipeline.stages.readers import features, open_dataset
 from pipeline.stages.readers import workbook as books
 
@@ -49,7 +50,9 @@ def table(*changed: tuple[int, str], name: str = "a.csv") -> str:
 def places(bench: Any, driver: str = "CSV", **source: Any) -> Feed:
     """A feed of points of interest."""
     drawn = (
-        {"points": {"x": "x", "y": "y"}, "crs": "EPSG:32639"} if driver in ("CSV", "XLSX") else {}
+        {"points": {"x": "x", "y": "y"}, "crs": "EPSG:32639"}
+        if driver in ("CSV", "XLSX", "ODS")
+        else {}
     )
     columns = {"poi_id": "id", "name_fa": "name", "poi_category": {"value": "park"}}
     return bench.feed(
@@ -391,6 +394,34 @@ def test_workbooks_are_looked_into_before_they_are_opened(tmp_path: Path, readin
         reading.rows(written(tmp_path, locked, "locked.xlsx"))
     with pytest.raises(ArrivalError, match="is no workbook"):
         reading.rows(written(tmp_path, b"PK\x03\x04" + b"\0" * 50, "cut.xlsx"))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.xlsx", "a.ods"])
+def test_a_title_above_the_names_of_columns_is_left_out(bench: Any, name: str) -> None:
+    """As offices send their lists: a title, an empty line, then the names."""
+    rows = [["فهرست اماکن شهر", "", "", ""], ["", "", "", ""], ["id", "name", "x", "y"]]
+    rows += [[f"0{n}", f"n{n}", str(488000 + n), "3833000"] for n in range(7)]
+    path, driver = bench.folder / name, name[2:].upper()
+    if driver == "CSV":
+        path.write_text("\n".join(",".join(row) for row in rows) + "\n", encoding="utf-8")
+    else:
+        columns = {str(place): [row[place] for row in rows] for place in range(4)}
+        pyogrio.write_arrow(pa.table(columns), path, driver=driver, layer="a")
+    above = 3 if driver == "CSV" else 4  # GDAL has written names of its own
+    with pytest.raises(ArrivalError, match="has no column id"):
+        bench.check(path, places(bench, driver))
+    outcome = bench.check(path, places(bench, driver, header=above), batch_rows=2)
+    assert (outcome.account.arrived, outcome.account.inserted) == (7, 7)
+    with container.opened(path, header=above) as arrival:
+        dataset = open_dataset(arrival)
+        layer = dataset.layer(dataset.sheets[0], None)
+        assert next(row["id"] for part in layer.tables(2) for row in part.to_pylist()) == "00"
+    drafted = draft(path, "poi", bench.schemas, header=above)
+    assert f"header = {above}" in drafted.toml
+    assert '"name"' in drafted.toml
+    if driver != "CSV":
+        with pytest.raises(ArrivalError, match="has no row 50"):
+            bench.check(path, places(bench, driver, header=50))
 
 
 @pytest.mark.parametrize("name", ["a.geojson", "a.gpkg"])

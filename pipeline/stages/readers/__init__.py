@@ -21,6 +21,7 @@ _MODULES = {
     ".dxf": "dxf:DxfDataset",
     ".csv": "delimited:DelimitedDataset",
     ".tsv": "delimited:DelimitedDataset",
+    ".ods": "workbook:WorkbookDataset",
     ".xlsx": "workbook:WorkbookDataset",
     ".topojson": "topology:JsonDataset",
     ".geojson": "topology:JsonDataset",

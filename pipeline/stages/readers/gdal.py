@@ -81,7 +81,7 @@ class GdalDataset:
 
     def layer(self, sheet: str, encoding: str | None) -> Layer:
         """The layer ``sheet``, counted by another reader than the stream's."""
-        options = _OPTIONS.get(self.driver, {})
+        options = self._options()
         # Nothing else is decoded by GDAL, which does not know every name.
         encoding = python_name(encoding or "") if self.driver == "ESRI Shapefile" else None
         with offline(self.label, self.heard):
@@ -107,6 +107,10 @@ class GdalDataset:
                 if kind == "OFTDate"
             ),
         )
+
+    def _options(self) -> dict[str, str]:
+        """How GDAL is to open it."""
+        return _OPTIONS.get(self.driver, {})
 
     def _geometries(self, info: dict[str, Any]) -> dict[str, str]:
         if info["geometry_type"] is None:

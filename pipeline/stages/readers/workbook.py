@@ -10,12 +10,19 @@ import re
 import xml.etree.ElementTree as ET
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import pyarrow as pa
+import pyogrio
+
+from pipeline.errors import ArrivalError
+from pipeline.stages.container import Opened
+from pipeline.stages.map import as_text
 from pipeline.stages.readers.base import Layer
-from pipeline.stages.readers.gdal import GdalDataset
+from pipeline.stages.readers.gdal import GdalDataset, GdalLayer, offline
 
 _BLOCK, _SHOWN, _MOST = 2**22, 3, 10_000
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell [^>]*ref="([A-Z]+(\d+):[A-Z]+(\d+))"')
@@ -26,17 +33,62 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, KeyError, EOFError, ET.ParseError, No
 
 
 class WorkbookDataset(GdalDataset):
-    """A workbook of Excel."""
+    """A workbook of Excel or LibreOffice."""
+
+    def __init__(self, arrival: Opened) -> None:
+        """Nothing is opened before it is asked for."""
+        super().__init__(arrival)
+        self.header = arrival.header
+
+    def _options(self) -> dict[str, str]:
+        return super()._options() if self.header == 1 else {"HEADERS": "DISABLE"}
 
     def layer(self, sheet: str, encoding: str | None) -> Layer:
         """The sheet, with what is said of cells that only seem to be empty."""
         layer = super().layer(sheet, encoding)
+        if self.header > 1 and isinstance(layer, GdalLayer):
+            layer = self._below(layer)
         # What is broken GDAL has read all the same, or says itself.
         with suppress(*_BROKEN), zipfile.ZipFile(Path(self.place)) as book:
             part = _part(book, sheet)
             if part is not None:
-                layer.heard |= set(_told(book, part))
+                layer.heard |= set(_told(book, part, self.header))
         return layer
+
+    def _below(self, layer: GdalLayer) -> Layer:
+        """The sheet from its header on."""
+        with offline(self.label, self.heard):
+            _, top = pyogrio.read_arrow(
+                self.place, layer=layer.sheet, max_features=self.header, **layer.options
+            )
+        if top.num_rows < self.header:
+            raise ArrivalError(
+                f"has no row {self.header}, which should name its columns",
+                where=self.label,
+                todo="Correct header in the feed's [source].",
+            )
+        named = (as_text(column.combine_chunks())[-1].as_py() for column in top.columns)
+        names = [told or own for told, own in zip(named, layer.names, strict=True)]
+        made = WorkbookLayer(**vars(layer), header=self.header)
+        made.names, made.features = names, layer.features - self.header
+        return made
+
+
+@dataclass
+class WorkbookLayer(GdalLayer):
+    """The rows below the one that names the columns; to GDAL columns have names of its own."""
+
+    header: int = 1
+
+    def tables(self, rows: int) -> Generator[pa.Table]:
+        """The stream of GDAL without what is above."""
+        above = self.header
+        for table in super().tables(rows):
+            begun = min(above, table.num_rows)
+            above -= begun
+            self.seen -= begun
+            if begun < table.num_rows:
+                yield table.slice(begun).rename_columns(self.names)
 
 
 def _part(book: zipfile.ZipFile, sheet: str) -> str | None:
@@ -58,7 +110,7 @@ def _within(target: str) -> str:
     return target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl") / target)
 
 
-def _told(book: zipfile.ZipFile, part: str) -> Iterator[str]:
+def _told(book: zipfile.ZipFile, part: str, header: int) -> Iterator[str]:
     merged: list[str] = []
     unworked: list[str] = []
     for cells in _pieces(book, part):
@@ -67,7 +119,7 @@ def _told(book: zipfile.ZipFile, part: str) -> Iterator[str]:
         merged += [
             found[1].decode() for found in _MERGED.finditer(cells)
             # The title above a table is merged, and so are names of columns side by side.
-            if int(found[3]) > 1
+            if int(found[3]) > header
         ]  # fmt: skip
         del merged[_MOST:], unworked[_MOST:]
     if merged:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import traceback
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -136,13 +137,22 @@ def main() -> None:
 
 def _fault() -> int:
     """An error nobody foresaw: the trace goes to a file, its place to the person."""
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="makan-fault-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as note:
-        note.write(traceback.format_exc())
-    kind = sys.exc_info()[0]
+    kind, _, trace = sys.exc_info()
     name = kind.__name__ if kind else "error"
-    _say(f"unforeseen {name}; this is a fault of Makan. Send {note.name} to its makers.")
+    told = traceback.format_exc()
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="makan-fault-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as note:
+            note.write(told)
+        kept = f"Send {note.name} to its makers."
+    except OSError:
+        last = traceback.extract_tb(trace)[-1]
+        kept = (
+            f"Its trace could not be kept, it ended in {Path(last.filename).name}, "
+            f"line {last.lineno}; free space for temporary files and run it again."
+        )
+    _say(f"unforeseen {name}; this is a fault of Makan. {kept}")
     return 8
 
 

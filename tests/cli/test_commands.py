@@ -272,3 +272,35 @@ command.run()
     )
     assert (done.returncode, len(done.stdout), done.stderr) == (3, 100_000, "")
     assert left.read_text() == "left"
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_an_error_nobody_foresaw_is_one_line(
+    room: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The trace goes to a file; where there is no room for one, the line tells where it was."""
+
+    def broken(**_: object) -> int:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr("pipeline.cli.main.cli", broken)
+    place = str(tmp_path if room else tmp_path / "nowhere")
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", place)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    said = capfd.readouterr().err
+    assert ended.value.code == 8
+    assert said.count("\n") == 1
+    assert "unforeseen ZeroDivisionError" in said
+    assert "secret" not in said
+    kept = list(tmp_path.glob("makan-fault-*.txt"))
+    if room:
+        assert str(kept[0]) in said
+        assert "ZeroDivisionError: secret" in kept[0].read_text()
+    else:
+        assert not kept
+        assert "test_commands.py, line" in said

@@ -18,7 +18,6 @@ from pipeline.derive.columns import GEOMETRY, ID
 from pipeline.derive.grids import Grid, Tile
 from pipeline.serve import crs, reach
 from pipeline.serve.clause import template
-from pipeline.serve.crs import Bounds
 from pipeline.serve.query import Statement
 from pipeline.serve.served import Served
 
@@ -56,11 +55,15 @@ def statement(
     served: Served, grid: Grid, tile: Tile, way: Way, *, max_rows: int
 ) -> Statement | None:
     """The query for a tile; None when the tile lies wholly outside the city."""
-    straight = reach.straight(grid, tile, served.city, BUFFER)
-    found = _round(served, grid, grid.bounds(tile, BUFFER), straight)
-    if found is None:
+    bounds = grid.bounds(tile, BUFFER)
+    part = reach.cut(grid, bounds, served.city)
+    if part is None:
         return None
-    box, unit = found
+    straight = reach.straight(grid, tile, served.city, BUFFER)
+    if straight and part == bounds:
+        box, unit = straight.around, straight.unit(bounds)
+    else:
+        box, unit = reach.moved_part(grid, part, served.city)
     size = grid.size(tile.zoom)
     values: dict[str, Any] = {
         "name": served.id,
@@ -85,16 +88,6 @@ def statement(
     whole = tile.zoom >= served.layer.publish.max_zoom
     values["codes"] = list(_told(served, tile.zoom)[1])
     return Statement(_near(served, move, tile.zoom, way, whole), values)
-
-
-def _round(
-    served: Served, grid: Grid, bounds: Bounds, straight: reach.Straight | None
-) -> tuple[Bounds, float] | None:
-    """As ``reach.stored``, by what is known already where that is enough."""
-    if straight is None or not reach.within(grid, bounds, served.city):
-        return reach.stored(grid, bounds, served.city)
-    west, _, east, _ = straight.around
-    return straight.around, (east - west) / (bounds[2] - bounds[0])
 
 
 class _Move(NamedTuple):

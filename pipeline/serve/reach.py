@@ -43,6 +43,10 @@ class Straight:
     around: Bounds
     inside: Bounds | None
 
+    def unit(self, bounds: Bounds) -> float:
+        """Units of the city's CRS in one of the grid's, in which the tile is ``bounds``."""
+        return (self.around[2] - self.around[0]) / (bounds[2] - bounds[0])
+
     def pixels(self, grid: Grid, tile: Tile, extent: int) -> Affine:
         """The six numbers into the tile's own units, which count from its north-western corner."""
         left, _, _, top = grid.bounds(tile)
@@ -105,22 +109,25 @@ def _inside(x: list[float], y: list[float]) -> Bounds | None:
     return (west, south, east, north) if west < east and south < north else None
 
 
-def within(grid: Grid, bounds: Bounds, city: City) -> bool:
-    """Whether ``bounds`` of ``grid`` lie where features can be, with every part."""
-    west, south, east, north = crs.domain(city, grid.srid)
-    return west <= bounds[0] and south <= bounds[1] and bounds[2] <= east and bounds[3] <= north
+def cut(grid: Grid, bounds: Bounds, city: City) -> Bounds | None:
+    """The part of ``bounds`` of ``grid`` in which features can be; None where there is none."""
+    edges = list(zip(bounds, crs.domain(city, grid.srid), strict=True))
+    west, south = (max(pair) for pair in edges[:2])
+    east, north = (min(pair) for pair in edges[2:])
+    return (west, south, east, north) if west < east and south < north else None
 
 
 def stored(grid: Grid, bounds: Bounds, city: City) -> tuple[Bounds, float] | None:
     """``bounds`` of ``grid`` as a box in the city's CRS, cut where no feature can be, and units of
     that CRS in one of the grid's; None where the city is not."""
-    edges = list(zip(bounds, crs.domain(city, grid.srid), strict=True))
-    west, south = (max(pair) for pair in edges[:2])
-    east, north = (min(pair) for pair in edges[2:])
-    if west >= east or south >= north:
-        return None
-    cut = (west, south, east, north)
+    part = cut(grid, bounds, city)
+    return None if part is None else moved_part(grid, part, city)
+
+
+def moved_part(grid: Grid, part: Bounds, city: City) -> tuple[Bounds, float]:
+    """The box in the city's CRS round a ``part`` of ``grid`` in which features can be, and units of
+    that CRS in one of the grid's."""
     if grid.srid == city.srid:
-        return cut, 1.0
-    bent = crs.moved_ring(cut, grid.srid, city.srid, _EDGE_POINTS).bounds
-    return bent, (bent[2] - bent[0]) / (east - west)
+        return part, 1.0
+    bent = crs.moved_ring(part, grid.srid, city.srid, _EDGE_POINTS).bounds
+    return bent, (bent[2] - bent[0]) / (part[2] - part[0])

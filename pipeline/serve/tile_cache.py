@@ -20,6 +20,7 @@ from pathlib import Path
 
 from pipeline.derive.grids import Tile
 from pipeline.serve import encodings
+from pipeline.serve.unpacked import Unpacked
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,9 @@ _ADD = {
 }
 
 
+_UNPACKED = Unpacked(16_000_000)
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A kept tile: its tag, the length of its body, and what it is encoded as; an empty tile is
@@ -76,7 +80,13 @@ class Kept:
 
     def body(self) -> bytes:
         """The bytes themselves."""
-        return encodings.decode(self.packed[_FIRST], self.plain) if self.plain else b""
+        if not self.plain:
+            return b""
+        found = _UNPACKED.get(self.tag)
+        if found is None:
+            found = encodings.decode(self.packed[_FIRST], self.plain)
+            _UNPACKED.put(self.tag, found)
+        return found
 
 
 def tag(body: bytes) -> str:

@@ -34,6 +34,7 @@ from pipeline.derive import grids
 from pipeline.derive.grids import Tile
 from pipeline.serve import tile_cache
 from pipeline.serve.tile_cache import Key, TileCache
+from pipeline.serve.unpacked import Unpacked
 from pipeline.stages import history
 from pipeline.tiling.refresh import refresh
 
@@ -228,6 +229,7 @@ def test_a_full_tile_shows_the_largest(client: TestClient, far: Database) -> Non
     whole = mapbox_vector_tile.decode(_get(client, tile, "blocks").content)["blocks"]["features"]
     store.maker = replace(maker, most=replace(maker.most, size=900))
     shown, state = dict(store.state._versions), store.state._versions
+    store.state._until += 60.0  # nothing is asked anew meanwhile
     try:
         state.pop("generalised_block")
         fewer = mapbox_vector_tile.decode(_get(client, tile, "blocks").content)["blocks"][
@@ -236,6 +238,7 @@ def test_a_full_tile_shows_the_largest(client: TestClient, far: Database) -> Non
     finally:
         store.maker = maker
         store.state._versions = shown
+        store.state._until = 0.0
     assert 0 < len(fewer) < len(whole)
     sizes = {one["id"]: np.prod(np.ptp(_points(one), axis=0)) for one in whole}
     ranked = sorted(sizes, key=lambda number: -sizes[number])
@@ -416,3 +419,17 @@ def _opens(client: TestClient, path: Path, tiles: int) -> None:
     served = client.get(f"/tiles/{GRID}/{tile}")
     assert _shown(body) == _shown(served.content)
     assert sum(asked) < path.stat().st_size
+
+
+def test_what_is_unpacked_stays_for_a_while_and_never_takes_much() -> None:
+    store = Unpacked(1_000)
+    store.put("a", b"a" * 400)
+    store.put("b", b"b" * 400)
+    store.put("a", b"a" * 400)
+    assert store.get("b") == b"b" * 400
+    store.put("c", b"c" * 400)  # too much: the one that was asked for longest ago goes
+    assert store.get("a") is None
+    assert (store.get("b"), store.get("c")) == (b"b" * 400, b"c" * 400)
+    store.put("d", b"d" * 2_000)
+    assert store.get("d") is None
+    assert store._size == 0

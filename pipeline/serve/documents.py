@@ -108,18 +108,8 @@ async def kiosk(request: Request) -> Response:
 
     def told(view: View) -> dict[str, Any]:
         site = view.site
-        name, drawn = next(iter(tile_layers.groups(site).items()))
-        first, last = drawn.zooms
-        address = f"{site.base}/wmts/{name}/default/{grids.WEB}/{{z}}/{{y}}/{{x}}.png"
-        tiles = {
-            "kind": "map",
-            "grid": grids.WEB,
-            "url": address,
-            "zoom": {"min": first, "max": last},
-        }
         return {
-            "tiles": tiles,
-            "extent": list(drawn.bounds()),
+            **tile_layers.city_map(site),
             "code": site.schemas.city.published("parcel_code"),
             "follows": _FOLLOWS in site.answerer.processes,
             "links": [],

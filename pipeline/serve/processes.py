@@ -21,7 +21,7 @@ from pipeline.answers.problems import not_derived, status_of
 from pipeline.answers.refusals import NotDerivedError, Refusal
 from pipeline.contracts.process import Process
 from pipeline.derive import processes as derived
-from pipeline.serve import answers, jobs, links, papers, wanted
+from pipeline.serve import answers, jobs, links, papers, tile_layers, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.documents import FORMS, Kind, View, document
 from pipeline.serve.errors import Problem, bad, unavailable
@@ -87,9 +87,23 @@ async def described(request: Request) -> Response:
         asked = derived.example(view.site.schemas.city, process, view.site.audience)
         address = f"{view.site.base}/processes/{process.id}/execution"
         named = (view.site.schemas, process, view.site.audience, view.language)
-        return {"curl": derived.curl(address, asked), "choices": derived.choices(*named)}
+        return {
+            "curl": derived.curl(address, asked),
+            "choices": derived.choices(*named),
+            "shape": _shape(view, process),
+        }
 
     return await document(request, Kind("processes/process.html", page_only), make)
+
+
+def _shape(view: View, process: Process) -> dict[str, Any] | None:
+    """The input that is one shape, and the map that it can be drawn on; None without such an
+    input."""
+    offered = view.site.answerer.offered[process.id]
+    field = next((name for name, one in offered.items() if one.meaning == "geometry"), None)
+    if field is None or not tile_layers.groups(view.site):
+        return None
+    return {"field": field, "kind": offered[field].shape, **tile_layers.city_map(view.site)}
 
 
 async def answer_schema(request: Request) -> Response:

@@ -142,3 +142,14 @@ def grid_of(site: Offers, name: str) -> Grid:
         told = ", ".join(offered)
         raise missing(f"there is no tile grid {name!r} here; there is {told}")
     return offered[name]
+
+
+def city_map(site: Offers) -> dict[str, Any]:
+    """The city's own map as a page shows it: its tiles, and the box they are in."""
+    name, drawn = next(iter(groups(site).items()))
+    first, last = drawn.zooms
+    address = f"{site.base}/wmts/{name}/default/{grids.WEB}/{{z}}/{{y}}/{{x}}.png"
+    tiles = {
+        "kind": "map", "grid": grids.WEB, "url": address, "zoom": {"min": first, "max": last},
+    }  # fmt: skip
+    return {"tiles": tiles, "extent": list(drawn.bounds())}

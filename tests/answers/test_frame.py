@@ -273,7 +273,7 @@ def test_examples_of_lists_stand_whole_in_the_form(staff: TestClient) -> None:
         for area in read.found:
             example, shown = named[area["name"] or ""].example, area["placeholder"] or ""
             assert set(area) <= {
-                "id", "name", "dir", "rows", "spellcheck", "required", "placeholder"
+                "id", "name", "dir", "rows", "spellcheck", "required", "placeholder", "data-shape"
             }, process.id  # fmt: skip
             assert shown == example if isinstance(example, str) else json.loads(shown) == example
             seen += not isinstance(example, str)
@@ -298,3 +298,23 @@ def test_a_page_of_nothing_found_leads_on(public: TestClient) -> None:
     assert wrong.status_code == 400
     assert "minLength 2" in persian
     assert "نمونه" in persian
+
+
+def test_a_shape_can_be_drawn_or_taken_from_a_file(staff: TestClient) -> None:
+    """Of each process that asks for one shape the page has the map, in the field's own kind; the
+    scripts are this server's."""
+    audience = SCHEMAS.audiences["staff"]
+    seen = set()
+    for process in PROCESSES:
+        page = staff.get(f"/processes/{process.id}?f=html&lang=fa").text
+        offered = derived.offered(SCHEMAS.city, audience, process)
+        field = next((n for n, one in offered.items() if one.meaning == "geometry"), None)
+        assert page.count(" data-shape ") == page.count('id="shape-file"') == (field is not None)
+        if field is not None:
+            told = page.partition('id="map-data">')[2].partition("</script>")[0]
+            assert json.loads(told)["draw"] == offered[field].shape
+            assert f'name="{field}" data-shape ' in page
+            seen.add(offered[field].shape)
+    assert seen == {"point", "line", "area"}
+    for name in ("map", "ask"):
+        assert staff.get(f"/static/js/{name}.js").status_code == 200

@@ -3,6 +3,8 @@
 //   features  GeoJSON in degrees, each with a `label`; `items` is the address they are found under
 //   tiles     {kind: vector | raster | map, url with {grid} {z} {y} {x}, grid, grids, zoom: {min, max}, label,
 //             titles and codes of the fields}
+//   draw      area | line | point: one shape can be drawn and is told as the event "makan:drawn" (GeoJSON);
+//             "makan:shape" shows one
 //   pick      true: a click chooses a place and tells it as the event "makan:picked"; "makan:place" shows one
 //   backdrop  {url, zoom, extent}: the city's aerial photo, the only base map there is
 //   words     the texts in the reader's language
@@ -172,6 +174,26 @@ function picking(map, projection) {
   box.style.cursor = "crosshair";
 }
 
+// A shape that is drawn, a new one instead of the one before, or told from beside the map.
+function drawing(map, projection) {
+  const source = new ol.source.Vector();
+  const format = new ol.format.GeoJSON({ dataProjection: "EPSG:4326", featureProjection: projection });
+  map.addLayer(new ol.layer.Vector({ source, style: (feature) => style(feature, "", true) }));
+  const type = { area: "Polygon", line: "LineString", point: "Point" }[spec.draw];
+  const pen = new ol.interaction.Draw({ source, type });
+  pen.on("drawstart", () => source.clear());
+  pen.on("drawend", (event) => {
+    const detail = format.writeGeometryObject(event.feature.getGeometry(), { decimals: 7, rightHanded: true });
+    document.dispatchEvent(new CustomEvent("makan:drawn", { detail }));
+  });
+  map.addInteraction(pen);
+  document.addEventListener("makan:shape", (event) => {
+    source.clear();
+    source.addFeature(new ol.Feature(format.readGeometry(event.detail)));
+    map.getView().fit(source.getExtent(), { padding: [40, 40, 40, 40], maxZoom: 19 });
+  });
+}
+
 function draw() {
   const chosen = query.get("scheme");
   const grid = spec.tiles?.grids?.includes(chosen) ? chosen : spec.tiles?.grid;
@@ -215,7 +237,8 @@ function draw() {
   }
 
   if (spec.pick) picking(map, projection);
-  if (spec.items || (spec.tiles?.kind === "vector" && !spec.pick)) {
+  if (spec.draw) drawing(map, projection);
+  if (spec.items || (spec.tiles?.kind === "vector" && !spec.pick && !spec.draw)) {
     map.on("singleclick", (event) => {
       const feature = map.forEachFeatureAtPixel(event.pixel, (found) => found, { hitTolerance: 4 });
       activate(top, feature ? identity(feature) : null);

@@ -103,7 +103,11 @@ def _shape(view: View, process: Process) -> dict[str, Any] | None:
     field = next((name for name, one in offered.items() if one.meaning == "geometry"), None)
     if field is None or not tile_layers.groups(view.site):
         return None
-    return {"field": field, "kind": offered[field].shape, **tile_layers.city_map(view.site)}
+    rename = view.site.schemas.city.published
+    choice = next((some for some in process.choices if field in map(rename, some)), ())
+    instead = [name for name in map(rename, choice) if name != field]
+    told = {"field": field, "kind": offered[field].shape, "instead": instead}
+    return told | tile_layers.city_map(view.site)
 
 
 async def answer_schema(request: Request) -> Response:

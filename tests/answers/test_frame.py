@@ -273,7 +273,8 @@ def test_examples_of_lists_stand_whole_in_the_form(staff: TestClient) -> None:
         for area in read.found:
             example, shown = named[area["name"] or ""].example, area["placeholder"] or ""
             assert set(area) <= {
-                "id", "name", "dir", "rows", "spellcheck", "required", "placeholder", "data-shape"
+                "id", "name", "dir", "rows", "spellcheck", "required", "placeholder", "data-shape",
+                "data-instead",
             }, process.id  # fmt: skip
             assert shown == example if isinstance(example, str) else json.loads(shown) == example
             seen += not isinstance(example, str)
@@ -313,7 +314,9 @@ def test_a_shape_can_be_drawn_or_taken_from_a_file(staff: TestClient) -> None:
         if field is not None:
             told = page.partition('id="map-data">')[2].partition("</script>")[0]
             assert json.loads(told)["draw"] == offered[field].shape
-            assert f'name="{field}" data-shape ' in page
+            assert f'name="{field}" data-shape data-instead="' in page
+            if process.id == "project-impact":
+                assert 'data-instead="project_no"' in page
             seen.add(offered[field].shape)
     assert seen == {"point", "line", "area"}
     for name in ("map", "ask"):

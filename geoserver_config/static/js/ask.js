@@ -9,9 +9,11 @@ const several = { Polygon: "MultiPolygon", LineString: "MultiLineString" };
 function fill(geometry) {
   field.value = JSON.stringify(geometry);
   told.textContent = "";
-  // What was said of another CRS is about what stood there before.
-  const crs = document.querySelector("[name=crs]");
-  if (crs) crs.value = "";
+  // Of several ways to ask this is the one now; and what was said of another CRS is about what stood there before.
+  for (const name of [...field.dataset.instead.split(" "), "crs"]) {
+    const other = field.form.elements.namedItem(name);
+    if (name && other) other.value = "";
+  }
 }
 
 function parts(geometry) {

@@ -600,11 +600,12 @@ WITH meant AS MATERIALIZED (
     UNION ALL
     SELECT p.* FROM {parcel} AS p WHERE p.id = ANY(%(part)s::bigint[])
 ),
+priced AS MATERIALIZED {part.price},
 price AS MATERIALIZED (
     SELECT m.id AS parcel_id, c.price_block_code, c.price_no, c.price_choice, c.run_id, %(land_price_irr)s::bigint IS NOT NULL AS given,
         coalesce(%(land_price_irr)s::bigint, c.land) AS land, coalesce(%(building_price_irr)s::bigint, c.building) AS building,
         coalesce(%(building_price_irr)s::bigint, c.steel) AS steel, coalesce(%(building_price_irr)s::bigint, c.concrete) AS concrete
-    FROM meant AS m LEFT JOIN {part.price} AS c ON c.parcel_id = m.id
+    FROM meant AS m LEFT JOIN priced AS c ON c.parcel_id = m.id
 )
 SELECT jsonb_build_object('year', %(year)s::int, 'items', {part.levy_items}) FROM meant AS x HAVING count(*) > 0
 

@@ -125,15 +125,17 @@ def _held(worker: psutil.Process, port: int, status: str = "ESTABLISHED") -> int
 
 
 def test_a_worker_that_dies_is_replaced(city: Database) -> None:
-    """Both workers have as many clients; so they have when one has been replaced."""
+    """Clients are shared out among both workers, and most new ones go to one that is new: where
+    the machine is busy not each of them, since nobody waits long for a worker that is."""
     port = _free_port()
     process = _start(city, port)
+    clients: list[socket.socket] = []
     try:
         assert _ready_line(process).startswith("ready ")
         before = _workers(process, port)
         assert len(before) == 2
-        clients = _connected(port, 8)
-        assert [_held(one, port) for one in before] == [4, 4]
+        clients += _connected(port, 8)
+        assert min(_held(one, port) for one in before) >= 2
         before[0].kill()
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
@@ -147,14 +149,18 @@ def test_a_worker_that_dies_is_replaced(city: Database) -> None:
         while time.monotonic() < deadline and not _held(new, port):
             clients += _connected(port, 1)  # it is warming up
             time.sleep(0.2)
-        clients += _connected(port, _held(before[1], port) - 1)
-        assert _held(new, port) == _held(before[1], port) > 3
+        first, missing = _held(new, port), _held(before[1], port) - _held(new, port)
+        clients += _connected(port, missing)
+        assert missing > 2
+        assert _held(new, port) - first > missing / 2
         for one in clients:
             one.close()
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=15)
         assert out == ""  # not told to be ready a second time
     finally:
+        for one in clients:
+            one.close()
         process.kill()
         process.wait()
 

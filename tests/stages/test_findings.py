@@ -116,6 +116,7 @@ WHOLE = {
     "measure.change",
     "code.padded", "code.reversed", "code.undecided", "code.as_before",  # test_codes.py
     "geometry.slanted", "geometry.flat", "geometry.height",  # test_relief.py
+    "row.surplus", "row.swallows", "rows.blank", "value.formula",  # test_tables.py
     "valid.backwards", "valid.reversed", "lineage.missing",  # test_versions.py, tests/joins
 }  # fmt: skip
 

@@ -84,7 +84,6 @@ def _there(database: Database) -> tuple[bool, bool]:
 
 def _terrain(settings: Settings, schemas: Schemas, layers: set[str]) -> None:
     """Heights and slopes of what was loaded, if there is a model of the ground."""
-    console = options.console()
     models = [contract for contract in schemas.rasters.values() if contract.is_terrain]
     if not any(ServedRaster.pointer(settings.home, model.id).is_file() for model in models):
         return
@@ -94,6 +93,7 @@ def _terrain(settings: Settings, schemas: Schemas, layers: set[str]) -> None:
     served = Shelf(settings.home, models[0].id).served()
     if served is None or not parcels.concerns(schemas, layers):
         return
+    console = options.console()
     try:
         found = parcels.follow(Database(settings), schemas, settings.home, served)
     except MakanError as error:

@@ -189,27 +189,31 @@ def passing(
     """
     last = None if context.corrects else last
     with _opened(path, context) as source:
-        found = source.found
-        found.extend(survey(source.names, context, source.label, last))
-        source.cut = Cut.of(context)
-        reference = Reference.of(known, context.schemas, context.layer) if known else None
-        came, signature = former(), None
-        if source.crs is not None:
-            # Rows that came as they came before show that the file's CRS is what it was.
-            most = MOST if came is None else FEW
-            signature = Signature(context, source.crs, source.label, reference, most)
-        work = Pass(
-            source,
-            replace(context, odd=source.layer.odd),
-            batch_rows,
-            Keys(context.layer),
-            Profile(context, Known.read(last.profile) if last else None, source.crs),
-            last,
-            reference,
-            signature,
-            came,
-        )
-        yield work, found
+        try:
+            found = source.found
+            found.extend(survey(source.names, context, source.label, last))
+            source.cut = Cut.of(context)
+            source.begin(batch_rows)
+            reference = Reference.of(known, context.schemas, context.layer) if known else None
+            came, signature = former(), None
+            if source.crs is not None:
+                # Rows that came as they came before show that the file's CRS is what it was.
+                most = MOST if came is None else FEW
+                signature = Signature(context, source.crs, source.label, reference, most)
+            work = Pass(
+                source,
+                replace(context, odd=source.layer.odd),
+                batch_rows,
+                Keys(context.layer),
+                Profile(context, Known.read(last.profile) if last else None, source.crs),
+                last,
+                reference,
+                signature,
+                came,
+            )
+            yield work, found
+        finally:
+            source.end()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from pyproj import CRS
 from pipeline.contracts.feed import Feed
 from pipeline.errors import ArrivalError
 from pipeline.stages import curves, iran_system
-from pipeline.stages.ahead import ahead
+from pipeline.stages.ahead import Ahead
 from pipeline.stages.batch import Found, Lines, Raw
 from pipeline.stages.map import as_text
 from pipeline.stages.personal import Cut
@@ -32,6 +33,7 @@ class Source:
     geometry: str | None
     found: Found = field(default_factory=Found)
     cut: Cut | None = None
+    begun: Ahead[pa.Table] | None = None
 
     @property
     def label(self) -> str:
@@ -55,13 +57,27 @@ class Source:
         """Whether texts are as DOS programs drew them."""
         return iran_system.is_declared(self.feed.source.encoding)
 
+    def begin(self, rows: int) -> Ahead[pa.Table]:
+        """Begins to read, so that the first of ``batches`` is there when it is asked for."""
+        self.end()
+        self.layer.seen = 0
+        self.begun = Ahead(self.layer.tables(rows))
+        return self.begun
+
+    def end(self) -> None:
+        """What was begun and not asked for is left."""
+        if self.begun is not None:
+            self.begun.close()
+        self.begun = None
+
     def batches(self, rows: int) -> Iterator[Raw]:
         """All rows of the file, about ``rows`` at a time, in its order."""
-        first = 1
-        self.layer.seen = 0
-        for table in ahead(self.layer.tables(rows)):
-            yield self._raw(table, first)
-            first += table.num_rows
+        begun, first = self.begun or self.begin(rows), 1
+        self.begun = None
+        with closing(begun):
+            for table in begun:
+                yield self._raw(table, first)
+                first += table.num_rows
         if self.layer.seen not in (self.layer.features, self.layer.recounted()):
             raise ArrivalError(
                 f"says it has {self.layer.features} rows, {self.layer.seen} could be read",

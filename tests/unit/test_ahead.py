@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from pipeline.stages.ahead import ahead
+from pipeline.stages.ahead import Ahead
 
 
 def test_the_next_part_is_made_while_one_is_looked_at() -> None:
@@ -19,10 +19,13 @@ def test_the_next_part_is_made_while_one_is_looked_at() -> None:
             yield number
 
     seen = []
-    for part in ahead(parts()):
+    given = Ahead(parts())
+    assert made[0].wait(5)
+    for part in given:
         if part + 1 < len(made):
             assert made[part + 1].wait(5)
         seen.append(part)
+    given.close()
     assert seen == [0, 1, 2, 3]
 
 
@@ -38,8 +41,8 @@ def test_all_of_it_runs_in_one_other_thread() -> None:
         finally:
             where.append(threading.current_thread())
 
-    given = ahead(parts())
-    assert next(given) == 1
+    given = Ahead(parts())
+    assert next(iter(given)) == 1
     given.close()
     assert len({one.ident for one in where}) == 1
     assert where[0] is not threading.current_thread()
@@ -51,14 +54,18 @@ def test_what_goes_wrong_is_raised_where_the_parts_are_taken() -> None:
         yield 1
         raise ValueError("damaged")
 
-    given = ahead(parts())
-    assert next(given) == 1
+    given = Ahead(parts())
+    taken = iter(given)
+    assert next(taken) == 1
     with pytest.raises(ValueError, match="damaged"):
-        next(given)
+        next(taken)
+    given.close()
 
 
 def test_nothing_is_nothing() -> None:
     def parts() -> Generator[int]:
         yield from ()
 
-    assert list(ahead(parts())) == []
+    given = Ahead(parts())
+    assert list(given) == []
+    given.close()

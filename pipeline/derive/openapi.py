@@ -15,11 +15,12 @@ from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import (
     jsonschema,
+    openapi_components,
     openapi_maps,
     openapi_parts,
+    openapi_processes,
     openapi_records,
     openapi_writing,
-    processes,
     raster_collections,
     views,
 )
@@ -44,7 +45,7 @@ def document(schemas: Schemas, audience: Audience, config: dict[str, Any]) -> di
         paths |= _collection(schemas, audience, name, resource)
         if {"feature", "tile"} <= {provider["type"] for provider in resource["providers"]}:
             paths |= openapi_maps.collection(name, resource["title"][language])
-    process_tags, process_paths = processes.openapi(schemas, audience, language)
+    process_tags, process_paths = openapi_processes.paths(schemas, audience, language)
     tags, paths = tags + process_tags, paths | process_paths
     return {
         "openapi": "3.0.3",
@@ -69,9 +70,9 @@ def document(schemas: Schemas, audience: Audience, config: dict[str, Any]) -> di
 def _components(
     schemas: Schemas, audience: Audience, config: dict[str, Any], language: str
 ) -> dict[str, Any]:
-    made = openapi_parts.components(schemas, config)
+    made = openapi_components.components(schemas, config)
     writing = openapi_writing.components(
-        schemas, audience, language, openapi_parts.crs_uris(config)
+        schemas, audience, language, openapi_components.crs_uris(config)
     )
     return {**made, **{part: {**made[part], **found} for part, found in writing.items()}}
 

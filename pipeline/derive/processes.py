@@ -1,4 +1,4 @@
-"""What derives from a process: its OGC description, its part of OpenAPI, its page in docs/."""
+"""What derives from a process: its OGC description, its form, its page in docs/."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pipeline.contracts.city import City
 from pipeline.contracts.process import Input, Process
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import schema_30
-from pipeline.derive.openapi_parts import Part, binary, form, get, parameter, ref
 
 #: The only output of every process.
 OUTPUT = "answer"
@@ -38,14 +37,6 @@ database that is down are 503.
 
 | process | who asks | audience |
 |---|---|---|"""
-
-
-_PREFER: Part = {
-    "name": "Prefer",
-    "in": "header",
-    "description": "respond-async: ask in the background",
-    "schema": {"type": "string"},
-}
 
 
 def offered(city: City, audience: Audience, process: Process) -> dict[str, Input]:
@@ -144,116 +135,6 @@ def _named(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_named(inner, names) for inner in value]
     return names.get(value, value) if isinstance(value, str) else value
-
-
-def openapi(schemas: Schemas, audience: Audience, language: str) -> tuple[list[Part], Part]:
-    """Tags and paths of the processes that ``audience`` may ask."""
-    asked = [one for one in schemas.processes.values() if audience.may_ask(one)]
-    if not asked:
-        return [], {}
-    page, some = [ref("f"), ref("lang")], _json({"type": "object"})
-    paths: Part = {
-        "/processes": get("processes", "processes", "Processes", [*page, *_part()], some)
-    }
-    for process in asked:
-        here = f"/processes/{process.id}"
-        title = process.title.of(language)
-        paths[here] = get("processes", f"{process.id}.describe", title, page, some)
-        paths[f"{here}/answer-schema"] = get(
-            "processes", f"{process.id}.schema", f"{title}: schema of the answer", page, some
-        )
-        paths[f"{here}/execution"] = _execution(schemas, process, audience, title, language)
-    paths |= _jobs(listed=audience.needs_key)
-    return [{"name": "processes", "description": "Answers for other systems"}], paths
-
-
-def _jobs(*, listed: bool) -> Part:
-    """Paths of what is asked in the background."""
-    page, some = [ref("f"), ref("lang")], _json({"type": "object"})
-    number = {
-        "name": "jobId",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string", "format": "uuid"},
-    }
-    here = "/jobs/{jobId}"
-    paths: Part = {
-        here: get("processes", "jobs.status", "Status of a job", [number, *page], some),
-        f"{here}/results": get(
-            "processes", "jobs.results", "Answer of a job", [number, *page], some
-        ),
-    }
-    dismissed = get("processes", "jobs.dismiss", "Dismiss a job", [number, *page], some)
-    paths[here]["delete"] = dismissed["get"]
-    if listed:
-        paths["/jobs"] = get("processes", "jobs.list", "Jobs", [*page, *_narrowing()], some)
-    return paths
-
-
-def _part() -> list[Part]:
-    """Which part of a list is asked for."""
-    return [
-        parameter("limit", "At most so many", {"type": "integer", "minimum": 1}),
-        ref("offset"),
-    ]
-
-
-def _narrowing() -> list[Part]:
-    whole = ("limit", "offset", "minDuration", "maxDuration")
-    text = ("type", "processID", "status", "datetime")
-    return [
-        {"name": name, "in": "query", "schema": {"type": "integer" if name in whole else "string"}}
-        for name in (*text, *whole)
-    ]
-
-
-def _json(schema: Part) -> Part:
-    return {"application/json": {"schema": schema}}
-
-
-def _execution(
-    schemas: Schemas, process: Process, audience: Audience, title: str, language: str
-) -> Part:
-    found = offered(schemas.city, audience, process)
-    parameters = [
-        {
-            "name": name,
-            "in": "query",
-            "description": one.title.of(language),
-            "required": one.required,
-            "schema": {"type": "string"},
-        }
-        for name, one in found.items()
-    ]
-    answer, how = _json({"type": "object"}), [ref("f"), ref("lang")]
-    if process.document:
-        answer |= {"text/html": {"schema": {"type": "string"}}} | binary("application/pdf")
-        how[0] = form("json", "html", "pdf")
-    made = get("processes", f"{process.id}.ask", title, [*parameters, *how], answer)
-    body = {
-        "type": "object",
-        "properties": {
-            "inputs": {"type": "object"},
-            "outputs": {"type": "object"},
-            "response": {"type": "string", "enum": ["raw", "document"]},
-        },
-    }
-    post = get("processes", f"{process.id}.execute", title, how, answer)["get"]
-    asked = {"inputs": example(schemas.city, process, audience)}
-    content: Part = {"application/json": {"schema": body}}
-    if json.dumps(asked, ensure_ascii=False).isascii():  # the document is in English
-        content["application/json"]["example"] = asked
-    post["requestBody"] = {"required": True, "content": content}
-    post["parameters"] = [*post.get("parameters", []), _PREFER]
-    post["responses"]["201"] = {
-        "description": "A job, where `Prefer: respond-async` was said",
-        "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
-        "content": answer,
-    }
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/problem"}}}
-    for operation in (made["get"], post):
-        operation["responses"]["413"] = {"description": "Asks for too much", "content": problem}
-    return {**made, "post": post}
 
 
 def markdown(schemas: Schemas) -> str:

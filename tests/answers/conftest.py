@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline import testing
+from pipeline.answers.bundles import Binder
 from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
 from pipeline.db import access
@@ -25,7 +26,7 @@ from pipeline.stages import load as loading
 with warnings.catch_warnings():
     # Warnings of pygeoapi's own modules about themselves.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from pipeline.serve import publish, server
+    from pipeline.serve import binding, publish, server
 
 PARCELS = 700
 Asked = Callable[..., Any]
@@ -124,3 +125,15 @@ def query(sampled: Database) -> Asked:
             return connection.execute(statement.encode(), values or None).fetchall()
 
     return run
+
+
+@pytest.fixture
+def binder(sampled: Database, schemas: Schemas, staff: TestClient) -> Iterator[Binder]:
+    """What makes documents for staff, as the server beside it publishes them."""
+    del staff
+    settings = replace(sampled.settings, audience="staff", public_url="http://makan.test")
+    made = binding.binder(settings, schemas)
+    yield made
+    made.close()
+    with sampled.connect("owner") as connection:
+        connection.execute("DELETE FROM ops.job")

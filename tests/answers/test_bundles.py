@@ -8,14 +8,12 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pikepdf
 import pypdfium2
-import pytest
 from starlette.testclient import TestClient
 
 from pipeline.answers import bundles
@@ -23,22 +21,9 @@ from pipeline.answers.bundles import Binder
 from pipeline.answers.worker import Worker
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
-from pipeline.serve import binding
 from tests.answers import verapdf
 
 BLOCK = {"document": "location-sheet", "block_code": "1-12-45", "language": "en"}
-
-
-@pytest.fixture
-def binder(sampled: Database, schemas: Schemas, staff: TestClient) -> Iterator[Binder]:
-    """What makes documents for staff, as the server beside it publishes them."""
-    del staff
-    settings = replace(sampled.settings, audience="staff", public_url="http://makan.test")
-    made = binding.binder(settings, schemas)
-    yield made
-    made.close()
-    with sampled.connect("owner") as connection:
-        connection.execute("DELETE FROM ops.job")
 
 
 def blank(path: Path) -> None:

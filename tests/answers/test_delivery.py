@@ -6,8 +6,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema
@@ -20,7 +19,6 @@ from pipeline.answers.bundles import Binder
 from pipeline.answers.worker import Worker
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
-from pipeline.serve import binding
 from tests.answers import verapdf
 
 Asked = Callable[..., Any]
@@ -152,18 +150,6 @@ def test_a_bill_of_a_year_without_formulas_says_so(staff: TestClient) -> None:
     page = paper(staff, "levy-bill", "html", nosazi="1-12-45-7", year=1399, lang="en").text
     assert "The levy cannot be reckoned" in page
     assert "IRR" not in page.partition('<div class="due">')[2].partition("</div>")[0]
-
-
-@pytest.fixture
-def binder(sampled: Database, schemas: Schemas, staff: TestClient) -> Iterator[Binder]:
-    """What makes documents for staff."""
-    del staff
-    settings = replace(sampled.settings, audience="staff", public_url="http://makan.test")
-    made = binding.binder(settings, schemas)
-    yield made
-    made.close()
-    with sampled.connect("owner") as connection:
-        connection.execute("DELETE FROM ops.job")
 
 
 def test_bills_of_a_block_are_one_pdf_behind_their_map(

@@ -53,6 +53,13 @@ def written(
         yield database
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fresh(written: Database, schemas: Schemas) -> None:
+    """Each module begins with facts as the layers are: nothing follows edits of these servers, and
+    another module may have left some behind."""
+    joins.derive(written, schemas)
+
+
 @pytest.fixture(scope="session")
 def keys(written: Database) -> dict[str, str]:
     """Keys: of an editor of everything, of the portal, of one who writes places, of a reader."""

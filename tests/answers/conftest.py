@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +19,10 @@ from pipeline.db import access
 from pipeline.db.engine import Database
 from pipeline.joins import derive as joins
 from pipeline.sample import city as sample
+from pipeline.serve import binding
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
-
-with warnings.catch_warnings():
-    # Warnings of pygeoapi's own modules about themselves.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipeline.serve import binding, publish, server
+from tests.serving import Application
 
 PARCELS = 700
 Asked = Callable[..., Any]
@@ -46,10 +42,7 @@ def serving(database: Database, audience: str) -> TestClient:
     """The application over ``database`` for ``audience``, to be entered."""
     settings = replace(database.settings, audience=audience, public_url="http://makan.test")
     schemas = registry.load(settings.city)
-    place = publish.publish(settings, schemas, Database(settings))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        application = server.build(settings, schemas, place)
+    application = Application(settings, schemas, Database(settings))
     headers = {"X-API-Key": _key(database, schemas)} if audience == "staff" else {}
     return TestClient(application, base_url="http://makan.test", headers=headers)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,7 @@ from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.settings import Settings
-
-with warnings.catch_warnings():
-    # Warnings of pygeoapi's own modules about themselves.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipeline.serve import publish, server, site
+from tests.serving import Application
 
 # A row of ten parcels, 20 m wide, along a street; parcel 3 has no land use, parcel 10 an odd one.
 X, Y, SIDE, STEP = 490_000.0, 3_830_000.0, 15.0, 20.0
@@ -109,19 +104,9 @@ def settings(city: Database) -> Settings:
 def client(settings: Settings, city: Database) -> Iterator[TestClient]:
     """The application, running."""
     schemas: Schemas = registry.load("qom")
-    place = publish.publish(settings, schemas, city)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        application = server.build(settings, schemas, place)
+    application = Application(settings, schemas, city)
     with TestClient(application, base_url="http://makan.test") as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _our_site(request: pytest.FixtureRequest) -> None:
-    """Plugins work for the site of ``client``, whatever other applications this process has had."""
-    if "client" in request.fixturenames:
-        site.install(request.getfixturevalue("client").app.state.site)
 
 
 @pytest.fixture(scope="session")

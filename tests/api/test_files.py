@@ -18,7 +18,7 @@ import shapely
 from starlette.testclient import TestClient
 
 from pipeline.contracts.registry import Schemas
-from pipeline.serve import files, site
+from pipeline.serve import files
 from pipeline.serve.params import query
 
 UTM = "http://www.opengis.net/def/crs/EPSG/0/32639"
@@ -217,7 +217,7 @@ def test_who_leaves_ends_the_work(client: TestClient, monkeypatch: pytest.Monkey
             list(rows)
 
     monkeypatch.setattr(files, "Gdal", Slow)
-    found = site.current()
+    found = client.app.state.site
     wished = query(found.served["parcels"], {}, whole=True)
     statement = wished.rows()
     slow = statement._replace(sql=statement.sql.replace(b"SELECT ", b"SELECT pg_sleep(1), ", 1))

@@ -22,10 +22,11 @@ from pipeline.contracts.raster import ServedRaster
 from pipeline.contracts.registry import Schemas
 from pipeline.db import ledger
 from pipeline.db.engine import Database
-from pipeline.serve import publish, server, site
+from pipeline.serve import publish
 from pipeline.serve.query import Query
 from pipeline.settings import Settings
 from pipeline.stages import history
+from tests.serving import Application
 
 # What the server may be behind the ledger.
 BEHIND_S = 1.0
@@ -73,16 +74,12 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(qom_template: Settings) -> Iterator[Served]:
-    patch = pytest.MonkeyPatch()
     schemas = registry.load("qom")
     with testing.clone(qom_template) as database:
-        patch.setattr(site, "_installed", list(site._installed))
         settings = replace(database.settings, public_url="http://makan.test")
-        place = publish.publish(settings, schemas, database)
-        application = server.build(settings, schemas, place)
+        application = Application(settings, schemas, database)
         with TestClient(application, base_url="http://makan.test") as client:
             yield Served(client, database, schemas)
-        patch.undo()
 
 
 def _wait() -> None:
@@ -297,15 +294,11 @@ def _image(home: Path, version: str) -> None:
     pointer.write_text(served.model_dump_json())
 
 
-def test_tiles_of_a_raster_follow_its_version(
-    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(site, "_installed", list(site._installed))
+def test_tiles_of_a_raster_follow_its_version(served: Served, tmp_path: Path) -> None:
     (tmp_path / "db").symlink_to(served.database.settings.home / "db")
     settings = replace(served.database.settings, home=tmp_path, public_url="http://makan.test")
     _image(tmp_path, "a")
-    place = publish.publish(settings, served.schemas, Database(settings))
-    application = server.build(settings, served.schemas, place)
+    application = Application(settings, served.schemas, Database(settings))
     tile = "/collections/orthophoto/tiles/WebMercatorQuad/14/6511/10508"
     with TestClient(application, base_url="http://makan.test") as client:
         answer = client.get(tile)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,11 +24,12 @@ from pipeline.contracts import registry
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.report import past
-from pipeline.serve import publish, server
+from pipeline.serve import publish
 from pipeline.settings import Settings
 from pipeline.stages import history
 from pipeline.stages import load as loading
 from pipeline.stages.guard import ACCEPTABLE
+from tests.serving import Application
 from tests.stages.conftest import Bench, silent
 
 PARCELS, CHANGES = "/collections/parcels/items", "/collections/changes/items"
@@ -116,10 +116,7 @@ def apply(copy: Copy, change: Feature) -> None:
 
 
 def _running(settings: Settings, schemas: Schemas, database: Database) -> TestClient:
-    place = publish.publish(settings, schemas, database)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return TestClient(server.build(settings, schemas, place), base_url="http://makan.test")
+    return TestClient(Application(settings, schemas, database), base_url="http://makan.test")
 
 
 @pytest.fixture(scope="module")
@@ -139,13 +136,6 @@ def town(qom_template: Settings, tmp_path_factory: pytest.TempPathFactory) -> It
             made.load([bench.parcel(n, use="religious") for n in (1, 2, 8)], Y2022)
             made.undo()
             yield made
-
-
-@pytest.fixture(autouse=True)
-def _ours(town: City) -> None:
-    from pipeline.serve import site
-
-    site.install(town.client.app.state.site)  # type: ignore[attr-defined]
 
 
 def test_datetime_gives_the_city_as_it_was(town: City) -> None:

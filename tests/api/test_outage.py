@@ -17,10 +17,11 @@ from pipeline.contracts import registry
 from pipeline.db.cluster import Cluster
 from pipeline.db.engine import Database
 from pipeline.errors import DatabaseError
-from pipeline.serve import publish, server, site
+from pipeline.serve import publish
 from pipeline.serve.query import Statement
 from pipeline.serve.reader import Reader
 from pipeline.settings import Settings
+from tests.serving import Application
 
 ASKED = [
     "/collections/parcels/items",
@@ -43,12 +44,11 @@ def own(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[
 
 @pytest.mark.slow
 @pytest.mark.defect("outage")
-def test_stop_and_start_again(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site, "_installed", [])
+def test_stop_and_start_again(own: Settings) -> None:
     database = Database(own)
     schemas = registry.load("qom")
     settings = replace(own, public_url="http://makan.test", statement_timeout_s=3)
-    application = server.build(settings, schemas, publish.publish(settings, schemas, database))
+    application = Application(settings, schemas, database)
     with TestClient(application, base_url="http://makan.test") as client:
         assert client.get("/collections/parcels/items/1").status_code == 404
         database.cluster.stop()
@@ -87,11 +87,10 @@ def test_a_restart_between_two_requests_is_not_noticed(own: Settings) -> None:
 
 
 @pytest.mark.slow
-def test_a_database_that_hangs_holds_nobody(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site, "_installed", [])
+def test_a_database_that_hangs_holds_nobody(own: Settings) -> None:
     database, schemas = Database(own), registry.load("qom")
     settings = replace(own, public_url="http://makan.test", statement_timeout_s=2)
-    application = server.build(settings, schemas, publish.publish(settings, schemas, database))
+    application = Application(settings, schemas, database)
     pid = int((Path(database.cluster.state()["data"]) / "postmaster.pid").read_text().split()[0])
     with TestClient(application, base_url="http://makan.test") as client:
         assert client.get("/collections/parcels/items").status_code == 200

@@ -21,7 +21,7 @@ from pipeline.serve.provider import PostgisProvider, ProviderUnavailableError
 
 @pytest.fixture
 def provider(client: TestClient) -> BaseProvider:
-    assert client
+    site.install(client.app.state.site)  # type: ignore[attr-defined]
     definition = site.current().config["resources"]["parcels"]["providers"][0]
     return load_plugin("provider", definition)
 

@@ -19,7 +19,8 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
 from pipeline.derive.collections import Extent
 from pipeline.errors import ContractError, ResourceError
-from pipeline.serve import config, publish, server, site
+from pipeline.serve import config, publish
+from tests.serving import Application
 
 SQUARE = (
     "SRID=2249;MULTIPOLYGON(((760000 2957000,760100 2957000,760100 2957100,760000 2957100,"
@@ -48,7 +49,7 @@ def test_publishing_again_gives_the_same_bytes(city: Database, schemas: Schemas)
     assert [path.read_bytes() for path in (again.config, again.openapi)] == before
 
 
-def test_the_second_city_in_feet(cambridge: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_city_in_feet(cambridge: Database) -> None:
     schemas = registry.load("cambridge")
     settings = replace(cambridge.settings, public_url="http://cambridge.test")
     with cambridge.connect("loader") as connection:
@@ -57,10 +58,8 @@ def test_the_second_city_in_feet(cambridge: Database, monkeypatch: pytest.Monkey
             "VALUES ('1A-16', 929, %s, 1, 1)",
             [SQUARE],
         )
-    place = publish.publish(settings, schemas, cambridge)
-    # A process serves one city; the city of the other tests is put back at the end.
-    monkeypatch.setattr(site, "_installed", [])
-    with TestClient(server.build(settings, schemas, place), base_url=settings.public_url) as client:
+    application = Application(settings, schemas, cambridge)
+    with TestClient(application, base_url=settings.public_url) as client:
         found = client.get("/collections/parcels?f=json").json()
         stored = "http://www.opengis.net/def/crs/EPSG/0/2249"
         assert found["storageCrs"] == stored

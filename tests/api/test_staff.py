@@ -8,7 +8,6 @@ import math
 import re
 import stat
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +26,11 @@ from pipeline.contracts.registry import Schemas
 from pipeline.db import access, quality
 from pipeline.db.engine import Database
 from pipeline.errors import GuardError, SettingsError
-from pipeline.serve import publish, server, site
+from pipeline.serve import publish
 from pipeline.serve.reader import Reader
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
+from tests.serving import Application
 
 from .conftest import fill
 
@@ -89,14 +89,9 @@ def door(filled: Database, key: str) -> Iterator[TestClient]:
     """The staff's application, running; the client has no key yet."""
     settings = replace(filled.settings, audience="staff", public_url="http://staff.test")
     schemas = registry.load("qom")
-    before = list(site._installed)
-    place = publish.publish(settings, schemas, filled)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        application = server.build(settings, schemas, place)
+    application = Application(settings, schemas, filled)
     with TestClient(application, base_url="http://staff.test") as running:
         yield running
-    site._installed[:] = before
 
 
 def basic(name: str, key: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,11 +25,7 @@ from pipeline.rasters.deliver import deliver
 from pipeline.rasters.inspect import Declared, Job
 from tests.api.conftest import fill
 from tests.raster.conftest import FIVE_METRES, hilly, running, write
-
-with warnings.catch_warnings():
-    # Warnings of pygeoapi's own modules about themselves.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipeline.serve import publish, server
+from tests.serving import Application
 
 SPEC = "http://www.opengis.net/spec/"
 REL = "http://www.opengis.net/def/rel/ogc/1.0"
@@ -147,8 +142,8 @@ def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         for layer, path in files.items():
             job = Job(path, schemas.rasters[layer], schemas.city, Declared())
             deliver(database, settings.home, schemas, [job])
-        place = publish.publish(settings, schemas, database)
-        with running(server.build(settings, schemas, place), port) as base:
+        application = Application(settings, schemas, database)
+        with running(application, port) as base:
             yield base
 
 

@@ -36,14 +36,7 @@ from pipeline.rasters.inspect import Declared, Inspection, Job, inspect
 from pipeline.rasters.load import make_cog
 from pipeline.rasters.shelf import Shelf
 from pipeline.settings import Settings
-
-with warnings.catch_warnings():
-    # Warnings of pygeoapi's own modules about themselves.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import pygeoapi.models.provider.base  # noqa: F401
-
-    from pipeline.serve import publish as publishing
-    from pipeline.serve import server
+from tests.serving import Application
 
 Make = Callable[..., Path]
 EAST, NORTH = 488_600.0, 3_833_000.0
@@ -242,9 +235,9 @@ def imagery(
             ]
             _, served = deliver(database, settings.home, schemas, jobs)
             assert served is not None
-        place = publishing.publish(settings, schemas, database)
+        application = Application(settings, schemas, database)
         free.close()
-        with running(server.build(settings, schemas, place), port) as base:
+        with running(application, port) as base:
             yield Imagery(base, settings)
 
 

@@ -25,10 +25,9 @@ from pipeline.db.cluster import SUPERUSER, Cluster
 from pipeline.db.engine import Database
 from pipeline.rasters.deliver import deliver
 from pipeline.rasters.inspect import Declared, Job
-from pipeline.serve import publish as publishing
-from pipeline.serve import server
 from pipeline.settings import Settings
 from tests.raster.conftest import Imagery, running, write
+from tests.serving import Application
 
 GRID = "http://www.opengis.net/def/crs/EPSG/0/32639"
 WEST, NORTH, PIXEL, SIDE = 488_540.0, 3_833_240.0, 0.1, 2200
@@ -79,9 +78,9 @@ def seen(
             job = Job(path, schemas.rasters[layer], schemas.city, Declared(acquired=flown))
             deliver(database, settings.home, schemas, [job])
         _fly(database, schemas, files["dem"][0])
-        place = publishing.publish(settings, schemas, database)
+        application = Application(settings, schemas, database)
         free.close()
-        with running(server.build(settings, schemas, place), port) as base:
+        with running(application, port) as base:
             yield Imagery(base, settings)
 
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import time
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,11 +27,11 @@ from pipeline.db import ledger
 from pipeline.db.engine import Database
 from pipeline.errors import GuardError
 from pipeline.report import past
-from pipeline.serve import publish, server
 from pipeline.settings import Settings
 from pipeline.stages import history
 from pipeline.stages import load as loading
 from pipeline.stages.outcome import Outcome
+from tests.serving import Application
 
 EAST, NORTH = 488_000.0, 3_833_000.0
 
@@ -380,10 +379,7 @@ def test_a_copy_of_real_parcels_follows_from_their_changes(two_years: Years) -> 
     """Over HTTP, from nothing, page by page: the same bytes as the collection's own pages."""
     settings = replace(two_years.database.settings, public_url="http://makan.test")
     schemas = registry.load("cambridge")
-    place = publish.publish(settings, schemas, two_years.database)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        application = server.build(settings, schemas, place)
+    application = Application(settings, schemas, two_years.database)
     asked: dict[str, Any] = {"crs": schemas.city.crs_uri, "limit": 5000, "f": "json"}
     with TestClient(application, base_url="http://makan.test") as client:
 

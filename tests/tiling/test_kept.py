@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,10 +36,7 @@ from pipeline.serve.tile_cache import Key, TileCache
 from pipeline.serve.unpacked import Unpacked
 from pipeline.stages import history
 from pipeline.tiling.refresh import refresh
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipeline.serve import publish, server, site
+from tests.serving import Application
 
 BEHIND_S = 1.0
 GRID = "WebMercatorQuad"
@@ -52,20 +48,11 @@ def client(
 ) -> Iterator[TestClient]:
     """The city, served; its home has a cache of its own."""
     settings = replace(far.settings, public_url="http://makan.test")
-    place = publish.publish(settings, schemas, far)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        application = server.build(settings, schemas, place)
+    application = Application(settings, schemas, far)
     store = application.state.site.tile_store
     store.cache = TileCache(tmp_path_factory.mktemp("kept") / "t.sqlite", most_bytes=10**8)
     with TestClient(application, base_url="http://makan.test") as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _our_site(request: pytest.FixtureRequest) -> None:
-    if "client" in request.fixturenames:
-        site.install(request.getfixturevalue("client").app.state.site)
 
 
 def _tiles(client: TestClient, zooms: range, collection: str = "parcels") -> list[Tile]:
@@ -195,7 +182,8 @@ def test_tiles_have_tags_of_their_bytes_and_come_compressed(client: TestClient) 
 
 
 def test_no_tile_is_larger_than_it_may_be(client: TestClient) -> None:
-    store = client.app.state.site.tile_store
+    found = client.app.state.site  # type: ignore[attr-defined]
+    store = found.tile_store
     maker, least = store.maker, 4_000
     store.maker = replace(maker, most=replace(maker.most, size=least))
     try:
@@ -203,13 +191,9 @@ def test_no_tile_is_larger_than_it_may_be(client: TestClient) -> None:
             got = _get(client, tile)
             assert len(got.content) <= least
             for name in ("city-map", "cadastre"):
-                group = next(
-                    one for one in site.current().schemas.groups.values() if one.id == name
-                )
-                names = [
-                    site.current().schemas.layers[one].publish.collection for one in group.layers
-                ]
-                chosen = ",".join(one for one in names if one in site.current().served)
+                group = next(one for one in found.schemas.groups.values() if one.id == name)
+                names = [found.schemas.layers[one].publish.collection for one in group.layers]
+                chosen = ",".join(one for one in names if one in found.served)
                 several = client.get(f"/tiles/{GRID}/{tile}?collections={chosen}")
                 assert len(several.content) <= least
                 if got.content:
@@ -251,7 +235,7 @@ def _points(feature: dict[str, Any]) -> np.ndarray:
 
 
 def test_tiles_of_the_citys_own_grid(client: TestClient) -> None:
-    grid = grids.of(site.current().schemas.city)["UTM39WGS84Quad"]
+    grid = grids.of(client.app.state.site.schemas.city)["UTM39WGS84Quad"]
     item = client.get(
         "/collections/parcels/items?limit=1&crs=http://www.opengis.net/def/crs/EPSG/0/32639"
     )

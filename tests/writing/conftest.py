@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -20,11 +18,7 @@ from pipeline.joins import derive as joins
 from pipeline.sample import city as sample
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
-
-with warnings.catch_warnings():
-    # Warnings of pygeoapi's own modules about themselves.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipeline.serve import publish, server, site
+from tests.serving import Application
 
 PARCELS = 60
 FEEDS = (
@@ -93,22 +87,8 @@ def serving(database: Database, audience: str) -> TestClient:
     """The application over ``database`` for ``audience``, to be entered."""
     settings = replace(database.settings, audience=audience, public_url="http://makan.test")
     schemas = registry.load(settings.city)
-    before = list(site._installed)
-    place = publish.publish(settings, schemas, Database(settings))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        application = server.build(settings, schemas, place)
-    site._installed[:] = before or site._installed
+    application = Application(settings, schemas, Database(settings))
     return TestClient(application, base_url="http://makan.test")
-
-
-@contextmanager
-def served_here(client: TestClient) -> Iterator[None]:
-    """pygeoapi's own pages know one server a process: for now it is the one of ``client``."""
-    before = list(site._installed)
-    site.install(client.app.state.site)  # type: ignore[attr-defined]
-    yield
-    site._installed[:] = before
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
+# A picture that is sent has no place in it. Once for the process: ``catch_warnings`` is not safe
+# among the threads that make pictures.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 Pixels = NDArray[np.uint8]  # bands, rows, columns
@@ -58,12 +62,10 @@ def _written(bands: Pixels, form: str) -> bytes:
         "height": rows,
         **_WRITING[form],
     }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with MemoryFile() as memory:
-            with memory.open(**profile) as written:
-                written.write(bands)
-            content: bytes = memory.read()
+    with MemoryFile() as memory:
+        with memory.open(**profile) as written:
+            written.write(bands)
+        content: bytes = memory.read()
     return content
 
 

@@ -31,8 +31,6 @@ from pipeline.photogrammetry import ortho, produce
 from pipeline.spread.executor import Local
 from tests.photogrammetry.conftest import Ngi
 
-pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-
 
 def _run(*words: str | Path, city: str = "qom") -> Result:
     env = {"MAKAN_CITY": city, "MAKAN_HOME": str(Path("/nonexistent-home"))}

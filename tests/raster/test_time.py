@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,6 @@ from affine import Affine
 from pygeoapi.plugin import load_plugin
 from pygeoapi.provider.base import ProviderItemNotFoundError
 from pyproj import Transformer
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
 from pipeline.answers import heights
@@ -48,10 +46,8 @@ def _at(schemas: Schemas, grid: str, east: float, north: float, zoom: int) -> tu
 
 def _pixels(content: bytes) -> Any:
     """Rows, columns, bands of an image file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with MemoryFile(content) as memory, memory.open() as dataset:
-            return np.moveaxis(dataset.read(), 0, -1).astype(int)
+    with MemoryFile(content) as memory, memory.open() as dataset:
+        return np.moveaxis(dataset.read(), 0, -1).astype(int)
 
 
 def _tile(imagery: Imagery, layer: str, grid: str, tile: Tile, **query: Any) -> Any:

@@ -28,7 +28,6 @@ from pipeline.photogrammetry import mosaic
 from pipeline.spread import store
 from tests.spread.conftest import ROOT, Dask
 
-pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 SIZE, HEIGHT = (480, 360), 1930.0
 
 

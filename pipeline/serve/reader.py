@@ -21,6 +21,7 @@ from psycopg.pq import Format
 from psycopg_pool import AsyncConnectionPool
 
 from pipeline.db.engine import Database
+from pipeline.serve.clause import template
 from pipeline.serve.query import Statement
 
 Row = tuple[Any, ...]
@@ -88,6 +89,11 @@ async def _configure(connection: _Connection) -> None:
     await connection.execute("SET TIME ZONE 'UTC'")
 
 
+async def _configure_alone(connection: _Connection) -> None:
+    await _configure(connection)
+    await connection.execute(template("alone"))
+
+
 async def _abandon(task: asyncio.Task[Row | None]) -> None:
     """Cancels the query. A server that hangs does not even hear that: it is not waited for."""
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -98,8 +104,9 @@ async def _abandon(task: asyncio.Task[Row | None]) -> None:
 class Reader:
     """A pool of connections of one worker, which read unless said otherwise."""
 
-    def __init__(self, database: Database, role: str, *, size: int) -> None:
-        """For at most ``size`` queries of ``role`` at once; nothing is connected yet."""
+    def __init__(self, database: Database, role: str, *, size: int, alone: bool = False) -> None:
+        """For at most ``size`` queries of ``role`` at once; nothing is connected yet. ``alone``:
+        each query is worked at by one process, so its rows come in the same order every time."""
         self._limit_s = database.settings.statement_timeout_s
         self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             database.uri(role),
@@ -108,7 +115,7 @@ class Reader:
             max_size=size,
             timeout=_CONNECTION_S,
             open=False,
-            configure=_configure,
+            configure=_configure_alone if alone else _configure,
             kwargs={"autocommit": True},
         )
 

@@ -84,7 +84,7 @@ def build(
     options = configuration["makan"]
     audience = schemas.audience(settings.audience)
     features = Reader(database, audience.role, size=options["feature_connections"])
-    tiles = Reader(database, audience.role, size=options["tile_connections"])
+    tiles = Reader(database, audience.role, size=options["tile_connections"], alone=True)
     # One number in memory for all workers, which are forks of this process.
     state = State(features, audience, Value("Q"))
     editor = Editor(database, schemas, audience.writer) if audience.writer else None

@@ -47,7 +47,7 @@ async def opened(
 ) -> AsyncIterator[TileStore]:
     """The tiles of the settings' audience, without a server."""
     audience = schemas.audience(settings.audience)
-    reader = Reader(Database(settings), audience.role, size=_AT_ONCE)
+    reader = Reader(Database(settings), audience.role, size=_AT_ONCE, alone=True)
     await reader.open()
     state = State(reader, audience)
     store = tile_store.store(settings, schemas, state, reader, options)

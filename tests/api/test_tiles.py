@@ -10,6 +10,8 @@ import pytest
 from pyproj import Transformer
 from starlette.testclient import TestClient
 
+from pipeline.serve.query import Statement
+
 BASE = "/collections/parcels/tiles/WebMercatorQuad"
 HALF = 20_037_508.342789244
 CENTRE = (490_110.0, 3_830_007.0)
@@ -191,3 +193,18 @@ def test_what_cannot_be_seen_is_left_out(client: TestClient) -> None:
     row, column = _tile(13)
     assert client.get(f"{BASE}/13/{row}/{column}").status_code == 204
     assert len(_get(client, COLLAPSING)) == 10
+
+
+def test_tiles_are_asked_for_without_helping_processes(client: TestClient) -> None:
+    """They hand over rows as they happen to be ready, so a tile made twice had other bytes."""
+    asked = (
+        b"SELECT current_setting('max_parallel_workers_per_gather') || "
+        b"current_setting('synchronize_seqscans')"
+    )
+    assert client.portal
+    found = [
+        client.portal.call(reader.row, Statement(asked, {}))
+        for reader in (client.app.state.site.tiles, client.app.state.site.features)  # type: ignore[attr-defined]
+    ]
+    assert bytes(found[0][0]) == b"0off"
+    assert bytes(found[1][0]) != b"0off"

@@ -120,7 +120,7 @@ class _Job:
     looked_at: list[tuple[FactContract, Ints | None]] = field(default_factory=list)
     touched: dict[str, Ints | None] = field(default_factory=dict)
     kept: list[_Kept] = field(default_factory=list)
-    led: dict[str, int] = field(default_factory=dict)
+    led: dict[str, Ints | None] = field(default_factory=dict)
 
     @property
     def connection(self) -> Connection:
@@ -162,7 +162,7 @@ class _Job:
         ids = self.touched[fact.id] = self._touched(fact)
         touched = None if ids is None else len(ids)
         if touched == 0:
-            self.led[fact.id] = 0
+            self.led[fact.id] = np.zeros(0, dtype=np.int64)
             self.kept.append(_Kept(fact.id, time.monotonic() - begun, touched, 0))
             return None
         self.progress(fact.id)
@@ -211,18 +211,18 @@ class _Job:
             return ids
         return None if len(ids) > _MANY * max(self.changes.estimate(fact.subject), 1) else ids
 
-    def _leading(self, fact: FactContract) -> frozenset[str]:
-        """The facts by whose objects it is led, and that may lead elsewhere than when it was worked
-        out: only of those that were then known as far, and are in this derivation, it is told."""
+    def _leading(self, fact: FactContract) -> dict[str, Ints | None]:
+        """The facts by whose objects it is led, each with the subjects that may be led elsewhere
+        than when it was worked out; None (any) of those that were then not known as far, or are
+        not in this derivation."""
         since = self.since.get(fact.id, {})
-        return frozenset(
-            via for via in (rung.via for rung in fact.rungs) if via and (
-                self.led.get(via, 1) or any(
-                    self.since.get(via, {}).get(layer) != since.get(layer)
-                    for layer in inputs(self.schemas, self.schemas.facts[via])
-                )
-            )
-        )  # fmt: skip
+        return {
+            via: None if any(
+                self.since.get(via, {}).get(layer) != since.get(layer)
+                for layer in inputs(self.schemas, self.schemas.facts[via])
+            ) else self.led.get(via)
+            for via in (rung.via for rung in fact.rungs) if via
+        }  # fmt: skip
 
     def _behind(self, fact: FactContract) -> Ints | None:
         """The subjects of which facts that it builds on were worked out anew."""

@@ -15,29 +15,69 @@ import pyarrow.compute as pc
 from pipeline import fold, text
 from pipeline.contracts.city import City, ParcelCode
 from pipeline.contracts.fact import Form
+from pipeline.contracts.layer import LayerContract
 
 _NULL = pa.scalar(None, pa.string())
+_NUMBER = re.compile("[0-9]+")
 _WORD_BREAKS = "[\u200c_.,;:()/\\\\#\u060c\u061b-]+"
 
 
 def keys(values: pa.Array, form: Form, city: City) -> list[pa.Array]:
     """The key that ``values`` surely mean, and after it those that they may mean too."""
-    shown = text.ascii_digits(text.display(values.cast(pa.string())))
-    if form == "plain":
-        return [shown]
-    if form == "folded":
-        return [_folded(shown)]
+    shown = _shown(values)
     if form == "code":
         return _codes(shown, city.parcel_code)
     if form == "plate":
         return _plates(shown)
-    return [_address(shown)]
+    return [_key(shown, form, city)]
+
+
+def key(values: pa.Array, form: Form, city: City) -> pa.Array:
+    """The key that ``values`` surely mean: the first of ``keys``."""
+    return _key(_shown(values), form, city)
+
+
+def numbers(one: str, form: Form) -> list[str]:
+    """Numbers that stand in whatever has the key ``one``, rarest first; none where the form does
+    not go by numbers."""
+    if form not in ("code", "plate"):
+        return []
+    # Parts that were not written are 0.
+    return sorted(set(_NUMBER.findall(one)) - {"0"}, key=len, reverse=True)
+
+
+def kept_as(other: str, form: Form, layer: LayerContract, city: City) -> str | None:
+    """The column of ``layer`` in which the key of its field ``other`` stands as it is; None where
+    keys are to be made of what is written."""
+    if form == "plain":
+        return other
+    if form == "code" and city.parcel_code.numeric and layer.field(other).type == "parcel_code":
+        return other
+    if form == "plate":
+        return next((one.name for one in layer.fields if one.numbers_of == other), None)
+    return None
 
 
 def code(written: str, city: City) -> str:
     """One parcel code as the city writes it: ``1-12-45-7`` in full; text that is none as it is."""
-    (found,) = keys(pa.array([written]), "code", city)[0].to_pylist()
+    (found,) = key(pa.array([written]), "code", city).to_pylist()
     return found or written
+
+
+def _shown(values: pa.Array) -> pa.Array:
+    return text.ascii_digits(text.display(values.cast(pa.string())))
+
+
+def _key(shown: pa.Array, form: Form, city: City) -> pa.Array:
+    if form == "plain":
+        return shown
+    if form == "folded":
+        return _folded(shown)
+    if form == "code":
+        return _whole(_tidy_code(shown, city.parcel_code), city.parcel_code)
+    if form == "plate":
+        return text.numbers(shown)
+    return _address(shown)
 
 
 def _folded(shown: pa.Array) -> pa.Array:
@@ -56,13 +96,16 @@ def _codes(shown: pa.Array, rule: ParcelCode) -> list[pa.Array]:
     Where the code has parts for what stands on the land, the land is meant as well.
     """
     plain = _tidy_code(shown, rule)
-    turned = _turned(plain, rule)
-    found = [plain, turned]
-    if rule.numeric:
-        found = [text.numeric_code(one, len(rule.parts), rule.separator) for one in found]
+    found = [_whole(one, rule) for one in (plain, _turned(plain, rule))]
     if rule.land_parts:
         found += [_land(one, rule) for one in found]
     return found
+
+
+def _whole(codes: pa.Array, rule: ParcelCode) -> pa.Array:
+    if not rule.numeric:
+        return codes
+    return text.numeric_code(codes, len(rule.parts), rule.separator)
 
 
 def _tidy_code(shown: pa.Array, rule: ParcelCode) -> pa.Array:

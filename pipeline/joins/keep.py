@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 from psycopg import sql
 
@@ -32,11 +33,11 @@ _ARROW: dict[str, pa.DataType] = {
 
 @dataclass(frozen=True)
 class Written:
-    """How many ``rows`` a fact has, or has more, and how many subjects may be led (``led``) to
-    another object than before."""
+    """How many ``rows`` a fact has, or has more, and the subjects that may be led (``led``) to
+    another object than before (None: any)."""
 
     rows: int
-    led: int
+    led: Ints | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Table:
             name = self.beside.begin(self.fact.id)
             copy_table(self.connection, name, self._arrow(columns), frozen=True)
             self.connection.execute(queries.load("facts")["filled"], {"fact": self.fact.id})
-        return Written(len(columns[0]), len(columns[0]))
+        return Written(len(columns[0]), None)
 
     def mix(self) -> None:
         """What was made beside into what is read, row by row where they differ."""
@@ -85,10 +86,10 @@ class Table:
         values = {} if ids is None else {"ids": listed(ids)}
         self.connection.execute(self._made("stage"))
         copy_table(self.connection, self._fresh, self._arrow(columns))
-        led = len(columns[0])
+        led = ids
         if self.fact.kind == "match":
-            row = self.connection.execute(self._made("led", ids), values).fetchone()
-            led = int(str(row[0])) if row else 0
+            rows = self.connection.execute(self._made("led", ids), values).fetchall()
+            led = np.array([row[0] for row in rows], dtype=np.int64)
         less = self.connection.execute(self._made("remove", ids), values).rowcount
         more = self.connection.execute(self._made("add", ids), values).rowcount
         return Written(more - less, led)

@@ -24,12 +24,14 @@ Find = Callable[[Rung, Ints], Pairs]
 class Climb:
     """How far ``count`` subjects have come. ``rung`` (n,) is the place of the rung that decided,
     ``object`` the id it gave (-1: it told only how well the place is known), ``candidates`` how
-    many objects came into question, ``distance`` in units of the CRS."""
+    many objects came into question, ``distance`` in units of the CRS, ``run`` the latest run of
+    what led there (0: nothing did)."""
 
     rung: Ints
     object: Ints
     candidates: Ints
     distance: Floats
+    run: Ints
 
     @staticmethod
     def start(count: int) -> Climb:
@@ -39,6 +41,7 @@ class Climb:
             np.full(count, -1, dtype=np.int64),
             np.zeros(count, dtype=np.int64),
             np.full(count, np.nan),
+            np.zeros(count, dtype=np.int64),
         )
 
     @property
@@ -86,6 +89,7 @@ def _decide(state: Climb, place: int, sure: Pairs) -> None:
     state.rung[sure.subject] = place
     state.object[sure.subject] = sure.object
     state.distance[sure.subject] = sure.distance
+    state.run[sure.subject] = sure.run
     state.candidates[sure.subject] = np.maximum(state.candidates[sure.subject], 1)
 
 

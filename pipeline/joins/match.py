@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 import shapely
 from psycopg import sql
 
+from pipeline.contracts.city import City
 from pipeline.contracts.fact import Equal, FactContract, Rung
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
@@ -20,10 +21,12 @@ from pipeline.joins import forms, pairs
 from pipeline.joins.beside import Beside
 from pipeline.joins.ladder import UNDECIDED, Climb, climb
 from pipeline.joins.pairs import Pairs
-from pipeline.joins.side import Ints, Reader, Side
+from pipeline.joins.side import Ints, Reader, Side, listed
 
 AMBIGUOUS, UNMATCHED = "ambiguous", "unmatched"
 _MAIN_SHARE = 0.5
+#: Of so many subjects with several keys each, whole layers are read sooner than looked into.
+_MANY = 20_000
 
 
 @dataclass
@@ -37,13 +40,11 @@ class Matcher:
     fact: FactContract
     subjects: Side
     whole: bool
-    runs: dict[int, int] = field(default_factory=dict)
 
     def run(self) -> tuple[Climb, Ints]:
         """How the subjects fare, and the latest run (n,) of the rows each result derives from."""
         state = climb(len(self.subjects), self.fact.rungs, self._find)
-        later = [self.runs.get(number, 0) for number in state.object.tolist()]
-        return state, np.maximum(self.subjects.runs, np.array(later, dtype=np.int64))
+        return state, np.maximum(self.subjects.runs, state.run)
 
     def _find(self, rung: Rung, waiting: Ints) -> Pairs:
         asking = self.subjects.take(waiting)
@@ -53,7 +54,7 @@ class Matcher:
             found = self._equal(rung, asking)
         else:
             found = self._within(rung, asking)
-        return Pairs(waiting[found.subject], found.object, found.distance)
+        return replace(found, subject=waiting[found.subject])
 
     def _equal(self, rung: Rung, asking: Side) -> Pairs:
         layer = rung.layer or self.fact.object
@@ -87,48 +88,58 @@ class Matcher:
     def _via(self, rung: Rung, asking: Side) -> Pairs:
         """Rows of the other fact's subject that say the same, and the objects that it gave them."""
         first = rung.equal[0]
-        middle, leads = self._middle(rung, self._texts(asking, first))
+        middle, leads = self._middle(rung, asking)
         one, other = pairs.equal(self._keys(asking, first), self._key(middle, first))
         for more in rung.equal[1:]:
             agree = self._agree(more, asking.take(one), middle.take(other))
             one, other = one[agree], other[agree]
-        found = leads[other]
+        found = Pairs.of(one, leads[other], run=middle.runs[other])
         if rung.also:
-            objects = self._some(np.unique(found), tuple(pair.other for pair in rung.also))
-            there = np.isin(found, objects.ids)
-            one, found = one[there], found[there]
+            objects = self._some(np.unique(found.object), tuple(pair.other for pair in rung.also))
+            found = found.take(np.isin(found.object, objects.ids))
             for more in rung.also:
-                agree = self._agree(more, asking.take(one), objects.take(objects.place_of(found)))
-                one, found = one[agree], found[agree]
-        return Pairs.of(one, found)
+                told = objects.take(objects.place_of(found.object))
+                found = found.take(self._agree(more, asking.take(found.subject), told))
+        return found
 
-    def _middle(self, rung: Rung, texts: list[str] | None) -> tuple[Side, Ints]:
+    def _middle(self, rung: Rung, asking: Side) -> tuple[Side, Ints]:
         """Subjects of the fact ``rung.via`` with what is compared, and the object of each."""
         via = self.schemas.facts[rung.via or ""]
         names = tuple(pair.other for pair in rung.equal)
+        chosen, values = self._chosen(rung, asking)
         query = sql.SQL(queries.load("facts")["leads"]).format(
             columns=sql.Composed([sql.SQL(", t.{}").format(sql.Identifier(n)) for n in names]),
             layer=sql.Identifier(DATA, via.subject),
             table=self.beside.table(via.id),
             main=sql.SQL("f.share > %(main)s" if via.kind == "overlay" else "true"),
-            chosen=sql.SQL("true" if texts is None else "t.{} = ANY(%(texts)s)").format(
-                sql.Identifier(names[0])
-            ),
+            chosen=chosen,
         )
-        values = {"main": _MAIN_SHARE, "texts": texts}
+        values["main"] = _MAIN_SHARE
         rows = self.connection.cursor(binary=True).execute(query, values).fetchall()
         columns = [list(column) for column in zip(*rows, strict=True)] or [[]] * (3 + len(names))
         ids = np.array(columns[0], dtype=np.int64)
         runs = np.array(columns[1], dtype=np.int64)
         leads = np.array(columns[2], dtype=np.int64)
-        self.runs.update(zip(leads.tolist(), runs.tolist(), strict=True))
         named = {name: pa.array(columns[3 + at], pa.string()) for at, name in enumerate(names)}
         return Side(ids, runs, np.full(len(ids), None, dtype=object), named), leads
 
+    def _chosen(self, rung: Rung, asking: Side) -> tuple[sql.Composable, dict[str, object]]:
+        """Which of them may have to do with ``asking``: by what they say, or by what their objects
+        must say as well."""
+        via = self.schemas.facts[rung.via or ""]
+        if texts := self._texts(asking, rung.equal[0], via.subject):
+            return sql.SQL("t.{} = ANY(%(texts)s)").format(sql.Identifier(texts[0])), {
+                "texts": texts[1]
+            }
+        for pair in rung.also:
+            if texts := self._texts(asking, pair, self.fact.object):
+                layer = self.schemas.layer(self.fact.object)
+                objects = Reader(self.connection, layer, shaped=False).saying(*texts)
+                return sql.SQL("f.object_id = ANY(%(objects)s)"), {"objects": listed(objects.ids)}
+        return sql.SQL("true"), {}
+
     def _pairs(self, one: Ints, others: Side, other: Ints, far: np.ndarray) -> Pairs:
-        ids = others.ids[other]
-        self.runs.update(zip(ids.tolist(), others.runs[other].tolist(), strict=True))
-        return Pairs.of(one, ids, far)
+        return Pairs.of(one, others.ids[other], far, others.runs[other])
 
     def _agree(self, pair: Equal, asking: Side, others: Side) -> Mask:
         """Row by row: whether any key of the one is that of the other."""
@@ -140,23 +151,28 @@ class Matcher:
         return agree
 
     def _keys(self, side: Side, pair: Equal) -> list[pa.Array]:
-        return forms.keys(side.columns[pair.subject], pair.form, self.schemas.city)
+        return forms.keys(side.columns[pair.subject], pair.form, self._city)
 
     def _key(self, side: Side, pair: Equal) -> pa.Array:
-        return forms.keys(side.columns[pair.other], pair.form, self.schemas.city)[0]
+        return forms.key(side.columns[pair.other], pair.form, self._city)
 
-    def _texts(self, asking: Side, pair: Equal) -> list[str] | None:
-        """What the other side must say literally; None where it may say it in another form."""
-        if self.whole or pair.form != "plain":
+    def _texts(self, asking: Side, pair: Equal, layer: str) -> tuple[str, list[str]] | None:
+        """A column of ``layer`` and what must stand there; None where any row may be meant."""
+        if self.whole or (pair.form != "plain" and len(asking) > _MANY):
             return None
-        said = self._keys(asking, pair)[0].drop_null().unique()
-        return [str(one) for one in said.to_pylist()]
+        found = self.schemas.layer(layer)
+        column = forms.kept_as(pair.other, pair.form, found, self._city)
+        if column is None:
+            return None
+        said = {one for keys in self._keys(asking, pair) for one in keys.to_pylist()} - {None}
+        return column, [str(one) for one in said]
 
     def _saying(self, layer: str, pair: Equal, asking: Side, names: tuple[str, ...]) -> Side:
-        texts = self._texts(asking, pair)
-        if texts is None:
-            return self._all(layer) if self.whole else self._reader(layer, names).all()
-        return self._reader(layer, names).saying(pair.other, texts)
+        if self.whole:
+            return self._all(layer)
+        texts = self._texts(asking, pair, layer)
+        reader = self._reader(layer, names)
+        return reader.all() if texts is None else reader.saying(*texts)
 
     def _some(self, ids: Ints, names: tuple[str, ...]) -> Side:
         return self._reader(self.fact.object, names).some(ids)
@@ -174,6 +190,10 @@ class Matcher:
     @cached_property
     def _cached(self) -> dict[str, Side]:
         return {}
+
+    @property
+    def _city(self) -> City:
+        return self.schemas.city
 
     def _units(self, metres: float) -> float:
         return metres / self.schemas.city.metres_per_unit

@@ -15,26 +15,33 @@ from pipeline.joins.side import Ints
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs (pairs,): the place of a subject, the id of an object, and how far the subject's point
-    lies from the object in units of the CRS (NaN where that was not asked)."""
+    """Pairs (pairs,): the place of a subject, the id of an object, how far the subject's point
+    lies from the object in units of the CRS (NaN where that was not asked), and the latest ``run``
+    of the rows that made the pair, but for the subject."""
 
     subject: Ints
     object: Ints
     distance: Floats
+    run: Ints
 
     @staticmethod
-    def of(subject: Ints, found: Ints, distance: Floats | None = None) -> Pairs:
-        """Each pair once, by subject and object."""
+    def of(
+        subject: Ints, found: Ints, distance: Floats | None = None, run: Ints | None = None
+    ) -> Pairs:
+        """Each pair once, by subject and object, with its latest run."""
         far = np.full(len(subject), np.nan) if distance is None else distance
-        order = np.lexsort((found, subject))
-        subject, found, far = subject[order], found[order], far[order]
+        runs = np.zeros(len(subject), dtype=np.int64) if run is None else run
+        order = np.lexsort((-runs, found, subject))
+        subject, found, far, runs = subject[order], found[order], far[order], runs[order]
         fresh = np.ones(len(subject), dtype=bool)
         fresh[1:] = (subject[1:] != subject[:-1]) | (found[1:] != found[:-1])
-        return Pairs(subject[fresh], found[fresh], far[fresh])
+        return Pairs(subject[fresh], found[fresh], far[fresh], runs[fresh])
 
     def take(self, chosen: np.ndarray) -> Pairs:
         """Those of ``chosen``, a mask or places."""
-        return Pairs(self.subject[chosen], self.object[chosen], self.distance[chosen])
+        return Pairs(
+            self.subject[chosen], self.object[chosen], self.distance[chosen], self.run[chosen]
+        )
 
 
 def equal(left: list[pa.Array], right: pa.Array) -> tuple[Ints, Ints]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from psycopg import sql
@@ -16,6 +16,7 @@ from pipeline.derive.columns import DATA, GEOMETRY, HISTORY
 from pipeline.derive.facts import FACTS
 from pipeline.joins.changes import Change, Changes, LayerState, ids_of
 from pipeline.joins.side import Ints, listed
+from pipeline.joins.speaking import Speaking
 
 _NONE = np.zeros(0, dtype=np.int64)
 
@@ -31,14 +32,15 @@ def inputs(schemas: Schemas, fact: FactContract) -> tuple[str, ...]:
 @dataclass(frozen=True)
 class Touch:
     """Looks for touched subjects of one fact since ``since`` (layer: state when last derived).
-    ``leading`` are the facts by whose objects it is led and that lead elsewhere now."""
+    ``leading``: the facts by whose objects it is led, each with the subjects that lead elsewhere
+    now (None: any)."""
 
     connection: Connection
     schemas: Schemas
     fact: FactContract
     since: dict[str, LayerState]
     changes: Changes
-    leading: frozenset[str] = frozenset()
+    leading: Mapping[str, Ints | None] = field(default_factory=dict)
 
     def subjects(self, now: dict[str, LayerState]) -> Ints | None:
         """Ids of the subjects to look at again, None for all: never derived, a load undone."""
@@ -92,13 +94,9 @@ class Touch:
             return np.union1d(
                 found, self._near(fact.subject, fact.object, change.now, self._reach())
             )
-        decides = False
         for place, rung in enumerate(fact.rungs):
-            ids = self._seen_otherwise(rung)
-            if len(ids):
-                decides = True
-                found = np.union1d(found, self._by_rung(place, rung, ids))
-        return np.union1d(found, self._undecided(len(fact.rungs))) if decides else found
+            found = np.union1d(found, self._by_rung(place, rung, self._seen_otherwise(rung)))
+        return found
 
     def _seen_otherwise(self, rung: Rung) -> Ints:
         """The objects of which the rung, which asks them itself, says something else now."""
@@ -117,37 +115,53 @@ class Touch:
         return np.union1d(found, self._near(self.fact.subject, layer, change.now, far))
 
     def _by_rung(self, place: int, rung: Rung, ids: Ints) -> Ints:
-        """Subjects that the rung may now lead to one of these changed objects."""
+        """Subjects that the rung leads to one of these objects, as they are or have been, unless a
+        rung before it decides."""
         fact = self.fact
-        if not rung.equal:
-            reach = (rung.within_m or 0.0) / self.schemas.city.metres_per_unit
-            return self._near(fact.subject, fact.object, ids, reach)
-        first = rung.equal[0]
-        if first.form != "plain":
-            return self._undecided(place)
-        parts = {
-            "subjects": sql.Identifier(DATA, fact.subject),
-            "layer": sql.Identifier(DATA, fact.object),
-            "left": sql.Identifier(first.subject),
-            "right": sql.Identifier(first.other),
-        }
-        return self._ids("equal_to", parts, {"ids": listed(ids)})
+        if not len(ids):
+            return _NONE
+        if rung.equal:
+            return self._speaking(place).of(rung.equal[0], fact.object, ids)
+        reach = (rung.within_m or 0.0) / self.schemas.city.metres_per_unit
+        return self._near(fact.subject, fact.object, ids, reach, former=True)
 
     def _by_others(self, layer: str) -> Ints:
-        """Subjects that no rung before the first that asks this layer has decided."""
+        """Subjects that rungs may lead elsewhere which ask another layer or another fact."""
+        found = _NONE
         for place, rung in enumerate(self.fact.rungs):
-            if layer == rung.layer or (rung.via and self._leads(rung, layer)):
-                return self._undecided(place)
-        return _NONE
+            if layer == rung.layer:
+                return np.union1d(found, self._undecided(place))
+            if rung.via:
+                found = np.union1d(found, self._by_via(place, rung, layer))
+        return found
 
-    def _leads(self, rung: Rung, layer: str) -> bool:
-        """Whether changes of ``layer`` may have the rung lead somewhere else."""
+    def _by_via(self, place: int, rung: Rung, layer: str) -> Ints:
+        """Of those that are led by another fact: as its subjects say something else, or lead
+        elsewhere, and as its objects say something else."""
         via = self.schemas.facts[str(rung.via)]
-        if layer in inputs(self.schemas, via) and via.id in self.leading:
-            return True
-        asked = {via.subject: rung.equal, self.fact.object: rung.also}.get(layer, ())
-        names = {pair.other for pair in asked}
-        return bool(names and len(self.changes.otherwise(layer, self.since[layer].run, names)))
+        between = _NONE
+        if layer in inputs(self.schemas, via):
+            led = self.leading.get(via.id, _NONE)
+            if led is None:
+                return self._undecided(place)
+            between = led
+        run = self.since[layer].run
+        if layer == via.subject:
+            names = {pair.other for pair in rung.equal}
+            between = np.union1d(between, self.changes.otherwise(layer, run, names))
+        if layer == self.fact.object and rung.also:
+            changed = self.changes.otherwise(layer, run, {pair.other for pair in rung.also})
+            parts = {"table": sql.Identifier(FACTS, via.id)}
+            between = np.union1d(between, self._ids("subjects_of", parts, {"ids": listed(changed)}))
+        if not len(between):
+            return _NONE
+        return self._speaking(place).of(rung.equal[0], via.subject, between)
+
+    def _speaking(self, place: int) -> Speaking:
+        """Looks for subjects by what they say; only for those that no rung before ``place`` has
+        decided."""
+        methods = [rung.method for rung in self.fact.rungs[:place]]
+        return Speaking(self.connection, self.schemas, self.fact, methods, self.since)
 
     def _undecided(self, place: int) -> Ints:
         methods = [rung.method for rung in self.fact.rungs[:place]]

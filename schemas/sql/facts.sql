@@ -183,9 +183,29 @@ SELECT DISTINCT subject_id FROM {table}
 -- Subjects of a match that no rung before this one has decided.
 SELECT subject_id FROM {table} WHERE NOT method = ANY(%(methods)s)
 
--- name: equal_to
--- Subjects whose field says what one of these rows of another layer says.
-SELECT s.id FROM {subjects} s JOIN {layer} t ON s.{left} = t.{right} WHERE t.id = ANY(%(ids)s::bigint[])
+-- name: undecided_of
+-- Of these subjects of a match those that no rung before this one has decided.
+SELECT subject_id FROM {table} WHERE subject_id = ANY(%(ids)s::bigint[]) AND NOT method = ANY(%(methods)s)
+
+-- name: texts
+-- What these rows of a layer say in a column, and what they have said since a run.
+SELECT t.{column}::text FROM {layer} t WHERE t.id = ANY(%(ids)s::bigint[]) AND t.{column} IS NOT NULL
+UNION SELECT h.{column}::text FROM {history} h WHERE h.id = ANY(%(ids)s::bigint[]) AND h.ended_by > %(run)s AND h.{column} IS NOT NULL
+
+-- name: speaking
+-- Rows of a layer that say one of these texts.
+SELECT s.id FROM {layer} s WHERE s.{left} = ANY(%(texts)s)
+
+-- name: holding
+-- Rows of a layer whose text holds all of these numbers.
+SELECT s.id, s.{left}::text FROM {layer} s
+WHERE CASE WHEN octet_length(s.{left}) = char_length(s.{left}) THEN s.{left}
+    ELSE translate(s.{left}, '۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩', '01234567890123456789') END LIKE ALL(%(numbers)s::text[])
+
+-- name: waiting
+-- What the subjects of a match say that no rung before this one has decided.
+SELECT s.id, s.{left}::text FROM {table} f JOIN {layer} s ON s.id = f.subject_id
+WHERE s.{left} IS NOT NULL AND NOT f.method = ANY(%(methods)s)
 
 -- name: said_by
 -- Rows of a layer that say one of these texts.
@@ -202,8 +222,8 @@ DELETE FROM {table} f WHERE ({about}) AND NOT EXISTS (
 )
 
 -- name: led
--- How many subjects of a match are led to another object than they were.
-SELECT count(*) FROM {fresh} n FULL JOIN (SELECT f.subject_id, f.object_id FROM {table} f WHERE {about}) f USING (subject_id)
+-- Subjects of a match that are led to another object than they were.
+SELECT subject_id FROM {fresh} n FULL JOIN (SELECT f.subject_id, f.object_id FROM {table} f WHERE {about}) f USING (subject_id)
 WHERE n.object_id IS DISTINCT FROM f.object_id
 
 -- name: add

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.answers import formulas, heights, inputs, statement, verify
+from pipeline.answers import formulas, heights, inputs, payment, statement, verify
 from pipeline.answers.ahead import ahead
 from pipeline.answers.freshness import Ask as Ask
 from pipeline.answers.freshness import Freshness
@@ -200,6 +200,7 @@ class Answerer:
                 explained=values.get(PART) is None and process.formulas_explained,
                 to=process.formulas_to,
             )
+            found = await asyncio.to_thread(payment.numbered, self.city, process, found)
         if process.heights:
             day = values.get(process.heights.day or "")
             found = await asyncio.to_thread(

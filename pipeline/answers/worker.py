@@ -146,11 +146,12 @@ class Worker:
     async def _answered(self, job: Claimed, answerer: Answerer, write: Ask) -> bytes:
         async with asyncio.timeout(self._database.settings.job_timeout_s):
             answer = await answerer.answer(job.process, job.inputs, tell=self._tell)
-            process = answerer.processes[job.process]
-            if process.bundle and self._binder:
-                told = (answer, job.inputs, answerer, write, self._tell)
-                answer = await self._binder.bound(job.id, process, *told)
-            return await asyncio.to_thread(packed, answer)
+        process = answerer.processes[job.process]
+        if process.bundle and self._binder:
+            # As long as there are documents to be made: each of them has its own limit.
+            told = (answer, job.inputs, answerer, write, self._tell)
+            answer = await self._binder.bound(job.id, process, *told)
+        return await asyncio.to_thread(packed, answer)
 
     def _tell(self, percent: int) -> None:
         self._progress = percent

@@ -106,10 +106,19 @@ class Suspect(Frozen):
     operation: EpsgCode | None = None
 
 
+class Payee(Frozen):
+    """Whom the city's bills are paid to, as the banks of Iran know it: the ``company`` that they
+    gave it, and the ``service`` (6 are municipal levies)."""
+
+    company: Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")]
+    service: int = Setting(default=6, ge=1, le=9)
+
+
 class City(Frozen):
     """One city. ``names`` gives published names to columns, such as nosazi to parcel_code.
 
-    ``fabric_off``: fabric rules, as layer.rule, that do not hold in this city.
+    ``fabric_off``: fabric rules, as layer.rule, that do not hold in this city. Without a ``payee``
+    bills have no numbers for payment.
     """
 
     id: Identifier
@@ -131,6 +140,7 @@ class City(Frozen):
     names: dict[Identifier, Identifier] = Setting(default_factory=dict)
     codelists: dict[Identifier, Identifier] = Setting(default_factory=dict)
     fabric_off: tuple[str, ...] = ()
+    payee: Payee | None = None
 
     @cached_property
     def crs(self) -> CRS:

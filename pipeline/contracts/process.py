@@ -117,9 +117,18 @@ class Document(Frozen):
     valid_days: int | None = Setting(default=None, gt=0)
 
 
+class Paid(Frozen):
+    """The amounts are paid at banks: ``file`` is the member of each item whose number names it for
+    ever, ``period`` which part of the year is paid for."""
+
+    file: Identifier
+    period: int = Setting(default=1, ge=0, le=99)
+
+
 class Cover(Frozen):
     """A document before each run of things with the same value of ``per``, where the input ``when``
-    is ``value``: ``process``, asked for by ``by``, the list of what ``of`` is of each of them."""
+    is ``value``: ``process``, asked for by ``by``, the list of what ``of`` is of each of them.
+    ``numbers``: the input of the documents that says the how manieth of its run each is."""
 
     process: CollectionId
     when: Identifier
@@ -127,6 +136,7 @@ class Cover(Frozen):
     per: Identifier
     by: Identifier
     of: Identifier
+    numbers: Identifier | None = None
 
 
 class Bundle(Frozen):
@@ -162,7 +172,8 @@ class Process(Frozen):
     ``and_one_of``. ``nothing`` is told when there is no answer. ``formulas``: the file of
     schemas/formulas/ whose lines are worked out over the member ``formulas_of`` of the answer, up
     to the line ``formulas_to`` where there is one; an answer without a year has none.
-    Unless ``formulas_explained``, only values are told.
+    Unless ``formulas_explained``, only values are told. ``paid``: where the city has a payee,
+    items have the numbers for payment too.
     ``document``: it is offered as a page and a PDF too.
     ``verifies``: what it finds are receipts, to be compared with what is true today. ``bundle``: a
     job of it makes documents."""
@@ -183,6 +194,7 @@ class Process(Frozen):
     formulas_to: Identifier | None = None
     formulas_of: Identifier = "items"
     formulas_explained: bool = True
+    paid: Paid | None = None
     document: Document | None = None
     verifies: bool = False
     heights: Heights | None = None

@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Any
 
 
-def merge(parts: Sequence[tuple[str, Path]], title: str, language: str, to: Path) -> int:
-    """Writes the PDFs ``parts`` (what each is called, where it is), in order, to one file; its
-    pages. All are open at once, for their pages are copied when it is written."""
+def merge(parts: Sequence[tuple[str, Path]], title: str, language: str, to: Path) -> list[int]:
+    """Writes the PDFs ``parts`` (what each is called, where it is), in order, to one file; the
+    pages of each. All are open at once, for their pages are copied when it is written."""
     # Only where PDFs are made.
     import pikepdf
 
     with ExitStack() as opened:
         made = opened.enter_context(pikepdf.new())
-        attached, outline = [], []
+        attached, outline, pages = [], [], []
         for called, path in parts:
             source = opened.enter_context(pikepdf.open(path))
             outline.append(pikepdf.OutlineItem(called, len(made.pages)))
             made.pages.extend(source.pages)
+            pages.append(len(source.pages))
             attached += [made.copy_foreign(one) for one in source.Root.get("/AF", ())]
             if "/OutputIntents" not in made.Root and "/OutputIntents" in source.Root:
                 colours = source.make_indirect(source.Root.OutputIntents)
@@ -34,7 +35,7 @@ def merge(parts: Sequence[tuple[str, Path]], title: str, language: str, to: Path
             written.root.extend(outline)
         _declare(made, title, language)
         made.save(to, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.generate)
-        return len(made.pages)
+        return pages
 
 
 def _attach(made: Any, attached: list[Any]) -> None:

@@ -4,7 +4,7 @@ WITH chosen AS MATERIALIZED {part.chosen},
 meant AS MATERIALIZED (SELECT c.* FROM chosen AS c),
 price AS MATERIALIZED (SELECT c.*, false AS given FROM {part.price} AS c),
 addressed AS MATERIALIZED {part.addresses}
-SELECT jsonb_build_object('parcel', {part.identity}, 'year', %(year)s::int, 'items', {part.levy_items},
+SELECT jsonb_build_object('parcel', {part.identity}, 'year', %(year)s::int, 'stop', %(stop)s::int, 'items', {part.levy_items},
     'addresses', coalesce((SELECT a.told FROM addressed AS a), '[]'), 'within', {part.units})::text
 FROM chosen AS c CROSS JOIN LATERAL (SELECT ST_PointOnSurface(c.geom) AS geom) AS at
 

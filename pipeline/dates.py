@@ -159,10 +159,21 @@ def _written(date: dt.date) -> str:
     return str(JalaliDate(date).strftime("%Y/%m/%d"))  # type: ignore[no-untyped-call]
 
 
-def moment(text: str, zone: str, language: str) -> str:
+def day_there(text: str, language: str, zone: str) -> str:
+    """The day of an ISO date, or of an ISO time in ``zone``."""
+    return moment(text, language, zone).split()[0] if _CLOCK.search(text) else day(text, language)
+
+
+def moment(text: str, language: str, zone: str) -> str:
     """An ISO time of UTC as the clocks of ``zone`` show it, to the minute."""
     there = dt.datetime.fromisoformat(text).astimezone(ZoneInfo(zone))
     return f"{day(there.date().isoformat(), language)} {there:%H:%M}"
+
+
+def took(start: str, end: str) -> str:
+    """The time between two ISO times, as hours, minutes and seconds."""
+    between = dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)
+    return str(dt.timedelta(seconds=round(between.total_seconds())))
 
 
 def given(written: str) -> dt.datetime | None:

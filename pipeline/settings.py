@@ -24,8 +24,8 @@ class Settings:
     ``home`` holds everything Makan writes on its own: the private database, COGs, rendered
     configuration and logs. ``database_url`` empty means the private cluster below ``home``, and
     in it the database called ``database``. ``audience`` is whom a server of this process serves.
-    ``job_workers`` work beside each server at what is asked in the background, each job at most
-    ``job_timeout_s``; its answer is kept ``job_keep_days``, and what a document said
+    ``job_workers`` work beside each server at what is asked in the background, the answer of each
+    within ``job_timeout_s``; it is kept ``job_keep_days``, and what a document said
     ``receipt_keep_days`` from when it was made last.
     """
 

@@ -70,7 +70,7 @@ def page(report: Report, language: str, *, printed: bool = False) -> str:
         report=report, found=report.found, enough=ENOUGH, fa=language == "fa",
         map=_map(report), left_out=report.points.left_out,
         style=None if printed else _style(),
-        day=dates.moment(report.made, report.zone, language),
+        day=dates.moment(report.made, language, report.zone),
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def render(
         "path": templates["path"],
         "logging": base["logging"],
         "metadata": _metadata(base["metadata"], city, audience, settings),
-        "makan": base["makan"],
+        "makan": {**base["makan"], "timezone": city.timezone},
         "resources": {
             **_features(schemas, audience, extents),
             **_rasters(settings, schemas, rasters),

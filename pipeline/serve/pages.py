@@ -8,6 +8,7 @@ used: they load from other hosts.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ class Pages:
     """Renders pages in the languages of the city."""
 
     def __init__(self, folder: Path, config: dict[str, Any], *, compiled: Path) -> None:
-        """Templates of ``folder``, over pygeoapi's ``config``; ``compiled`` keeps them compiled,
-        each with the digest of its source, which saves a third of a second at the next start."""
+        """Templates of ``folder``, over pygeoapi's ``config``, whose city's clock times are told
+        by; ``compiled`` keeps them compiled, each with the digest of its source, which saves a
+        third of a second at the next start."""
         compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.languages: tuple[str, ...] = tuple(config["server"]["languages"])
         self._configs = {
@@ -60,15 +62,15 @@ class Pages:
             bytecode_cache=jinja2.FileSystemBytecodeCache(str(compiled)),
         )
         self._environment.install_null_translations()  # type: ignore[attr-defined]
+        zone: str = config["makan"]["timezone"]
         helpers = {
-            "format_datetime": util.format_datetime,
-            "format_duration": util.format_duration,
+            "took": dates.took,
             "human_size": util.human_size,
             "get_path_basename": util.get_path_basename,
             "get_breadcrumbs": util.get_breadcrumbs,
             "filter_dict_by_key_value": util.filter_dict_by_key_value,
-            "day": dates.day,
-            "moment": dates.moment,
+            "day": partial(dates.day_there, zone=zone),
+            "moment": partial(dates.moment, zone=zone),
             "in_words": digits.to_word,
             "to_json": _script_safe,
             "tojson": _script_safe,

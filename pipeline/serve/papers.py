@@ -105,7 +105,6 @@ async def _content(wanted: Paper) -> dict[str, Any]:
         "printed": wanted.form == "pdf",
         "links": _links(wanted),
         "provider": city.provider.of(language),
-        "zone": city.timezone,
         "crs": f"EPSG:{city.srid}",
         "answer": said,
         "receipt": receipt,

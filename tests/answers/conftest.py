@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from starlette.testclient import TestClient
@@ -38,22 +39,24 @@ def load_all(database: Database, folder: Path, schemas: Schemas) -> None:
                 loading.load(database, path, context, batch_rows=50_000, progress=lambda *_: None)
 
 
-def serving(database: Database, audience: str) -> TestClient:
-    """The application over ``database`` for ``audience``, to be entered."""
+def serving(database: Database, audience: str, schemas: Schemas | None = None) -> TestClient:
+    """The application over ``database`` for ``audience``, to be entered; by other ``schemas`` than
+    those of its city, where they are given."""
     settings = replace(database.settings, audience=audience, public_url="http://makan.test")
-    schemas = registry.load(settings.city)
+    name = f"tests-{uuid4().hex[:8]}" if schemas else "tests"
+    schemas = schemas or registry.load(settings.city)
     application = Application(settings, schemas, Database(settings))
-    headers = {"X-API-Key": _key(database, schemas)} if audience == "staff" else {}
+    headers = {"X-API-Key": _key(database, schemas, name)} if audience == "staff" else {}
     return TestClient(application, base_url="http://makan.test", headers=headers)
 
 
-def _key(database: Database, schemas: Schemas) -> str:
+def _key(database: Database, schemas: Schemas, name: str) -> str:
     with database.connect("owner") as connection:
-        return access.add(connection, "tests", schemas.audience("staff"), days=None)
+        return access.add(connection, name, schemas.audience("staff"), days=None)
 
 
 @pytest.fixture(scope="session")
-def served() -> Callable[[Database, str], TestClient]:
+def served() -> Callable[..., TestClient]:
     """The application over a database for an audience, to be entered."""
     return serving
 

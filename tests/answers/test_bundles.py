@@ -8,11 +8,14 @@ import hashlib
 import io
 import json
 import zipfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pikepdf
+import psycopg
 import pypdfium2
 from starlette.testclient import TestClient
 
@@ -126,6 +129,73 @@ def test_a_block_is_one_pdf_too(
     assert f"/jobs/{job}/results?f=pdf" in page
 
 
+def test_more_than_one_pdf_holds_are_volumes_with_a_list(
+    staff: TestClient, sampled: Database, schemas: Schemas, binder: Binder, ask: Any, tmp_path: Path
+) -> None:
+    """NOS-5: whole runs with their maps; the list says where each bill is; a worker that died has
+    left the first volume, which is not made again."""
+    blocks = _small_blocks(staff)
+    walk = ask(staff, "delivery-sequence", blocks=list(blocks))["parcels"]
+    ids = [one["parcel_id"] for one in walk]
+    most = max(blocks.values()) + 1  # a block with its map
+    asked = {"document": "levy-bill", "parcels": ids, "order": "delivery", "year": 1404}
+    job = begin(staff, **asked)
+    made: list[str] = []
+
+    async def make(process: Any, *given: Any) -> bytes:
+        made.append(process.id)
+        if len(made) == most + 4:
+            raise psycopg.OperationalError("the server closed the connection unexpectedly")
+        return await binder.make(process, *given)
+
+    small = replace(binder, most=most)
+    work(sampled, schemas, replace(small, make=make))
+    assert staff.get(f"/jobs/{job}").json()["status"] == "running"
+    folder = bundles.place(sampled.settings.home, job).with_suffix("")
+    assert (folder / "volume-001.pdf").is_file()
+    assert len(list(folder.glob("0*.pdf"))) < 4  # the single bills of the first are gone
+    with sampled.connect("owner") as connection:
+        connection.execute("UPDATE ops.job SET seen = seen - interval '1 hour'")
+    work(sampled, schemas, small)
+    told = staff.get(f"/jobs/{job}/results").json()
+    schema = staff.get("/processes/document-batch/answer-schema").json()
+    jsonschema.Draft202012Validator(schema).validate(told)
+    file = told["file"]
+    assert (file["merged"], file["documents"], file["covers"]) == (None, len(ids), len(blocks))
+    assert staff.get(f"/jobs/{job}/results?f=pdf").status_code == 404
+    content = staff.get(f"/jobs/{job}/results?f=zip").content
+    assert hashlib.sha256(content).hexdigest() == file["sha256"]
+    with zipfile.ZipFile(io.BytesIO(content)) as found:
+        names = [one["name"] for one in file["volumes"]]
+        assert sorted(found.namelist()) == sorted([bundles.LISTED, *names])
+        rows = list(csv.DictReader(io.StringIO(found.read(bundles.LISTED).decode("utf-8-sig"))))
+        volumes = {name: pypdfium2.PdfDocument(found.read(name)) for name in names}
+        for one in file["volumes"]:
+            assert hashlib.sha256(found.read(one["name"])).hexdigest() == one["sha256"]
+            assert len(volumes[one["name"]]) == one["pages"]
+            (first, *_) = (row for row in rows if row["file"] == one["name"])
+            assert first["number"] == ""  # a map comes first
+        path = tmp_path / "volume.pdf"
+        path.write_bytes(found.read(names[-1]))
+    assert len(names) > 1
+    assert [int(row["number"]) for row in rows if row["number"]] == list(range(1, len(ids) + 1))
+    for row in rows:
+        page = volumes[row["file"]][int(row["page"]) - 1]
+        assert row["nosazi"] in page.get_textpage().get_text_range()
+    assert not folder.exists()
+    if verapdf.at_hand():
+        assert verapdf.verdicts([path]) == ["good 3b"]
+
+
+def _small_blocks(staff: TestClient) -> dict[str, int]:
+    """The three blocks of the fewest parcels, with their numbers, in the order of their codes."""
+    listed = staff.get("/collections/parcels/items?limit=1000&f=json").json()["features"]
+    number = Counter(one["properties"]["block_code"] for one in listed)
+    found = sorted((many, code) for code, many in number.items() if code)[:3]
+    codes = sorted((code for _, code in found), key=lambda one: [int(p) for p in one.split("-")])
+    return {code: number[code] for code in codes}
+
+
 def test_a_batch_that_is_called_off_leaves_nothing(
     staff: TestClient, sampled: Database, schemas: Schemas, binder: Binder
 ) -> None:
@@ -136,7 +206,7 @@ def test_a_batch_that_is_called_off_leaves_nothing(
         made.append(given)
         if len(made) == 2:
             assert await asyncio.to_thread(staff.delete, f"/jobs/{job}")
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.2)
         return b"%PDF-1.7"
 
     work(sampled, schemas, replace(binder, make=slowly))

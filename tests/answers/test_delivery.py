@@ -4,9 +4,12 @@ delivery."""
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 import json
+import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -17,8 +20,10 @@ from starlette.testclient import TestClient
 
 from pipeline.answers.bundles import Binder
 from pipeline.answers.worker import Worker
+from pipeline.contracts.city import Payee
 from pipeline.contracts.registry import Schemas
 from pipeline.db.engine import Database
+from tests import banks
 from tests.answers import verapdf
 
 Asked = Callable[..., Any]
@@ -146,6 +151,38 @@ def test_a_bill_is_one_page_that_explains_each_line(
     assert ask(staff, "verify", receipt=answer["receipt"]["token"])["verdict"] == "current"
 
 
+def test_a_bill_can_be_paid_at_any_bank_where_the_city_has_a_payee(
+    staff: TestClient, sampled: Database, schemas: Schemas, served: Any, ask: Asked
+) -> None:
+    """Of a city that has none, no number is printed: nobody pays to a stranger."""
+    assert schemas.city.payee is None
+    (plain,) = ask(staff, "levy-bill", nosazi="1-12-45-7", year=1404)["items"]
+    assert "payment" not in plain
+    paid = replace(schemas, city=schemas.city.model_copy(update={"payee": Payee(company="705")}))
+    with served(sampled, "staff", paid) as bank:
+        seven: dict[str, Any] = {"nosazi": "1-12-45-7", "year": 1404, "stop": 7}
+        answer = ask(bank, "levy-bill", **seven)
+        (item,) = answer["items"]
+        numbers = item["payment"]
+        assert banks.takes(numbers["bill_id"], numbers["payment_id"])
+        assert numbers["bill_id"][:-1] == f"{answer['parcel']['parcel_id']}7056"
+        assert numbers["payment_id"][:-2] == "2958401"  # 2,958 thousand of 1404, the only period
+        assert (numbers["amount_irr"], numbers["rest_irr"]) == (2_958_000, 0)
+        schema = bank.get("/processes/levy-bill/answer-schema").json()
+        jsonschema.Draft202012Validator(schema).validate(answer)
+        assert item == ask(bank, "levy", nosazi="1-12-45-7", year=1404)["items"][0]
+        printed = paper(bank, "levy-bill", "pdf", **seven, lang="fa").content
+        for text in (numbers["bill_id"], numbers["payment_id"], "2,958,000"):
+            assert text in text_of(printed)
+        assert len(opened(printed)) == 1
+        levies = paper(bank, "levy", "csv", block_code=BLOCK, year=1404).text
+        table = list(csv.DictReader(io.StringIO(levies.removeprefix("\ufeff"))))
+        assert all(banks.takes(row["payment.bill_id"], row["payment.payment_id"]) for row in table)
+        assert len({row["payment.bill_id"] for row in table}) == len(table) == 9
+        receipt = answer["receipt"]["token"]
+        assert ask(bank, "verify", receipt=receipt)["verdict"] == "current"
+
+
 def test_a_bill_of_a_year_without_formulas_says_so(staff: TestClient) -> None:
     page = paper(staff, "levy-bill", "html", nosazi="1-12-45-7", year=1399, lang="en").text
     assert "The levy cannot be reckoned" in page
@@ -182,8 +219,13 @@ def test_bills_of_a_block_are_one_pdf_behind_their_map(
     toc = list(made.get_toc())
     assert [one.get_title() for one in toc] == [BLOCK, *codes]
     starts = [one.get_dest().get_index() for one in toc]
-    for start, stop in zip(starts[1:], walk, strict=True):
-        assert f"{stop['amount']:,}" in made[start].get_textpage().get_text_range()
+    cover = ask(staff, "delivery-sequence", parcels=ids, year=1404)["parcels"]
+    for start, stop, drawn in zip(starts[1:], walk, cover, strict=True):
+        said = made[start].get_textpage().get_text_range()
+        assert f"{stop['amount']:,}" in said
+        # The number is that of the map before it.
+        assert f"ایستگاه {drawn['place']} " in unicodedata.normalize("NFKC", said)
+        assert drawn["nosazi"] == stop["nosazi"]
     assert len(made) == starts[1] + len(codes)  # a bill a page
     if verapdf.at_hand():
         path = tmp_path / "bills.pdf"

@@ -350,3 +350,26 @@ async def _until(what: Callable[[], bool], seconds: float = 20) -> None:
     while not what():
         assert time.monotonic() < end
         await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"), [("fa", "1405/09/06 03:47"), ("en", "2026-11-27 03:47")]
+)
+def test_pages_tell_times_by_the_clock_and_calendar_of_the_city(
+    staff: TestClient, sampled: Database, language: str, shown: str
+) -> None:
+    """Tehran is 3.5 h ahead; JSON keeps RFC 3339 in UTC."""
+    place = begin(staff)
+    with sampled.connect("owner") as connection:
+        connection.execute(
+            "UPDATE ops.job SET status = 'running', worker = 'w', started = '2026-11-27T00:17:10Z',"
+            " updated = '2026-11-27T00:18:15Z', seen = now()"
+        )
+    for page in (place, "/jobs"):
+        text = staff.get(page, params={"f": "html", "lang": language}).text
+        assert shown in text
+        assert "0:01:05" in text
+    told = staff.get(place).json()
+    assert told["started"] == "2026-11-27T00:17:10+00:00"
+    (listed,) = staff.get("/jobs").json()["jobs"]
+    assert listed["started"] == told["started"]

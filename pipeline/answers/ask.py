@@ -13,6 +13,7 @@ import orjson
 
 from pipeline.answers import formulas, heights, inputs, payment, statement, verify
 from pipeline.answers.ahead import ahead
+from pipeline.answers.examples import Examples, Offered
 from pipeline.answers.freshness import Ask as Ask
 from pipeline.answers.freshness import Freshness
 from pipeline.answers.receipts import RECEIPT
@@ -25,7 +26,7 @@ from pipeline.answers.refusals import (
 from pipeline.answers.registrar import Registrar
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.city import City
-from pipeline.contracts.process import Batch, Bundle, Input, Process
+from pipeline.contracts.process import Batch, Bundle, Process
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.derive import processes as derived
@@ -57,10 +58,7 @@ class Answerer:
         self._schemas, self._audience, self._ask = schemas, audience, ask
         self._registrar = registrar
         self.processes = {p.id: p for p in schemas.processes.values() if audience.may_ask(p)}
-        self.offered: dict[str, dict[str, Input]] = {
-            name: derived.offered(schemas.city, audience, process)
-            for name, process in self.processes.items()
-        }
+        self.examples = Examples(schemas, audience, ask, derived.all_offered(schemas, audience))
         self._queries = {name: self._composed(one) for name, one in self.processes.items()}
         self._facts = {name: self._read_facts(one) for name, one in self.processes.items()}
         self._own = {
@@ -89,6 +87,11 @@ class Answerer:
     def _read_facts(self, process: Process) -> list[str]:
         text = self._schemas.process_file(process, "sql").read_text(encoding="utf-8")
         return sorted(statement.facts(text))
+
+    @property
+    def offered(self) -> Offered:
+        """Of each process the inputs that it offers, by the names that clients use."""
+        return self.examples.offered
 
     @property
     def city(self) -> City:

@@ -17,6 +17,7 @@ from pipeline.answers.refusals import WrongInputError
 from pipeline.contracts.city import City
 from pipeline.contracts.fact import Form
 from pipeline.contracts.process import Input, Process
+from pipeline.derive import processes as derived
 from pipeline.joins import forms
 
 _WGS84 = 4326
@@ -63,7 +64,7 @@ def check(offered: Mapping[str, Input], process: Process, city: City, given: Any
     for name in given:
         if name not in offered:
             known = ", ".join(offered)
-            example = _example(offered, process, city)
+            example = derived.example(city, process, offered)
             raise WrongInputError(name, "unknown", example, f"is no input; there are {known}")
     for name, one in offered.items():
         if one.required and name not in given:
@@ -72,13 +73,6 @@ def check(offered: Mapping[str, Input], process: Process, city: City, given: Any
             _check_one(name, one, given[name])
     for names in process.choices:
         _check_choice([city.published(name) for name in names], offered, given)
-
-
-def _example(offered: Mapping[str, Input], process: Process, city: City) -> dict[str, Any]:
-    """Inputs that are enough, as they are given."""
-    chosen = {next((n for n in map(city.published, some) if n in offered), "")
-              for some in process.choices}  # fmt: skip
-    return {n: one.example for n, one in offered.items() if one.required or n in chosen}
 
 
 def _check_choice(names: list[str], offered: Mapping[str, Input], given: Any) -> None:
@@ -119,7 +113,7 @@ def _meant(name: str, one: Input, value: Any, city: City, crs: str | None) -> An
     if one.meaning == "receipt":
         return receipts.number_of(value)
     if one.meaning in ("code", "plate"):
-        return _keys(value, one.meaning, city)
+        return keys(value, one.meaning, city)
     if one.meaning == "list":
         return orjson.dumps(value).decode()
     srid = city.srid if crs == city.crs_uri else _WGS84
@@ -141,7 +135,7 @@ def _ewkb(name: str, one: Input, value: Any, srid: int) -> str:
     return str(shapely.to_wkb(shape, hex=True, include_srid=True))
 
 
-def _keys(value: str, form: Form, city: City) -> list[str]:
+def keys(value: str, form: Form, city: City) -> list[str]:
     """The keys that ``value`` may mean, the surest first."""
     found = [keys[0].as_py() for keys in forms.keys(pa.array([value]), form, city)]
     return list(dict.fromkeys(key for key in found if key))

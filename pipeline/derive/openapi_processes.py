@@ -111,7 +111,7 @@ def _execution(
         },
     }
     post = get("processes", f"{process.id}.execute", title, how, answer)["get"]
-    asked = {"inputs": example(schemas.city, process, audience)}
+    asked = {"inputs": example(schemas.city, process, found)}
     content: Part = {"application/json": {"schema": body}}
     if json.dumps(asked, ensure_ascii=False).isascii():  # the document is in English
         content["application/json"]["example"] = asked

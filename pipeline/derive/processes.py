@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline.contracts.audience import Audience
@@ -44,6 +44,15 @@ def offered(city: City, audience: Audience, process: Process) -> dict[str, Input
     return {city.published(one.name): one for one in audience.inputs(process)}
 
 
+def all_offered(schemas: Schemas, audience: Audience) -> dict[str, dict[str, Input]]:
+    """The same of every process that ``audience`` may ask."""
+    return {
+        one.id: offered(schemas.city, audience, one)
+        for one in schemas.processes.values()
+        if audience.may_ask(one)
+    }
+
+
 def summary(process: Process, language: str) -> dict[str, Any]:
     """What the list of processes says of one."""
     return {
@@ -58,10 +67,14 @@ def summary(process: Process, language: str) -> dict[str, Any]:
 
 
 def description(
-    schemas: Schemas, process: Process, audience: Audience, language: str
+    schemas: Schemas,
+    process: Process,
+    found: Mapping[str, Input],
+    language: str,
+    lacking: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The process description (OGC 18-062r2, 7.10) for ``audience``, without links."""
-    found = offered(schemas.city, audience, process)
+    """The process description (OGC 18-062r2, 7.10) with the inputs ``found``, without links; its
+    example has none that are ``lacking``, if there are others."""
     return {
         **summary(process, language),
         "inputs": {name: _input(one, language) for name, one in found.items()},
@@ -71,7 +84,7 @@ def description(
                 "schema": schema_30.written(_output(schemas, process)),
             }
         },
-        "example": {"inputs": example(schemas.city, process, audience)},
+        "example": {"inputs": example(schemas.city, process, found, lacking)},
     }
 
 
@@ -95,30 +108,31 @@ def _input(one: Input, language: str) -> dict[str, Any]:
     }
 
 
-def choices(
-    schemas: Schemas, process: Process, audience: Audience, language: str
-) -> dict[str, list[tuple[str, str]]]:
+def choices(found: Mapping[str, Input], language: str) -> dict[str, list[tuple[str, str]]]:
     """For a form: of each input with few values, each value and its words; of a truth, both."""
     yes_no = {"true": Text(en="yes", fa="بله"), "false": Text(en="no", fa="خیر")}
-    found = {}
-    for name, one in offered(schemas.city, audience, process).items():
+    made = {}
+    for name, one in found.items():
         values = one.accepts.get("enum")
         if values is None and one.accepts.get("type") == "boolean":
             values = [True, False]
         if values:
             texts = [json.dumps(v) if isinstance(v, bool) else str(v) for v in values]
             words = one.labels or yes_no
-            found[name] = [(t, words[t].of(language) if t in words else t) for t in texts]
-    return found
+            made[name] = [(t, words[t].of(language) if t in words else t) for t in texts]
+    return made
 
 
-def example(city: City, process: Process, audience: Audience) -> dict[str, Any]:
-    """Inputs of a question that can be asked."""
-    found = offered(city, audience, process)
-    chosen = {
-        next((name for name in map(city.published, names) if name in found), None)
-        for names in process.choices
-    }
+def example(
+    city: City, process: Process, found: Mapping[str, Input], lacking: Collection[str] = ()
+) -> dict[str, Any]:
+    """Inputs of a question that can be asked, of those that were ``found``; of several ways the
+    first for which nothing is ``lacking``."""
+    chosen: set[str] = set()
+    for names in process.choices:
+        ways = [name for name in names if city.published(name) in found]
+        there = [name for name in ways if name not in lacking]
+        chosen.update(map(city.published, (there or ways)[:1]))
     return {n: one.example for n, one in found.items() if one.required or n in chosen}
 
 
@@ -171,7 +185,7 @@ def _section(schemas: Schemas, process: Process) -> Iterator[str]:
         )
     audience = next(one for one in schemas.audiences.values() if one.may_ask(process))
     place = f"http://127.0.0.1:{8080 + audience.port_offset}/processes/{process.id}/execution"
-    asked = example(city, process, audience)
+    asked = example(city, process, offered(city, audience, process))
     yield from ("", "```sh", curl(place, asked, key=audience.needs_key), "```")
 
 

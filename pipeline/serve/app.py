@@ -166,8 +166,8 @@ def _asked() -> Iterator[BaseRoute]:
 def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
     """What clients ask for again and again, with tags: documents, features, tiles."""
     here = _COLLECTION
-    described = models.following(records.listed(stock.endpoint(pygeoapi, "collections")))
-    collections = fresh.validated(stock.kept(described, models.state), models.state)
+    listed = models.following(records.listed(stock.endpoint(pygeoapi, "collections")))
+    collections = fresh.validated(stock.kept(listed, models.state), models.state)
     documented: dict[str, Handler] = {
         "/": documents.landing,
         "/conformance": documents.conforms,
@@ -179,7 +179,6 @@ def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
         "/TileMatrixSets/{grid_id}": documents.tile_grid,
         "/tileMatrixSets/{grid_id}": documents.tile_grid,
         "/processes": processes.listed,
-        "/processes/{process_id}": processes.described,
         "/processes/{process_id}/answer-schema": processes.answer_schema,
         "/styles": styles.listed,
         "/styles/{style_id}": styles.sheet,
@@ -195,7 +194,13 @@ def _revalidated(pygeoapi: ModuleType) -> dict[str, Handler]:
         f"{here}/queryables": _schema(pygeoapi, "collection_queryables", documents.queryables),
     }
     told = {path: fresh.validated(do, fresh.published) for path, do in documented.items()}
-    return {**told, "/collections": collections, here: collections}
+    described = fresh.validated(processes.described, processes.state)
+    return {
+        **told,
+        "/processes/{process_id}": described,
+        "/collections": collections,
+        here: collections,
+    }
 
 
 def _tree() -> dict[str, Handler]:

@@ -8,15 +8,18 @@ page with a form needs no script, by GET.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
+import psycopg
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.answers import inputs, table
+from pipeline.answers.examples import Examples
 from pipeline.answers.problems import not_derived, status_of
 from pipeline.answers.refusals import NotDerivedError, Refusal
 from pipeline.contracts.process import Process
@@ -78,22 +81,38 @@ def _process(request: Request) -> Process:
 async def described(request: Request) -> Response:
     """GET /processes/{id}: the description, or the page with the form."""
     process = _process(request)
+    known = await _examples(site_of(request))
+    found = known.offered[process.id]
 
     def make(view: View) -> dict[str, Any]:
-        made = derived.description(view.site.schemas, process, view.site.audience, view.language)
+        told = (view.language, known.lacking)
+        made = derived.description(view.site.schemas, process, found, *told)
         return {**made, "links": _links(view, process)}
 
     def page_only(view: View) -> dict[str, Any]:
-        asked = derived.example(view.site.schemas.city, process, view.site.audience)
+        asked = derived.example(view.site.schemas.city, process, found, known.lacking)
         address = f"{view.site.base}/processes/{process.id}/execution"
-        named = (view.site.schemas, process, view.site.audience, view.language)
         return {
             "curl": derived.curl(address, asked),
-            "choices": derived.choices(*named),
+            "choices": derived.choices(found, view.language),
             "shape": _shape(view, process),
         }
 
-    return await document(request, Kind("processes/process.html", page_only), make)
+    # Descriptions are kept, for as long as the examples in them are the same.
+    return await document(request, Kind("processes/process.html", page_only), make, known.digest)
+
+
+async def state(request: Request) -> str:
+    """What descriptions depend on beside what was published: the examples of the city."""
+    return (await _examples(site_of(request))).digest
+
+
+async def _examples(site: Site) -> Examples:
+    """The examples of this city; those known last, where the database does not answer."""
+    known = site.answerer.examples
+    with suppress(Problem, psycopg.Error):
+        await known.look_up()
+    return known
 
 
 def _shape(view: View, process: Process) -> dict[str, Any] | None:

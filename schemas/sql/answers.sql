@@ -765,3 +765,68 @@ CROSS JOIN LATERAL (
         FROM {building} AS o WHERE ST_Intersects(o.geom, b.geom) AND coalesce(o.building_use, 'residential') = 'residential'
     ) AS g
 ) AS homes
+
+-- name: examples
+-- What of this city can stand in the forms in place of the examples of the contracts, `usual` (by the names of inputs), of which `codes` are what the parcel code
+-- may mean: of the parcel that those are about, if it is here, only the ids; else of a parcel of which much is known. Null is what the city has none of.
+WITH told AS (SELECT %(usual)s::jsonb AS usual),
+meant AS MATERIALIZED (
+    SELECT p.* FROM told AS t CROSS JOIN {parcel} AS p
+    WHERE p.parcel_code = ANY (%(codes)s::text[]) AND ST_Contains(ST_Transform(p.geom, 4326), ST_GeomFromText(t.usual ->> 'point', 4326)) LIMIT 1
+),
+subject AS MATERIALIZED (
+    SELECT true AS known, m.* FROM meant AS m
+    UNION ALL
+    (SELECT false, f.* FROM (SELECT p.* FROM {parcel} AS p ORDER BY p.id LIMIT 300) AS f WHERE NOT EXISTS (SELECT FROM meant)
+    ORDER BY (EXISTS (SELECT FROM {fact.parcel_zone} AS z WHERE z.subject_id = f.id AND z.part = 'in'))::int
+        + (EXISTS (SELECT FROM {fact.building_parcel} AS b WHERE b.object_id = f.id))::int
+        + (EXISTS (SELECT FROM {fact.postcode_parcel} AS k WHERE k.object_id = f.id))::int
+        + (EXISTS (SELECT FROM {fact.parcel_edge} AS e WHERE e.subject_id = f.id AND e.side IS NOT NULL))::int DESC, f.id LIMIT 1)
+),
+near AS MATERIALIZED (
+    SELECT s.*, at.geom AS at, ST_Intersection(s.geom, ST_Expand(at.geom, 4 / {unit})) AS inner, ST_Expand(ST_Envelope(s.geom), 10 / {unit}) AS box,
+        (SELECT p.id FROM {parcel} AS p WHERE p.id > s.id ORDER BY p.id LIMIT 1) AS next
+    FROM subject AS s CROSS JOIN LATERAL (SELECT ST_PointOnSurface(s.geom) AS geom) AS at
+),
+halves AS (
+    SELECT jsonb_agg(jsonb_build_object('kind', 'plot', 'label', h.label, 'geometry', ST_AsText(ST_Transform(h.geom, 4326), 9)) ORDER BY h.label) AS pieces
+    FROM near AS n CROSS JOIN LATERAL (VALUES
+        ('A', ST_MakeEnvelope(ST_XMin(n.box), ST_YMin(n.box), ST_X(n.at), ST_YMax(n.box), {srid})),
+        ('B', ST_MakeEnvelope(ST_X(n.at), ST_YMin(n.box), ST_XMax(n.box), ST_YMax(n.box), {srid}))
+    ) AS b (label, box) CROSS JOIN LATERAL (SELECT b.label, ST_CollectionExtract(ST_Intersection(n.geom, b.box), 3) AS geom) AS h
+),
+sides AS (
+    SELECT jsonb_agg(jsonb_build_object('side', e.side, 'length_m', e.length_m) ORDER BY e.side) AS measured FROM (
+        SELECT g.side, round(sum(g.length_m)::numeric, 2) AS length_m FROM near AS n JOIN {fact.parcel_edge} AS g ON g.subject_id = n.id
+        WHERE g.side IN ('N', 'E', 'S', 'W') GROUP BY g.side ORDER BY g.side LIMIT 2
+    ) AS e
+),
+named AS (
+    (SELECT coalesce(t.name_fa, t.name_en) AS name FROM near AS n CROSS JOIN {street} AS t WHERE coalesce(t.name_fa, t.name_en) IS NOT NULL ORDER BY t.geom <-> n.at LIMIT 1)
+    UNION ALL
+    (SELECT p.name FROM {name} AS p WHERE p.layer NOT IN ('plan_road_line', 'postcode', 'audit_record') ORDER BY p.key USING ~<~ LIMIT 1)
+    LIMIT 1
+),
+post AS (SELECT k.postcode, k.address_text FROM near AS n JOIN {fact.postcode_parcel} AS f ON f.object_id = n.id JOIN {postcode} AS k ON k.id = f.subject_id
+    ORDER BY k.address_text NULLS LAST, k.postcode LIMIT 1),
+plan AS (SELECT z.plan_id FROM {plan_zone} AS z ORDER BY z.id LIMIT 1),
+masts AS (SELECT jsonb_agg(m.mast_code) AS codes FROM (SELECT r.mast_code FROM {radio_mast} AS r ORDER BY r.id LIMIT 2) AS m HAVING count(*) = 2)
+SELECT (jsonb_build_object('parcel_id', n.id, 'parcels', jsonb_build_array(n.id, coalesce(n.next, n.id))) || CASE WHEN n.known THEN '{{}}' ELSE
+    jsonb_build_object('parcel_code', n.parcel_code, 'block_code', n.block_code, 'blocks', CASE WHEN n.block_code IS NOT NULL THEN jsonb_build_array(n.block_code) END,
+        'region_code', (SELECT r.region_code FROM {region} AS r WHERE ST_Intersects(r.geom, n.at) ORDER BY r.region_code LIMIT 1),
+        'point', ST_AsText(ST_Transform(n.at, 4326), 7), 'area', ST_AsText(ST_Transform(n.box, 4326), 7),
+        'line', ST_AsText(ST_Transform(ST_SetSRID(ST_MakeLine(ST_Point(ST_XMin(n.box), ST_YMin(n.box)), ST_Point(ST_XMax(n.box), ST_YMax(n.box))), {srid}), 4326), 7),
+        'footprint', ST_AsText(ST_Transform(n.inner, 4326), 8),
+        'built', jsonb_build_array(jsonb_build_object('floor', 1, 'geometry', ST_AsText(ST_Transform(n.inner, 4326), 8))),
+        'permitted', jsonb_build_array(jsonb_build_object('floor', 1, 'geometry', ST_AsText(ST_Transform(n.inner, 4326), 8))),
+        'pieces', (SELECT h.pieces FROM halves AS h), 'measured', (SELECT e.measured FROM sides AS e))
+    || jsonb_build_object('visit_no', (SELECT v.visit_no FROM {visit} AS v WHERE v.parcel_code = n.parcel_code ORDER BY v.id LIMIT 1),
+        'plan_id', (SELECT p.plan_id FROM plan AS p), 'against', (SELECT p.plan_id FROM plan AS p), 'draft', (SELECT p.plan_id FROM plan AS p),
+        'to_plan', (SELECT p.plan_id FROM plan AS p), 'project_no', (SELECT j.project_no FROM {project} AS j ORDER BY j.id LIMIT 1),
+        'postcode', (SELECT k.postcode FROM post AS k), 'address', (SELECT k.address_text FROM post AS k), 'place', (SELECT t.name FROM named AS t),
+        'q', coalesce((SELECT t.name FROM named AS t), n.parcel_code), 'registration_plate', n.registration_plate,
+        'building_code', (SELECT b.building_code FROM {fact.building_parcel} AS f JOIN {building} AS b ON b.id = f.subject_id WHERE f.object_id = n.id ORDER BY b.id LIMIT 1),
+        'asset_no', (SELECT a.asset_no FROM {municipal_asset} AS a ORDER BY a.id LIMIT 1), 'case_no', (SELECT c.case_no FROM {case_file} AS c ORDER BY c.id LIMIT 1),
+        'masts', (SELECT m.codes FROM masts AS m), 'link_code', (SELECT l.link_code FROM {radio_link} AS l ORDER BY l.id LIMIT 1),
+        'properties', jsonb_build_array(n.parcel_code))
+END)::text FROM near AS n

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +22,7 @@ Serving = Callable[[Database, str], TestClient]
 FILES = {
     "zoning_ordinance": "boundary/BOUNDARY_CityBoundary.geojson",
     "zoning": "zoning/CDD_ZoningDistricts.geojson",
+    "neighbourhoods": "boundary/BOUNDARY_CDDNeighborhoods.geojson",
     "parcels_shapefile": "derived/parcels_fy2014_epsg2249_feet.shp.zip",
 }
 
@@ -70,3 +73,42 @@ def test_a_parcel_in_three_real_zones_closes_to_100_percent(cambridge_public: Te
     assert "100.00" in whole
     for wanted in ("44-93", "1593.37", "44.31", "Scale 1:5000", "EPSG:2249", "City of Cambridge"):
         assert wanted in text
+
+
+#: What these files of the city say nothing of: cases, the ground's height, offices.
+NOTHING = {
+    "case-status": 404,
+    "elevation-profile": 404,
+    "line-of-sight": 404,
+    "nearest-office": 404,
+}
+
+
+def test_the_form_of_each_process_is_filled_in_with_what_the_city_has(
+    cambridge_public: TestClient,
+) -> None:
+    """Its page, its description and its refusals name no parcel of the model city."""
+    listed = cambridge_public.get("/processes").json()["processes"]
+    refused: dict[str, int] = {}
+    for process in (one["id"] for one in listed):
+        path = f"/processes/{process}"
+        described = cambridge_public.get(path, params={"f": "json"}).json()
+        asked = described["example"]["inputs"]
+        page = html.unescape(cambridge_public.get(path, params={"f": "html", "lang": "en"}).text)
+        dense: dict[str, Any] = {"separators": (",", ":"), "ensure_ascii": False}
+        texts = {n: v if isinstance(v, str) else json.dumps(v, **dense) for n, v in asked.items()}
+        for text in texts.values():
+            assert text in page, (process, text)
+        answer = cambridge_public.get(f"{path}/execution", params={**texts, "f": "json"})
+        again = cambridge_public.post(f"{path}/execution", json={"inputs": asked})
+        assert again.status_code == answer.status_code
+        if answer.status_code != 200:
+            refused[process] = answer.status_code
+        elif process not in NOTHING:
+            assert "1-12-45" not in json.dumps(asked)
+    assert refused == NOTHING
+    passport = {"inputs": {"map_lot": 7}}
+    wrong = cambridge_public.post("/processes/parcel-passport/execution", json=passport).json()
+    right = {"inputs": {"map_lot": wrong["example"]}}
+    told = cambridge_public.post("/processes/parcel-passport/execution", json=right)
+    assert told.status_code == 200

@@ -30,6 +30,12 @@ def answered(client: TestClient, process: Process, asked: dict[str, Any]) -> Any
     return response.json()
 
 
+def example(process: Process, audience: str) -> dict[str, Any]:
+    """The inputs of the contract's example, as the audience is offered them."""
+    found = derived.offered(SCHEMAS.city, SCHEMAS.audiences[audience], process)
+    return derived.example(SCHEMAS.city, process, found)
+
+
 def _reads(process: Process) -> set[str]:
     """What of the data the process reads, by its query."""
     text = SCHEMAS.process_file(process, "sql").read_text(encoding="utf-8")
@@ -61,7 +67,7 @@ def test_the_example_is_answered_as_the_published_schema_says(
 ) -> None:
     schema = staff.get(f"/processes/{process.id}/answer-schema").json()
     jsonschema.Draft202012Validator.check_schema(schema)
-    asked = derived.example(SCHEMAS.city, process, SCHEMAS.audiences["staff"])
+    asked = example(process, "staff")
     answer = answered(staff, process, asked)
     jsonschema.validate(answer, schema, jsonschema.Draft202012Validator)
     assert process.verifies or answer["sources"] or not _reads(process)
@@ -81,7 +87,7 @@ def test_the_page_has_a_form_whose_answer_is_a_page(
     assert page.status_code == 200
     assert f'action="/processes/{process.id}/execution"' in page.text
     assert process.title.of(language) in page.text
-    asked = derived.example(SCHEMAS.city, process, SCHEMAS.audiences["public"])
+    asked = example(process, "public")
     texts = {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in asked.items()
@@ -174,7 +180,7 @@ NOTHING: dict[str, dict[str, Any]] = {
     ids=lambda one: one.id,
 )
 def test_what_is_not_there_is_404_with_near_matches(staff: TestClient, process: Process) -> None:
-    asked = dict(derived.example(SCHEMAS.city, process, SCHEMAS.audiences["staff"]))
+    asked = dict(example(process, "staff"))
     asked = NOTHING.get(process.id) or asked | NOBODY
     response = staff.post(f"/processes/{process.id}/execution", json={"inputs": asked})
     assert response.status_code == 404, response.text
@@ -196,9 +202,7 @@ def test_what_is_over_the_limit_is_413_with_both_numbers(
     block = {"block_code": "1-12-45", "year": 1404}
     large: dict[str, dict[str, Any]] = {"levy": block, "levy-basis": block}
     others = {"project-impact": {"project_no": "PR-1"}, "echo": {"text": "a", "pause": 1}}
-    asked = (large | others).get(process.id) or derived.example(
-        SCHEMAS.city, process, SCHEMAS.audiences["staff"]
-    )
+    asked = (large | others).get(process.id) or example(process, "staff")
     response = staff.post(f"/processes/{process.id}/execution", json={"inputs": asked})
     assert response.status_code == 413, response.text
     assert response.json()["found"] > response.json()["most"] == 0
@@ -208,18 +212,19 @@ def test_what_is_over_the_limit_is_413_with_both_numbers(
 @pytest.mark.defect("1.3-inputs")
 def test_every_input_is_refused_by_its_own_rule(staff: TestClient, process: Process) -> None:
     audience = SCHEMAS.audiences["staff"]
-    example = derived.example(SCHEMAS.city, process, audience)
+    asked = example(process, audience.id)
+    described = staff.get(f"/processes/{process.id}?f=json").json()["inputs"]
     path = f"/processes/{process.id}/execution"
-    unknown = staff.post(path, json={"inputs": {**example, "nothing": 1}})
+    unknown = staff.post(path, json={"inputs": {**asked, "nothing": 1}})
     assert (unknown.status_code, unknown.json()["field"]) == (400, "nothing")
     for name, one in derived.offered(SCHEMAS.city, audience, process).items():
-        wrong = staff.post(path, json={"inputs": {**example, name: None}})
+        wrong = staff.post(path, json={"inputs": {**asked, name: None}})
         assert wrong.status_code == 400
         told = wrong.json()
-        assert (told["field"], told["example"]) == (name, one.example)
+        assert (told["field"], told["example"]) == (name, described[name]["schema"]["example"])
         assert told["rule"]
         if one.required:
-            rest = {key: value for key, value in example.items() if key != name}
+            rest = {key: value for key, value in asked.items() if key != name}
             missing = staff.post(path, json={"inputs": rest}).json()
             assert (missing["field"], missing["rule"]) == (name, "required")
 
@@ -269,9 +274,10 @@ def test_examples_of_lists_stand_whole_in_the_form(staff: TestClient) -> None:
     for process in PROCESSES:
         read = _Fields()
         read.feed(staff.get(f"/processes/{process.id}?f=html&lang=fa").text)
-        named = derived.offered(SCHEMAS.city, SCHEMAS.audiences["staff"], process)
+        named = staff.get(f"/processes/{process.id}?f=json").json()["inputs"]
         for area in read.found:
-            example, shown = named[area["name"] or ""].example, area["placeholder"] or ""
+            example = named[area["name"] or ""]["schema"]["example"]
+            shown = area["placeholder"] or ""
             assert set(area) <= {
                 "id", "name", "dir", "rows", "spellcheck", "required", "placeholder", "data-shape",
                 "data-instead",

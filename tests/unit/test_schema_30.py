@@ -43,7 +43,8 @@ def test_every_process_is_described_in_words_of_openapi_3_0(city: str, audience:
     for process in schemas.processes.values():
         if not asked.may_ask(process):
             continue
-        told = processes.description(schemas, process, asked, "en")
+        found = processes.offered(schemas.city, asked, process)
+        told = processes.description(schemas, process, found, "en")
         for place in ("inputs", "outputs"):
             for name, part in told[place].items():
                 check(part["schema"], f"{process.id} {name}")

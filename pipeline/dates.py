@@ -25,6 +25,7 @@ _GREGORIAN_YEARS = range(1600, 2200)
 _JALALI_YEARS = range(1000, 1579)
 # More distinct dates than a column of a city's history holds.
 _REMEMBERED = 2**16
+_ISO = re.compile(r"(?:1[6-9]|2[01])\d\d-\d\d-\d\d(?:T[\d:.]{5,15}(?:Z|[+-]\d\d:\d\d))?", re.ASCII)
 _CLOCK = re.compile(r"\d[T ]\d\d:\d\d")
 _MONTHS = (
     "فروردین", "اردیبهشت", "خرداد", "تیر", "مرداد", "شهریور", "مهر", "ابان", "اذر", "دی", "بهمن",
@@ -157,6 +158,17 @@ def day(text: str, language: str) -> str:
 
 def _written(date: dt.date) -> str:
     return str(JalaliDate(date).strftime("%Y/%m/%d"))  # type: ignore[no-untyped-call]
+
+
+def is_iso(text: str) -> bool:
+    """Whether ``text`` is an ISO date of these centuries, or a moment with its offset."""
+    if not _ISO.fullmatch(text):
+        return False
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def day_there(text: str, language: str, zone: str) -> str:

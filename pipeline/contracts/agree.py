@@ -22,6 +22,7 @@ def layers(schemas: Schemas) -> None:
         for other in layer.after:
             if other not in schemas.layers:
                 raise ContractError(f"after names no layer: {other}", where=where)
+        _check_theme(schemas, layer.theme, where)
         _check_fields(schemas, layer, where)
         _check_style(schemas, layer, where)
         if (layer.source == "view") != schemas.view_file(layer).is_file():
@@ -31,10 +32,17 @@ def layers(schemas: Schemas) -> None:
         _check_fabric(schemas, layer, where)
         _check_lineage(schemas, layer, where)
         _check_writable(schemas, layer, where)
+    for raster in schemas.rasters.values():
+        _check_theme(schemas, raster.theme, f"schemas/rasters/{raster.id}.toml")
     try:
         _ = schemas.load_order
     except CycleError as error:
         raise ContractError(f"after goes round in a circle: {error.args[1]}") from error
+
+
+def _check_theme(schemas: Schemas, theme: str, where: str) -> None:
+    if theme not in schemas.themes.entries:
+        raise ContractError(f"no theme {theme} in codelists/{schemas.themes.id}.csv", where=where)
 
 
 def _check_fields(schemas: Schemas, layer: LayerContract, where: str) -> None:

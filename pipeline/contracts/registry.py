@@ -116,6 +116,11 @@ class Schemas:
         """A file of the process: its queries (``sql``) or the schema of its answer."""
         return self.root / "processes" / f"{process.id}.{ending}"
 
+    @property
+    def themes(self) -> Codelist:
+        """What layers are about, in the order of the pages."""
+        return self.codelists["theme"]
+
     def codes(self, field: Field) -> Codelist | None:
         """The code list of a field as this city uses it, or None."""
         if field.codelist is None:

@@ -132,6 +132,7 @@ def resource(
     names = views.published_fields(schemas, layer, audience)
     return {
         **made,
+        "theme": text(schemas.themes.entries[layer.theme], schemas.city),
         **({"has_form": True} if has_form(layer, audience) else {}),
         "extents": extent.as_config(),
         "limits": {
@@ -150,17 +151,19 @@ def has_tiles(layer: LayerContract) -> bool:
 
 
 def raster_resource(
-    city: City, contract: RasterContract, served: ServedRaster, home: Path, base: str
+    schemas: Schemas, contract: RasterContract, served: ServedRaster, home: Path, base: str
 ) -> dict[str, Any]:
     """The resource of a raster layer that is loaded below ``home`` (MAKAN_HOME) and served at
     the address ``base``."""
+    city, theme = schemas.city, schemas.themes.entries[contract.theme]
     made = head(city, contract.title, contract.description, [contract.theme])
     made["links"] += _file(city, contract, home / served.path, base)
     made["links"] += _reports(city, contract, served, home, base)
     providers = raster_collections.providers(contract, city, home)
     days = [datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in served.taken or ()]
     extent = Extent(served.lonlat, *days)
-    return {**made, "extents": extent.as_config(), "providers": providers}
+    told = {"theme": text(theme, city), "extents": extent.as_config()}
+    return {**made, **told, "providers": providers}
 
 
 def _file(city: City, contract: RasterContract, file: Path, base: str) -> list[dict[str, Any]]:

@@ -82,6 +82,7 @@ def _failure_page(request: Request, problem: Problem) -> Response:
         language = site.languages[0]
     content = {
         "code": problem.code,
+        "status": problem.status,
         "description": problem.detail,
         "type": problem.code,
         "told": problem.told,

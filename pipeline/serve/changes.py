@@ -28,6 +28,8 @@ PARAMETERS = (
     *("f", "lang", "limit", "cursor", "since", "collection", "bbox", "bbox-crs", "datetime"),
     *("crs", "skipGeometry"),
 )
+#: Beside the facts of a change: the row itself, as the collection shows it.
+_ROW = "row"
 FORMATS = {
     "json": (GEOJSON, "This document as GeoJSON"),
     "html": (HTML, "This document as HTML"),
@@ -75,7 +77,7 @@ async def item(request: Request) -> Response:
     shape, gone = params.shape(served, given), request.is_disconnected
     found = Wanted(site, served, shape, 1, None, gone)
     await read(found, Place(number >> OBJECT_BITS, (number & (2**OBJECT_BITS - 1)) - 1))
-    feature = orjson.loads(found.features[0]) if found.features else {"id": None}
+    feature: dict[str, Any] = orjson.loads(found.features[0]) if found.features else {"id": None}
     if feature["id"] != number:
         raise missing(f"there is no change {text!r}")
     path = f"{site.base}/collections/{served.id}"
@@ -85,18 +87,19 @@ async def item(request: Request) -> Response:
     if form == "json":
         headers = {"Content-Crs": f"<{shape.crs.uri}>"}
         return answers.data(orjson.dumps({**feature, "links": told}), GEOJSON, headers)
-    content = {
-        **_plain(feature), "links": told, "title": title, "id_field": "id", "title_field": None,
-        "dataset_path": path, "collections_path": f"{site.base}/collections",
+    row = feature["properties"][_ROW]
+    content: dict[str, Any] = {
+        **_plain(feature), _ROW: row, "links": told, "title": title,
+        "id_field": "id", "title_field": None, "dataset_path": path,
+        "collections_path": f"{site.base}/collections",
     }  # fmt: skip
     return await answers.page(site, "collections/items/item.html", content, language)
 
 
 def _plain(feature: dict[str, Any]) -> dict[str, Any]:
-    """A change as a page shows it: its row as one text."""
-    row = feature["properties"]["row"]
-    written = None if row is None else orjson.dumps(row).decode()
-    return {**feature, "properties": {**feature["properties"], "row": written}}
+    """A change as a page shows it: without its row, which is told apart."""
+    told = {name: value for name, value in feature["properties"].items() if name != _ROW}
+    return {**feature, "properties": told}
 
 
 def _limit(served: Served, given: dict[str, str], form: str) -> int:
@@ -171,6 +174,7 @@ async def _page(found: Wanted, path: str, told: list[Link], language: str) -> Re
         "dataset_path": path,
         "collections_path": f"{found.site.base}/collections",
         "offset": 0,
+        "limit": found.limit,
         "title_field": None,
     }
     return await answers.page(found.site, "collections/items/index.html", content, language)

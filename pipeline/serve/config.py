@@ -67,10 +67,10 @@ def render(
         "logging": base["logging"],
         "metadata": _metadata(base["metadata"], city, audience, settings),
         "makan": {**base["makan"], "timezone": city.timezone},
-        "resources": {
-            **_features(schemas, audience, extents),
-            **_rasters(settings, schemas, rasters),
-        },
+        "resources": _by_theme(
+            schemas,
+            {**_features(schemas, audience, extents), **_rasters(settings, schemas, rasters)},
+        ),
     }
     for resource in made["resources"].values():
         for link in resource["links"]:
@@ -78,6 +78,12 @@ def render(
                 link["href"] = made["metadata"]["license"]["url"]
     _check(made)
     return made
+
+
+def _by_theme(schemas: Schemas, found: dict[str, Any]) -> dict[str, Any]:
+    """What belongs together stands together, themes in the order of their code list."""
+    order = [text(title, schemas.city) for title in schemas.themes.entries.values()]
+    return dict(sorted(found.items(), key=lambda pair: order.index(pair[1]["theme"])))
 
 
 def _check(made: dict[str, Any]) -> None:
@@ -145,7 +151,7 @@ def _rasters(
     for name, served in rasters.items():
         contract = schemas.rasters[name]
         found[contract.collection] = collections.raster_resource(
-            schemas.city, contract, served, settings.home.resolve(), settings.public_base
+            schemas, contract, served, settings.home.resolve(), settings.public_base
         )
     return found
 

@@ -49,7 +49,7 @@ def _title(api: Any, dataset: str, link: Part, language: str) -> str:
     }.get(link["rel"], {})
     if link["rel"] == "describedby":
         return _accuracy(link["title"], language)
-    return str(said.get(language, link["title"]))
+    return str(said.get(language) or links.said(link["title"], language))
 
 
 def _accuracy(title: str, language: str) -> str:
@@ -64,8 +64,10 @@ def _is_served(dataset: str, link: Part) -> bool:
     if link["type"] == JSONLD and link["rel"] in ("items", "data"):
         return False
     served = site.current().served.get(dataset)
-    # Changes are read on from a place: they take no filter.
-    return not (link["rel"] == _QUERYABLES and served and served.layer.source == "log")
+    if served is None or served.layer.source != "log":
+        return True
+    # Changes are read on from a place: they take no filter, and are no table.
+    return link["rel"] != _QUERYABLES and not link["type"].startswith("text/csv")
 
 
 def _drawn_links(dataset: str, language: str) -> list[links.Link]:

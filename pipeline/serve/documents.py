@@ -31,6 +31,7 @@ from pipeline.serve.pages import translated
 from pipeline.serve.site import Site
 
 _FOLLOWS = "case-status"
+_SEARCH = "search"
 _CAPABILITIES = "SERVICE={}&REQUEST=GetCapabilities"
 FORMS = {"json": (JSON, "This document as JSON"), "html": (HTML, "This document as HTML")}
 
@@ -126,9 +127,19 @@ async def landing(request: Request) -> Response:
             "collection": bool(view.site.config["resources"]),
             "tile": _tiled(view.site),
             "process": bool(view.site.answerer.processes),
+            "search": _searched(view.site),
         }
 
     return await document(request, Kind("landing_page.html", page_only), _landing)
+
+
+def _searched(site: Site) -> dict[str, str] | None:
+    """Where words are searched for, and the input that they are."""
+    process = site.answerer.processes.get(_SEARCH)
+    if process is None:
+        return None
+    asked = next(one.name for one in process.inputs if one.required)
+    return {"path": f"/processes/{_SEARCH}/execution", "input": asked}
 
 
 def _tiled(site: Site) -> bool:

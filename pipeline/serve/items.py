@@ -251,6 +251,7 @@ async def _html_page(asked: Asked, wished: Query, page: _Page, found: list[Link]
         "dataset_path": asked.path,
         "collections_path": f"{asked.site.base}/collections",
         "offset": wished.offset,
+        "limit": wished.limit,
         "title_field": _label(asked.served, wished),
     }
     return await answers.page(asked.site, "collections/items/index.html", content, asked.language)

@@ -50,6 +50,28 @@ _FA = {
     "The whole city": "همه شهر",
     "Next page": "صفحه بعد",
     "Previous page": "صفحه قبل",
+    # What pygeoapi calls its own.
+    "This document as RDF (JSON-LD)": "این سند به صورت RDF (JSON-LD)",
+    "The landing page of this server as JSON": "صفحه نخست این سرور به صورت JSON",
+    "The landing page of this server as HTML": "صفحه نخست این سرور به صورت HTML",
+    "Schema of collection in JSON": "فیلدهای لایه به صورت JSON",
+    "Schema of collection in HTML": "فیلدهای لایه به صورت HTML",
+    "Queryables for this collection as JSON": "فیلترهای لایه به صورت JSON",
+    "Queryables for this collection as HTML": "فیلترهای لایه به صورت HTML",
+    "Items as GeoJSON": "رکوردها به صورت GeoJSON",
+    "Items as RDF (GeoJSON-LD)": "رکوردها به صورت RDF (GeoJSON-LD)",
+    "Items as HTML": "رکوردها به صورت HTML",
+    "Items as CSV": "رکوردها به صورت CSV",
+    "Tiles as JSON": "کاشی‌ها به صورت JSON",
+    "Tiles as HTML": "کاشی‌ها به صورت HTML",
+    "Vector tiles": "کاشی‌های برداری",
+    "Coverage data": "داده شبکه‌ای",
+    "Coverage data as GTiff": "داده شبکه‌ای به صورت GeoTIFF",
+    "Map as png": "نقشه به صورت PNG",
+    "position query for this collection as JSON": "مقدار در یک نقطه به صورت JSON",
+    "position query for this collection as HTML": "مقدار در یک نقطه به صورت HTML",
+    "trajectory query for this collection as JSON": "مقدارها در طول یک خط به صورت JSON",
+    "trajectory query for this collection as HTML": "مقدارها در طول یک خط به صورت HTML",
 }
 
 

@@ -77,6 +77,7 @@ class Pages:
         }
         self._environment.filters.update(helpers)
         self._environment.globals.update(helpers)
+        self._environment.tests["dated"] = dates.is_iso
 
     def render(self, template: str, data: Mapping[str, Any], language: str) -> str:
         """The page ``template`` about ``data``."""

@@ -374,7 +374,11 @@ def test_changes_are_described(town: City) -> None:
     assert set(row) - {"row"} == set(schema) - {"id"}
     page = client.get(f"{CHANGES}?f=html&lang=fa")
     assert page.status_code == 200
+    first = town.get(CHANGES, limit=1)["features"][0]["id"]
+    assert f"{CHANGES}/{first}?" in page.text
+    page = client.get(f"{CHANGES}/{first}?f=html&lang=fa")
     assert "1-1-1-1-0-0-0" in page.text
+    assert "کد نوسازی" in page.text
     paths = client.get("/openapi?f=json").json()["paths"]
     for name in ("since", "bbox", "bbox-crs", "datetime"):
         assert {"$ref": f"#/components/parameters/{name}"} in paths[CHANGES]["get"]["parameters"]

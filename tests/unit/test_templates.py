@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pygeoapi
 import pytest
 from babel import Locale
 from jinja2 import Environment, nodes
-from pygeoapi import l10n
-from pygeoapi.util import render_j2_template
+
+from pipeline.serve.pages import Pages
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "geoserver_config"
@@ -172,6 +173,7 @@ def config(**resources: Any) -> dict[str, Any]:
             "license": {"name": both},
             "contact": {"name": both},
         },
+        "makan": {"timezone": "Asia/Tehran"},
         "resources": resources,
     }
 
@@ -193,12 +195,9 @@ PARCELS = {
 
 
 def render(name: str, data: dict[str, Any], locale: Locale, **resources: Any) -> str:
-    # pygeoapi keeps one translated configuration for a whole process; each test here has its own.
-    l10n._cfg_cache.clear()
-    made: str = render_j2_template(
-        config(**resources), {"path": str(TEMPLATES)}, name, data, locale
-    )
-    return made
+    with TemporaryDirectory() as compiled:
+        pages = Pages(TEMPLATES, config(**resources), compiled=Path(compiled))
+        return pages.render(name, data, str(locale))
 
 
 FA, EN, SYSTEM = Locale("fa"), Locale("en"), Locale("en", "US")
@@ -213,6 +212,7 @@ def items(**properties: Any) -> dict[str, Any]:
         "features": [feature],
         "numberMatched": 1234,
         "offset": 0,
+        "limit": 50,
         "title_field": "nosazi",
         "items_path": f"{collection}/items",
         "dataset_path": collection,
@@ -251,6 +251,31 @@ def test_values_are_shown_as_people_read_them() -> None:
     assert "بله" in page
 
 
+def test_days_and_moments_are_shown_by_the_readers_calendar_and_the_citys_clock() -> None:
+    found = items(nosazi="1-2", since="2026-03-21", seen="2026-03-20T21:30:00.5+00:00", other="x-9")
+    page = render("collections/items/index.html", found, FA, parcels=PARCELS)
+    assert '<bdi class="code" title="2026-03-21">1405/01/01</bdi>' in page
+    assert 'datetime="2026-03-20T21:30:00.5+00:00" dir="ltr">1405/01/01 01:00</time>' in page
+    page = render("collections/items/index.html", found, EN, parcels=PARCELS)
+    assert ">2026-03-21</bdi>" in page
+    assert ">2026-03-21 01:00</time>" in page
+
+
+def test_the_page_tells_how_many_records_it_was_asked_for() -> None:
+    page = render("collections/items/index.html", {**items(), "limit": 50}, EN, parcels=PARCELS)
+    assert "<option selected>50</option>" in page
+    assert page.count(" selected") == 1
+
+
+def test_layers_stand_under_their_themes() -> None:
+    first = {**PARCELS, "theme": {"en": "Land", "fa": "زمین"}}
+    other = {**PARCELS, "theme": {"en": "Water", "fa": "آب"}}
+    data = {"collection": True, "links": []}
+    page = render("landing_page.html", data, FA, parcels=first, lots=first, wells=other)
+    assert page.count('class="theme"') == 2
+    assert page.index("زمین") < page.index("/collections/lots") < page.index(">آب<")
+
+
 def test_data_cannot_become_markup() -> None:
     evil = "</script><script>alert(1)</script>"
     page = render("collections/items/index.html", items(nosazi=evil), EN, parcels=PARCELS)
@@ -273,18 +298,27 @@ def test_the_only_base_map_is_our_own_photo() -> None:
     }
     found = items(nosazi="1-2")
     without = render("collections/items/index.html", found, EN, parcels=PARCELS)
-    assert '"backdrop": null' in without
+    assert '"backdrop":null' in without
     page = render("collections/items/index.html", found, EN, parcels=PARCELS, orthophoto=photo)
     assert '"/gis/collections/orthophoto/tiles/WebMercatorQuad/{z}/{y}/{x}?f=png"' in page
 
 
-def test_a_refusal_is_told_in_both_languages() -> None:
-    page = render(
-        "exception.html", {"code": "NotFound", "description": "Collection not found"}, SYSTEM
-    )
+def test_a_refusal_is_told_in_the_readers_language() -> None:
+    told = {"code": "NotFound", "status": 404, "description": "Collection not found"}
+    page = render("exception.html", told, SYSTEM)
     assert '<html lang="fa" dir="rtl">' in page
     assert "چنین لایه‌ای نیست" in page
+    assert "Collection not found" not in page
+    page = render("exception.html", told, EN)
     assert "Collection not found" in page
+    assert not re.search(r"<h1>[^<]*[آ-ی]", page)
+
+
+def test_a_detail_known_in_english_only_stands_beneath_what_it_means() -> None:
+    told = {"code": "NotFound", "status": 404, "description": "there is no job 'x'"}
+    page = render("exception.html", told, FA)
+    assert "در این نشانی چیزی نیست" in page
+    assert re.search('<p class="quiet" lang="en" dir="ltr">there is no job &#39;x&#39;</p>', page)
 
 
 def test_a_page_in_the_first_language_follows_the_language_of_its_links() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 import shapely
+from shapely import affinity
 
 from pipeline.documents.sheet import Sheet
 from pipeline.geo import Geometries
@@ -20,6 +21,8 @@ _LEAST_EDGE_MM = 6.0
 _LEAST_STREET_MM = 25.0
 _CORNER_OFF_MM, _EDGE_OFF_MM = 2.4, 2.2
 _APART_MM = 3.0
+# How wide a letter of a label is, and how high a line.
+_LETTER_MM, _LINE_MM = 1.25, 2.6
 # Where the scale bar and the north arrow are: mm from the lower left and the upper right corner.
 _BAR_WIDE, _BAR_HIGH, _NORTH_WIDE, _NORTH_HIGH = 16.0, 13.0, 17.0, 18.0
 
@@ -83,12 +86,29 @@ def drawn(around: dict[str, Any], size: tuple[float, float], language: str, land
         "own": sheet.path(shapes[own]),
     }
     labels: list[Label] = [
-        *_neighbours(sheet, shapes[~own], [p for p in parcels if not p["own"]], land),
-        *street_labels(sheet, around["streets"], language),
         *_own(sheet, shapes[own]),
         *_cuts(sheet, around["bevels"], shapes[own]),
+        *street_labels(sheet, around["streets"], language),
+        *_neighbours(sheet, shapes[~own], [p for p in parcels if not p["own"]], land),
     ]
-    return Drawing(sheet, lines, [label for label in labels if not covered(sheet, label)])
+    seen = [label for label in labels if not covered(sheet, label)]
+    return Drawing(sheet, lines, apart(seen))
+
+
+def apart(labels: list[Label]) -> list[Label]:
+    """Those that lie on none before them: at small scales codes would lie on one another."""
+    kept: list[Label] = []
+    taken: list[Any] = []
+    for label in labels:
+        half = len(label.text) * _LETTER_MM / 2, _LINE_MM / 2
+        box = shapely.box(
+            label.x - half[0], label.y - half[1], label.x + half[0], label.y + half[1]
+        )
+        place = affinity.rotate(box, label.angle, origin=(label.x, label.y))
+        if not shapely.intersects(place, np.array(taken, dtype=object)).any():
+            kept.append(label)
+            taken.append(place)
+    return kept
 
 
 def shapes_of(rows: Sequence[dict[str, Any]]) -> Geometries:

@@ -52,7 +52,7 @@ walked AS MATERIALIZED {part.walk},
 extent AS (
     SELECT 0 AS sheet, NULL::text AS block_code, ST_Extent(m.geom) AS box FROM meant AS m
     UNION ALL
-    SELECT l.leg, l.block_code, ST_Extent(m.geom) FROM meant AS m JOIN legs AS l ON l.block_code = m.block_code
+    SELECT l.leg, l.block_code, ST_Extent(m.geom) FROM meant AS m JOIN legs AS l ON l.block_code = m.block
     WHERE (SELECT count(*) FROM legs) > 1 GROUP BY l.leg, l.block_code
 ),
 frame AS MATERIALIZED (
@@ -72,8 +72,8 @@ way AS MATERIALIZED (
 )
 SELECT jsonb_build_object('unit_m', {unit}, 'blocks', (SELECT count(*) FROM legs), 'maps', jsonb_agg(jsonb_build_object(
     'block', f.block_code, 'scale', f.scale, 'x', f.x, 'y', f.y,
-    'parcels', (SELECT coalesce(jsonb_agg(jsonb_build_object('parcel_code', p.parcel_code, 'block', p.block_code,
-        'own', p.id IN (SELECT m.id FROM meant AS m WHERE f.block_code IS NULL OR m.block_code = f.block_code), 'geom', ST_AsGeoJSON(p.geom, 3)::jsonb) ORDER BY p.id), '[]') FROM {parcel} AS p WHERE p.geom && f.geom),
+    'parcels', (SELECT coalesce(jsonb_agg(jsonb_build_object('parcel_code', p.parcel_code, 'block', coalesce(p.block_code, (SELECT m.block FROM meant AS m WHERE m.id = p.id)),
+        'own', p.id IN (SELECT m.id FROM meant AS m WHERE f.block_code IS NULL OR m.block = f.block_code), 'geom', ST_AsGeoJSON(p.geom, 3)::jsonb) ORDER BY p.id), '[]') FROM {parcel} AS p WHERE p.geom && f.geom),
     'buildings', (SELECT coalesce(jsonb_agg(jsonb_build_object('geom', ST_AsGeoJSON(b.geom, 3)::jsonb)), '[]') FROM {building} AS b WHERE b.geom && f.geom),
     'streets', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', jsonb_build_object('fa', s.name_fa, 'en', s.name_en),
         'geom', ST_AsGeoJSON(ST_ClipByBox2D(s.geom, f.geom), 3)::jsonb)), '[]') FROM {street} AS s WHERE s.geom && f.geom AND ST_Intersects(s.geom, f.geom)),

@@ -4,7 +4,7 @@ SELECT CASE WHEN %(parcels)s::text IS NOT NULL THEN jsonb_array_length(%(parcels
     WHEN %(region_code)s::text IS NOT NULL THEN (
         SELECT count(*) FROM {fact.parcel_region} AS f JOIN {region} AS r ON r.id = f.object_id
         WHERE r.region_code = %(region_code)s::text AND f.part = 'in')
-    ELSE (SELECT count(*) FROM {parcel} AS p WHERE p.block_code = %(block_code)s::text) END
+    ELSE (SELECT count(*) FROM {part.in_block} AS k WHERE k.block = %(block_code)s::text) END
 
 -- name: answer
 -- The parcels in the order of their codes, numbers as numbers, or in that of delivery; a parcel in two regions is in the one that holds
@@ -13,17 +13,20 @@ WITH given AS (
     SELECT DISTINCT g.id::bigint AS id FROM jsonb_array_elements_text(%(parcels)s::jsonb) AS g (id)
 ),
 meant AS MATERIALIZED (
-    SELECT p.id, p.parcel_code, p.block_code, p.run_id, p.geom FROM {parcel} AS p
-    WHERE p.block_code = %(block_code)s::text OR p.id IN (SELECT g.id FROM given AS g)
+    SELECT p.id, p.parcel_code, k.block, p.run_id, p.geom FROM {part.in_block} AS k JOIN {parcel} AS p ON p.id = k.id
+    WHERE k.block = %(block_code)s::text
     UNION ALL
-    SELECT p.id, p.parcel_code, p.block_code, p.run_id, p.geom FROM {parcel} AS p WHERE %(region_code)s::text IS NOT NULL AND %(region_code)s::text = (
+    SELECT p.id, p.parcel_code, CASE WHEN p.block_code IS NULL THEN {part.block_by_place} ELSE p.block_code END AS block, p.run_id, p.geom FROM {parcel} AS p
+    WHERE p.id IN (SELECT g.id FROM given AS g)
+    UNION ALL
+    SELECT p.id, p.parcel_code, CASE WHEN p.block_code IS NULL THEN {part.block_by_place} ELSE p.block_code END AS block, p.run_id, p.geom FROM {parcel} AS p WHERE %(region_code)s::text IS NOT NULL AND %(region_code)s::text = (
         SELECT r.region_code FROM {fact.parcel_region} AS f JOIN {region} AS r ON r.id = f.object_id
         WHERE f.subject_id = p.id AND f.part = 'in' ORDER BY f.share DESC, r.region_code LIMIT 1)
 ),
 coded AS (SELECT DISTINCT m.parcel_code AS code FROM meant AS m),
 legs AS MATERIALIZED (
     SELECT k.code AS block_code, k.place AS leg FROM (
-        WITH coded AS (SELECT DISTINCT m.block_code AS code FROM meant AS m WHERE m.block_code IS NOT NULL) SELECT * FROM {part.by_code} AS c
+        WITH coded AS (SELECT DISTINCT m.block AS code FROM meant AS m WHERE m.block IS NOT NULL) SELECT * FROM {part.by_code} AS c
     ) AS k
 ),
 placed AS MATERIALIZED (
@@ -32,7 +35,7 @@ placed AS MATERIALIZED (
     SELECT w.id, w.place FROM {part.walk} AS w WHERE %(order)s::text = 'delivery'
 )
 SELECT jsonb_build_object('document', %(document)s::text, 'order', %(order)s::text, 'number', count(*), 'parcels', jsonb_agg(jsonb_build_object(
-    'parcel_id', m.id, 'parcel_code', m.parcel_code, 'block_code', m.block_code, 'run', m.run_id) ORDER BY p.place),
+    'parcel_id', m.id, 'parcel_code', m.parcel_code, 'block_code', m.block, 'run', m.run_id) ORDER BY p.place),
     'missing', (SELECT coalesce(jsonb_agg(g.id ORDER BY g.id), '[]') FROM given AS g WHERE NOT EXISTS (SELECT FROM meant AS k WHERE k.id = g.id)))::text
 FROM meant AS m JOIN placed AS p ON p.id = m.id HAVING count(*) > 0
 

@@ -577,7 +577,7 @@ SELECT CASE WHEN %(whole_city)s::boolean THEN (SELECT count(*) FROM {parcel} AS 
     WHEN %(region_code)s::text IS NOT NULL THEN (
         SELECT count(*) FROM {fact.parcel_region} AS f JOIN {region} AS r ON r.id = f.object_id
         WHERE r.region_code = %(region_code)s::text AND f.part = 'in')
-    ELSE (SELECT count(*) FROM {parcel} AS p WHERE p.block_code = %(block_code)s::text) END
+    ELSE (SELECT count(*) FROM {part.in_block} AS k WHERE k.block = %(block_code)s::text) END
 
 -- name: part_levy_parts
 -- The parcels of a region or of the city by their ids, some thousands at a time. A parcel in two regions is in the one that
@@ -596,7 +596,7 @@ SELECT jsonb_agg(l.ids ORDER BY l.place) FROM (
 WITH meant AS MATERIALIZED (
     SELECT p.* FROM {part.chosen} AS p
     UNION ALL
-    SELECT p.* FROM {parcel} AS p WHERE p.block_code = %(block_code)s::text
+    SELECT p.* FROM {parcel} AS p WHERE p.id IN (SELECT k.id FROM {part.in_block} AS k WHERE k.block = %(block_code)s::text)
     UNION ALL
     SELECT p.* FROM {parcel} AS p WHERE p.id = ANY(%(part)s::bigint[])
 ),
@@ -628,7 +628,7 @@ FROM meant AS m LEFT JOIN built AS b ON b.parcel_code = m.parcel_code LEFT JOIN 
 LEFT JOIN zoned AS z ON z.parcel_id = m.id
 
 -- name: part_walk
--- The parcels `meant` in the order in which one walks round their blocks, `legs` (block_code, leg): clockwise from the north-west corner. A
+-- The parcels `meant` (with their `block`) in the order in which one walks round their blocks, `legs` (block_code, leg): clockwise from the north-west corner. A
 -- parcel stands where the middle of its longest run along the perimeter is; one inside at the nearest place of the perimeter, after
 -- those that stand there; one whose block is not known comes last.
 WITH outer_ring AS (
@@ -642,11 +642,11 @@ walk AS (
     )) AS origin FROM outer_ring AS o
 ),
 stood AS (
-    SELECT m.id, m.parcel_code, m.block_code, m.run_id, l.leg, w.run_id AS block_run, w.length, w.ring, f.middle IS NOT NULL AS fronts,
+    SELECT m.id, m.parcel_code, m.block AS block_code, m.run_id, l.leg, w.run_id AS block_run, w.length, w.ring, f.middle IS NOT NULL AS fronts,
         coalesce(f.middle, ST_ClosestPoint(w.ring, i.inner), i.inner) AS stop,
         mod((ST_LineLocatePoint(w.ring, coalesce(f.middle, ST_ClosestPoint(w.ring, i.inner))) - w.origin + 1)::numeric, 1) AS at
     FROM meant AS m CROSS JOIN LATERAL (SELECT ST_PointOnSurface(m.geom) AS inner) AS i
-    LEFT JOIN walk AS w ON w.block_code = m.block_code LEFT JOIN legs AS l ON l.block_code = m.block_code
+    LEFT JOIN walk AS w ON w.block_code = m.block LEFT JOIN legs AS l ON l.block_code = m.block
     LEFT JOIN LATERAL (
         SELECT ST_LineInterpolatePoint(r.geom, 0.5) AS middle
         FROM ST_Dump(ST_LineMerge(ST_CollectionExtract(ST_Intersection(ST_Boundary(m.geom), ST_Buffer(w.ring, 0.2 / {unit})), 2))) AS r
@@ -662,18 +662,32 @@ SELECT c.code, row_number() OVER (ORDER BY regexp_replace(c.code, '[0-9]+', '000
     (SELECT array_agg(lpad(d[1], 12, '0')) FROM regexp_matches(c.code, '[0-9]+', 'g') AS d), c.code) AS place
 FROM coded AS c
 
+-- name: part_in_block
+-- Every parcel with its block: that of its code; where the city's codes tell none, the one that has most of its ground.
+SELECT p.id, p.block_code AS block FROM {parcel} AS p WHERE p.block_code IS NOT NULL
+UNION ALL
+SELECT p.id, b.block_code FROM {block} AS b JOIN {fact.parcel_block} AS f ON f.object_id = b.id AND f.part = 'in' JOIN {parcel} AS p ON p.id = f.subject_id
+WHERE p.block_code IS NULL AND NOT EXISTS (SELECT FROM {fact.parcel_block} AS g
+    WHERE g.subject_id = f.subject_id AND g.part = 'in' AND (g.share > f.share OR g.share = f.share AND g.object_id < f.object_id))
+
+-- name: part_block_by_place
+-- The block that has most of the ground of the parcel `p`.
+SELECT b.block_code FROM {fact.parcel_block} AS f JOIN {block} AS b ON b.id = f.object_id
+WHERE f.subject_id = p.id AND f.part = 'in' ORDER BY f.share DESC, f.object_id LIMIT 1
+
 -- name: part_delivered
--- The parcels that a delivery is about: of a block, of the blocks of a route, or of a list.
-SELECT p.* FROM {parcel} AS p WHERE p.block_code = %(block_code)s::text
+-- The parcels that a delivery is about, with their blocks: of a block, of the blocks of a route, or of a list.
+SELECT p.*, k.block FROM {part.in_block} AS k JOIN {parcel} AS p ON p.id = k.id WHERE k.block = %(block_code)s::text
 UNION ALL
-SELECT p.* FROM {parcel} AS p WHERE p.block_code IN (SELECT b.value FROM jsonb_array_elements_text(%(blocks)s::jsonb) AS b)
+SELECT p.*, k.block FROM {part.in_block} AS k JOIN {parcel} AS p ON p.id = k.id
+WHERE k.block = ANY (ARRAY(SELECT b.value FROM jsonb_array_elements_text(%(blocks)s::jsonb) AS b))
 UNION ALL
-SELECT p.* FROM {parcel} AS p WHERE p.id IN (SELECT g.value::bigint FROM jsonb_array_elements_text(%(parcels)s::jsonb) AS g)
+SELECT p.*, CASE WHEN p.block_code IS NULL THEN {part.block_by_place} ELSE p.block_code END AS block FROM {parcel} AS p WHERE p.id IN (SELECT g.value::bigint FROM jsonb_array_elements_text(%(parcels)s::jsonb) AS g)
 
 -- name: part_legs
 -- The blocks of the parcels `meant` in the order in which they are walked: that of the route, else that of their codes.
 SELECT c.code AS block_code, coalesce(r.place, c.place) AS leg
-FROM (WITH coded AS (SELECT DISTINCT m.block_code AS code FROM meant AS m WHERE m.block_code IS NOT NULL) SELECT * FROM {part.by_code} AS k) AS c
+FROM (WITH coded AS (SELECT DISTINCT m.block AS code FROM meant AS m WHERE m.block IS NOT NULL) SELECT * FROM {part.by_code} AS k) AS c
 LEFT JOIN (
     SELECT b.value AS block_code, min(b.place) AS place
     FROM jsonb_array_elements_text(%(blocks)s::jsonb) WITH ORDINALITY AS b (value, place) GROUP BY b.value
@@ -772,7 +786,7 @@ CROSS JOIN LATERAL (
 WITH told AS (SELECT %(usual)s::jsonb AS usual),
 meant AS MATERIALIZED (
     SELECT p.* FROM told AS t CROSS JOIN {parcel} AS p
-    WHERE p.parcel_code = ANY (%(codes)s::text[]) AND ST_Contains(ST_Transform(p.geom, 4326), ST_GeomFromText(t.usual ->> 'point', 4326)) LIMIT 1
+    WHERE p.parcel_code = ANY (%(codes)s::text[]) AND ST_DWithin(ST_Transform(p.geom, 4326)::geography, ST_GeomFromText(t.usual ->> 'point', 4326)::geography, 100) LIMIT 1
 ),
 subject AS MATERIALIZED (
     SELECT true AS known, m.* FROM meant AS m
@@ -784,7 +798,7 @@ subject AS MATERIALIZED (
         + (EXISTS (SELECT FROM {fact.parcel_edge} AS e WHERE e.subject_id = f.id AND e.side IS NOT NULL))::int DESC, f.id LIMIT 1)
 ),
 near AS MATERIALIZED (
-    SELECT s.*, at.geom AS at, ST_Intersection(s.geom, ST_Expand(at.geom, 4 / {unit})) AS inner, ST_Expand(ST_Envelope(s.geom), 10 / {unit}) AS box,
+    SELECT s.*, CASE WHEN s.block_code IS NULL THEN (SELECT k.block FROM {part.in_block} AS k WHERE k.id = s.id) ELSE s.block_code END AS block, at.geom AS at, ST_Intersection(s.geom, ST_Expand(at.geom, 4 / {unit})) AS inner, ST_Expand(ST_Envelope(s.geom), 10 / {unit}) AS box,
         (SELECT p.id FROM {parcel} AS p WHERE p.id > s.id ORDER BY p.id LIMIT 1) AS next
     FROM subject AS s CROSS JOIN LATERAL (SELECT ST_PointOnSurface(s.geom) AS geom) AS at
 ),
@@ -798,7 +812,7 @@ halves AS (
 sides AS (
     SELECT jsonb_agg(jsonb_build_object('side', e.side, 'length_m', e.length_m) ORDER BY e.side) AS measured FROM (
         SELECT g.side, round(sum(g.length_m)::numeric, 2) AS length_m FROM near AS n JOIN {fact.parcel_edge} AS g ON g.subject_id = n.id
-        WHERE g.side IN ('N', 'E', 'S', 'W') GROUP BY g.side ORDER BY g.side LIMIT 2
+        WHERE g.side IS NOT NULL GROUP BY g.side ORDER BY g.side LIMIT 2
     ) AS e
 ),
 named AS (
@@ -812,7 +826,7 @@ post AS (SELECT k.postcode, k.address_text FROM near AS n JOIN {fact.postcode_pa
 plan AS (SELECT z.plan_id FROM {plan_zone} AS z ORDER BY z.id LIMIT 1),
 masts AS (SELECT jsonb_agg(m.mast_code) AS codes FROM (SELECT r.mast_code FROM {radio_mast} AS r ORDER BY r.id LIMIT 2) AS m HAVING count(*) = 2)
 SELECT (jsonb_build_object('parcel_id', n.id, 'parcels', jsonb_build_array(n.id, coalesce(n.next, n.id))) || CASE WHEN n.known THEN '{{}}' ELSE
-    jsonb_build_object('parcel_code', n.parcel_code, 'block_code', n.block_code, 'blocks', CASE WHEN n.block_code IS NOT NULL THEN jsonb_build_array(n.block_code) END,
+    jsonb_build_object('parcel_code', n.parcel_code, 'block_code', n.block, 'blocks', CASE WHEN n.block IS NOT NULL THEN jsonb_build_array(n.block) END,
         'region_code', (SELECT r.region_code FROM {region} AS r WHERE ST_Intersects(r.geom, n.at) ORDER BY r.region_code LIMIT 1),
         'point', ST_AsText(ST_Transform(n.at, 4326), 7), 'area', ST_AsText(ST_Transform(n.box, 4326), 7),
         'line', ST_AsText(ST_Transform(ST_SetSRID(ST_MakeLine(ST_Point(ST_XMin(n.box), ST_YMin(n.box)), ST_Point(ST_XMax(n.box), ST_YMax(n.box))), {srid}), 4326), 7),

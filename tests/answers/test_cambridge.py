@@ -9,6 +9,7 @@ from typing import Any
 
 import pypdfium2
 import pytest
+import shapely
 from starlette.testclient import TestClient
 
 from pipeline import testing
@@ -22,6 +23,7 @@ Serving = Callable[[Database, str], TestClient]
 FILES = {
     "zoning_ordinance": "boundary/BOUNDARY_CityBoundary.geojson",
     "zoning": "zoning/CDD_ZoningDistricts.geojson",
+    "address_blocks": "postcodes/ADDRESS_MasterAddressBlocks.geojson",
     "neighbourhoods": "boundary/BOUNDARY_CDDNeighborhoods.geojson",
     "parcels_shapefile": "derived/parcels_fy2014_epsg2249_feet.shp.zip",
 }
@@ -112,3 +114,33 @@ def test_the_form_of_each_process_is_filled_in_with_what_the_city_has(
     right = {"inputs": {"map_lot": wrong["example"]}}
     told = cambridge_public.post("/processes/parcel-passport/execution", json=right)
     assert told.status_code == 200
+
+
+def test_a_block_of_a_city_whose_codes_tell_none_is_walked(cambridge_public: TestClient) -> None:
+    """NOS-5: the parcels that have most of their ground in the block, as Shapely finds them."""
+    described = cambridge_public.get("/processes/delivery-sequence", params={"f": "json"}).json()
+    block = described["example"]["inputs"]["block_code"]
+    feet = "http://www.opengis.net/def/crs/EPSG/0/2249"
+    asked = {"f": "json", "crs": feet, "limit": 500}
+    (drawn,) = _shapes(cambridge_public, "blocks", {**asked, "block_code": block}).values()
+    box = ",".join(map(str, drawn.bounds))
+    there = _shapes(cambridge_public, "parcels", {**asked, "bbox": box, "bbox-crs": feet})
+    inside = {n for n, one in there.items() if one.intersection(drawn).area > 0.5 * one.area}
+    path = "/processes/delivery-sequence/execution"
+    found = cambridge_public.get(path, params={"block_code": block}).json()
+    assert {one["parcel_id"] for one in found["parcels"]} == inside
+    assert {one["block_code"] for one in found["parcels"]} == {block}
+    along = [one["along_m"] for one in found["parcels"]]
+    assert along == sorted(along)
+    (walked,) = found["blocks"]
+    ring = max((one.exterior for one in drawn.geoms), key=lambda one: one.length)
+    assert walked["perimeter_m"] == pytest.approx(ring.length * 1200 / 3937, abs=0.02)
+    printed = cambridge_public.get(path, params={"block_code": block, "f": "pdf", "lang": "en"})
+    pages = pypdfium2.PdfDocument(printed.content)
+    assert block in pages[0].get_textpage().get_text_range()
+
+
+def _shapes(client: TestClient, collection: str, asked: dict[str, Any]) -> dict[int, Any]:
+    """Features by their ids, as Shapely has them."""
+    found = client.get(f"/collections/{collection}/items", params=asked).json()["features"]
+    return {one["id"]: shapely.from_geojson(json.dumps(one["geometry"])) for one in found}

@@ -208,6 +208,14 @@ def test_what_is_over_the_limit_is_413_with_both_numbers(
     assert response.json()["found"] > response.json()["most"] == 0
 
 
+def test_the_model_citys_forms_are_about_its_own_parcel(staff: TestClient, ask: Any) -> None:
+    """Codes as the contracts have them; the ids are those of this database."""
+    described = staff.get("/processes/parcel-passport?f=json").json()
+    assert described["example"]["inputs"] == {"nosazi": "1-12-45-7"}
+    shown = described["inputs"]["parcel_id"]["schema"]["example"]
+    assert ask(staff, "find-property", nosazi="1-12-45-7")["parcel"]["parcel_id"] == shown
+
+
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda one: one.id)
 @pytest.mark.defect("1.3-inputs")
 def test_every_input_is_refused_by_its_own_rule(staff: TestClient, process: Process) -> None:

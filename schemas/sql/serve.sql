@@ -272,23 +272,27 @@ WHERE attrelid = to_regclass(%(view)s) AND attnum > 0 AND NOT attisdropped
 -- what holds today is another thing tomorrow. Nothing else of the ledger
 -- can be seen here.
 CREATE VIEW {view} AS
-SELECT layer,
-    max(id) FILTER (WHERE status = 'done') AS run,
-    count(*) + count(*) FILTER (WHERE status = 'undone') AS changes,
-    max(finished) FILTER (WHERE status = 'done') AS finished
-FROM ops.run
-WHERE kind IN ('load', 'derive', 'edit') AND status IN ('done', 'undone') AND inserted + updated + removed > 0
-    AND layer = ANY({layers}::text[])
-GROUP BY layer
+SELECT t.layer,
+    (
+        SELECT r.id FROM ops.run r WHERE r.layer BETWEEN t.layer AND t.layer AND r.kind IN ('load', 'derive', 'edit') AND r.status = 'done'
+            AND r.inserted + r.updated + r.removed > 0 ORDER BY r.layer DESC, r.id DESC LIMIT 1
+    ) AS run,
+    t.changes,
+    (
+        SELECT r.finished FROM ops.run r WHERE r.layer BETWEEN t.layer AND t.layer AND r.kind IN ('load', 'derive', 'edit')
+            AND r.status = 'done' AND r.inserted + r.updated + r.removed > 0 AND r.finished IS NOT NULL
+        ORDER BY r.layer DESC, r.finished DESC LIMIT 1
+    ) AS finished
+FROM ops.tally t
+WHERE t.changes > 0 AND t.layer = ANY({layers}::text[])
 UNION ALL
 SELECT layers.layer, whole.run, whole.changes, whole.finished
 FROM unnest({views}::text[]) AS layers (layer) CROSS JOIN (
-    SELECT max(id) FILTER (WHERE status = 'done') AS run,
-        count(*) + count(*) FILTER (WHERE status = 'undone') + count(resubmits)
+    SELECT (SELECT r.id FROM ops.run r WHERE r.status = 'done' ORDER BY r.id DESC LIMIT 1) AS run,
+        (SELECT coalesce(sum(t.told), 0)::bigint FROM ops.tally t)
             + (SELECT count(*) + count(withdrawn) FROM ops.acceptance)
             + ((now() AT TIME ZONE {zone})::date - DATE '2000-01-01') AS changes,
-        max(finished) FILTER (WHERE status = 'done') AS finished
-    FROM ops.run WHERE status IN ('done', 'undone')
+        (SELECT max(r.finished) FROM ops.run r WHERE r.status = 'done') AS finished
 ) AS whole
 UNION ALL
 SELECT 'generalised_' || layer, run_id, changes, refreshed FROM ops.generalised

@@ -36,6 +36,14 @@ STATES = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _as_it_was(staff: TestClient) -> Iterator[None]:
+    """The fixture's parcel is given back as it was found."""
+    (feature,) = staff.get(PARCELS, params={"nosazi": P7}).json()["features"]
+    yield
+    edited(staff, feature["properties"]["area_measured_m2"])
+
+
 @pytest.fixture(scope="module")
 def process(written: Database, keys: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """The staff's server as a process, with all that is beside it."""
@@ -72,7 +80,7 @@ def client(process: subprocess.Popen[str], keys: dict[str, str]) -> Iterator[htt
         yield made
 
 
-def edited(client: httpx.Client | TestClient, area: float) -> None:
+def edited(client: httpx.Client | TestClient, area: float | None) -> None:
     """Another measured area of the fixture's parcel, which the answer shows at once."""
     number = client.get(PARCELS, params={"nosazi": P7}).json()["features"][0]["id"]
     body = json.dumps({"properties": {"area_measured_m2": area}})

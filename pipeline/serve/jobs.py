@@ -18,7 +18,7 @@ from pipeline.answers import bundles, table
 from pipeline.answers.ask import Ask
 from pipeline.answers.jobs import MOST_WAITING, Wanted
 from pipeline.derive.processes import OUTPUT
-from pipeline.serve import answers, links, wanted
+from pipeline.serve import answers, links, told, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.documents import FORMS, View
 from pipeline.serve.door import HOLDER
@@ -279,11 +279,12 @@ async def _answer(
 ) -> Response:
     if view.form == "html":
         process = view.site.answerer.processes[job["process"]]
+        found = orjson.loads(gzip.decompress(kept))
         content = {
             "id": process.id,
             "title": process.title.of(view.language),
-            "answer": orjson.loads(gzip.decompress(kept)),
-            "asked": job["inputs"],
+            "answer": found,
+            "told": told.page(view.site, process.id, view.language, found, job["inputs"]),
             "links": view.links(f"/jobs/{job['id']}/results"),
         }
         answer = await answers.page(view.site, "processes/answer.html", content, view.language)

@@ -24,7 +24,7 @@ from pipeline.answers.problems import not_derived, status_of
 from pipeline.answers.refusals import NotDerivedError, Refusal
 from pipeline.contracts.process import Process
 from pipeline.derive import processes as derived
-from pipeline.serve import answers, jobs, links, papers, tile_layers, wanted
+from pipeline.serve import answers, jobs, links, papers, tile_layers, told, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.documents import FORMS, Kind, View, document
 from pipeline.serve.errors import Problem, bad, unavailable
@@ -278,11 +278,12 @@ async def _sent(
         named = {"Content-Disposition": f'attachment; filename="{process.id}.csv"'}
         response = answers.data(await run_in_threadpool(table.of_items, items), links.CSV, named)
     elif form == "html":
+        what = answer.get("said") or {} if process.verifies else answer
         content = {
             "id": process.id,
             "title": process.title.of(language),
             "answer": answer,
-            "asked": asked,
+            "told": told.page(site, process.id, language, what, asked),
             "links": links.documents(site.base + here, given, FORMS, "html", language),
         }
         template = "processes/verified.html" if process.verifies else "processes/answer.html"

@@ -127,7 +127,8 @@ def test_every_code_list_is_used(both: tuple[Schemas, ...]) -> None:
         for field in contract.fields
         if (found := schemas.codes(field))
     }
-    assert used | {both[0].themes.id} == set(both[0].codelists)
+    lists_of_pages = {both[0].themes.id, "answer_member", "answer_word"}
+    assert used | lists_of_pages == set(both[0].codelists)
 
 
 def test_code_lists_are_bilingual(schemas: Schemas) -> None:

@@ -7,6 +7,7 @@
 //             "makan:shape" shows one
 //   pick      true: a click chooses a place and tells it as the event "makan:picked"; "makan:place" shows one
 //   backdrop  {url, zoom, extent}: the city's aerial photo, the only base map there is
+//   degrees   true: the features are in degrees, whatever CRS the address asks for
 //   words     the texts in the reader's language
 // OpenLayers is the global `ol` (static/vendor/ol/ol.js).
 
@@ -259,5 +260,5 @@ function draw() {
 }
 
 if (!window.ol) note.textContent = spec.words.no_library;
-else if (query.has("crs") && !query.get("crs").endsWith("CRS84")) note.textContent = spec.words.degrees;
+else if (query.get("crs") && !spec.degrees && !query.get("crs").endsWith("CRS84")) note.textContent = spec.words.degrees;
 else draw();

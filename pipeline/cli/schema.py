@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,18 @@ _MODELS: dict[str, type[BaseModel]] = {
     "process": Process,
     "formulas": Formulas,
 }
+_REVISION = '''"""{title}."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "{number}"
+down_revision = "{last}"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("{number}_{name}.sql")
+'''
 _CLI_HEAD = "# Commands\n\nMade by `makan schema generate` from the commands' own help.\n"
 
 
@@ -52,6 +65,41 @@ def show_ddl(settings: Settings, layers: tuple[str, ...]) -> None:
     """Print the SQL that makes the tables of LAYERS (all if none), for a new migration."""
     for statement in ddl.create_statements(options.schemas(settings), *layers):
         options.out(statement)
+
+
+@schema.command()
+@click.argument("name")
+@click.argument("layers", nargs=-1, required=True)
+@click.pass_obj
+def migration(settings: Settings, name: str, layers: tuple[str, ...]) -> None:
+    """Write the migration NAME, which makes the tables of new LAYERS: a revision and its SQL."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise click.BadParameter("small letters, digits and _", param_hint="NAME")
+    statements = ddl.create_statements(options.schemas(settings), *layers)
+    folder = paths.schemas() / "migrations"
+    _refuse_made(folder / "sql", layers)
+    last = max(path.stem[:4] for path in (folder / "versions").glob("[0-9]*.py"))
+    number = f"{int(last) + 1:04}"
+    written = {
+        folder / "sql" / f"{number}_{name}.sql": "\n".join(statements) + "\n",
+        folder / "versions" / f"{number}_{name}.py": _REVISION.format(
+            title=f"Tables of {', '.join(layers)}", number=number, last=last, name=name
+        ),
+    }
+    for path, text in written.items():
+        path.write_text(text, encoding="utf-8")
+        options.out(str(path))
+
+
+def _refuse_made(folder: Path, layers: tuple[str, ...]) -> None:
+    """A layer that has its table needs what has changed, which only its writer knows."""
+    made = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.sql"))
+    for layer in layers:
+        if re.search(rf"CREATE TABLE data\.{re.escape(layer)}\b", made):
+            raise ContractError(
+                f"the layer {layer} has its table",
+                todo="Write what changes in it by hand; `makan schema ddl` prints how it is to be.",
+            )
 
 
 @schema.command()

@@ -145,7 +145,7 @@ class Telling:
     def _shape(self, value: Mapping[str, Any], around: Mapping[str, Any]) -> Node:
         texts = {name: one for name, one in self._members(around) if isinstance(one, str)}
         named = [texts[name] for name in _NAMES if name in texts]
-        properties = {"label": next(iter((*named, *texts.values())), "")}
+        properties = {"label": next(iter(named), "")}
         number = len(self.shapes)
         feature = {"type": "Feature", "id": number, "geometry": value, "properties": properties}
         self.shapes.append(feature)

@@ -83,6 +83,56 @@ def home(database: Database) -> dict[str, str]:
     return {"home": str(database.settings.home), "database": database.settings.database}
 
 
+TREES = """
+id = "street_tree"
+title = { en = "Street trees", fa = "درختان معابر" }
+description = { en = "Trees along streets.", fa = "درختان کنار معابر." }
+theme = "services"
+steward = { en = "Parks", fa = "سازمان پارک‌ها" }
+key = ["tree_no"]
+geometry = { type = "Point" }
+publish = { collection = "street-trees", label = "tree_no" }
+style = { classes = [{ fill = "#1b5e20" }] }
+
+[[fields]]
+name = "tree_no"
+type = "text"
+max_length = 20
+required = true
+privacy = "P0"
+title = { en = "Number", fa = "شماره" }
+
+[[fields]]
+name = "girth_m"
+type = "number"
+unit = "m"
+privacy = "P0"
+title = { en = "Girth", fa = "محیط تنه" }
+"""
+
+
+def test_a_new_layer_is_its_contract_and_a_feed(
+    makan: Run, home: dict[str, str], database: Database, tmp_path: Path
+) -> None:
+    """Its table, checks, view, merge and columns follow; no code and no SQL is written by hand."""
+    (paths.schemas() / "layers" / "street_tree.toml").write_text(TREES, encoding="utf-8")
+    code, out, said = makan("schema", "migration", "trees", "street_tree")
+    assert (code, said, len(out.splitlines())) == (0, "", 2)
+    code, _, said = makan("schema", "migration", "again", "street_tree")
+    assert (code, "has its table" in one_line(said)) == (3, True)
+    assert makan("schema", "migration", "No", "street_tree")[0] == 2
+    file = tmp_path / "trees.csv"
+    file.write_text("شماره,محیط تنه,X,Y\nT-1,1.2,488600,3833095\nT-2,0.8,488620,3833096\n")
+    code, toml, _ = makan("feed", "draft", file, "--layer", "street_tree", "--write")
+    assert (code, 'to = "girth_m"' in toml) == (0, True)
+    assert makan("db", "migrate", **home)[0] == 0
+    code, _, said = makan("load", "trees", file, **home)
+    assert (code, "2 inserted" in said) == (0, True), said
+    with database.connect("owner") as connection:
+        (row,) = connection.execute("SELECT sum(girth_m) FROM api.street_tree").fetchall()
+    assert row == (2.0,)
+
+
 def test_from_an_unknown_file_to_a_report(makan: Run, home: dict[str, str], tmp_path: Path) -> None:
     path = parcels(tmp_path, bad=1)
     code, toml, said = makan("feed", "draft", path, "--layer", "parcel", "--write")

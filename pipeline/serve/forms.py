@@ -15,7 +15,7 @@ from starlette.responses import Response
 from pipeline.contracts.field import Field
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import collections
-from pipeline.serve import answers, wanted
+from pipeline.serve import answers, tile_layers, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
 from pipeline.serve.served import Served
@@ -43,6 +43,7 @@ async def new(request: Request) -> Response:
             if (listed := site.schemas.codes(field)) is not None
         },
         "geocode": _PLACES if _PLACES in site.answerer.processes else None,
+        "city": tile_layers.city_map(site),
         "links": [],
     }
     return await answers.page(site, "collections/new.html", content, language)

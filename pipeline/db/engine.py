@@ -21,6 +21,9 @@ _CONNECT_TIMEOUT_S = 3
 #: A server that has gone without a word is noticed within a minute, not after the two hours that
 #: the system allows; on a socket of this machine it says nothing.
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+#: How long a pool goes on trying on its own, at ever longer intervals; after that whatever is asked
+#: tries anew, so that a database is found at once when it is back, however long it was away.
+RECONNECT_S = 2.0
 #: How long an edit waits for its layer, which a load may hold.
 EDIT_WAITS_MS = 3000
 
@@ -102,6 +105,7 @@ class Database:
             min_size=1,
             max_size=size,
             timeout=timeout_s,
+            reconnect_timeout=RECONNECT_S,
             open=False,
             check=ConnectionPool.check_connection,
             kwargs={"autocommit": True},

@@ -259,12 +259,13 @@ def create(
     async def life(app: Starlette) -> AsyncIterator[None]:
         executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="makan")
         asyncio.get_running_loop().set_default_executor(executor)
-        await found.features.open()
-        await found.tiles.open()
+        # A worker that takes the place of another may begin while the database is away.
+        there = all(await asyncio.gather(found.features.open(), found.tiles.open()))
         if found.editor:
             found.editor.open()
         found.tile_store.cache.open()
-        await warm.warm(app, found)
+        if there:
+            await warm.warm(app, found)
         if on_ready:
             on_ready()
         yield

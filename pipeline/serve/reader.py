@@ -18,9 +18,9 @@ import psycopg
 from psycopg import AsyncConnection, waiting
 from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from pipeline.db.engine import Database
+from pipeline.db.engine import RECONNECT_S, Database
 from pipeline.serve.clause import template
 from pipeline.serve.query import Statement
 
@@ -114,14 +114,20 @@ class Reader:
             min_size=1,
             max_size=size,
             timeout=_CONNECTION_S,
+            reconnect_timeout=RECONNECT_S,
             open=False,
             configure=_configure_alone if alone else _configure,
             kwargs={"autocommit": True},
         )
 
-    async def open(self) -> None:
-        """Connects; raises PoolTimeout when the database does not answer."""
-        await self._pool.open(wait=True, timeout=2 * _CONNECTION_S)
+    async def open(self) -> bool:
+        """Connects; False when the database does not answer: then what is asked later connects."""
+        await self._pool.open()
+        try:
+            async with self._pool.connection(2 * _CONNECTION_S):
+                return True
+        except PoolTimeout:
+            return False
 
     async def close(self) -> None:
         """Lets every connection go."""
@@ -164,6 +170,8 @@ class Reader:
     async def _ask(self, statement: Statement) -> Row | None:
         try:
             return await self._once(statement)
+        except PoolTimeout:
+            raise  # nobody answers: to wait once more would double the time until that is told
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if isinstance(error, psycopg.errors.QueryCanceled) or error.sqlstate == "53100":
                 raise

@@ -38,6 +38,7 @@ from pipeline.serve.pages import Pages
 from pipeline.serve.publish import Published
 from pipeline.serve.reader import Reader
 from pipeline.serve.refresh import follow
+from pipeline.serve.seldom import Seldom
 from pipeline.serve.site import Site
 from pipeline.serve.state import State
 from pipeline.serve.worker import GRACE_S, Placed, Worker
@@ -183,6 +184,8 @@ def _log_to_stderr() -> None:
         level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
     )
     logging.getLogger("pygeoapi").setLevel(logging.CRITICAL)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Seldom())
 
 
 def _options(settings: Settings, taken: socket.socket) -> dict[str, Any]:

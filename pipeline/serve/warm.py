@@ -15,6 +15,7 @@ from pipeline.serve.site import Site
 
 _NOWHERE = "bbox=0,0,0,0&limit=1"
 _FORMS = ("json", "html", "csv")
+_AWAY = 503
 
 
 def _addresses(site: Site) -> Iterator[tuple[str, str]]:
@@ -35,12 +36,16 @@ def _addresses(site: Site) -> Iterator[tuple[str, str]]:
 
 
 async def warm(app: ASGIApp, site: Site) -> None:
-    """Asks everything once; a failing answer is its own matter, told to whoever asks next."""
+    """Asks everything once, while the database answers; a failing answer is its own matter, told
+    to whoever asks next."""
     for path, query in _addresses(site):
-        await _ask(app, path, query)
+        if await _ask(app, path, query) == _AWAY:
+            return
 
 
-async def _ask(app: ASGIApp, path: str, query: str) -> None:
+async def _ask(app: ASGIApp, path: str, query: str) -> int:
+    """The status of the answer."""
+    status = 0
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -61,7 +66,9 @@ async def _ask(app: ASGIApp, path: str, query: str) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def send(_: Message) -> None:
-        return None
+    async def send(message: Message) -> None:
+        nonlocal status
+        status = message.get("status", status)
 
     await app(scope, receive, send)
+    return status

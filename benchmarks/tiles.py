@@ -23,7 +23,7 @@ from pipeline.contracts import registry
 from pipeline.db.engine import Database
 from pipeline.derive import grids
 from pipeline.derive.grids import Tile
-from pipeline.serve import mvt, publish, tile_cache, tile_seed
+from pipeline.serve import kept_tile, mvt, publish, tile_cache, tile_seed
 from pipeline.serve.served import Served
 from pipeline.settings import Settings
 
@@ -114,7 +114,7 @@ def main() -> None:
             ms, again = timed(lambda: asked.http(tile))  # noqa: B023
             assert len(again) == len(body)
             spent["kept"].append(ms)
-            ms, _ = timed(lambda: asked.http(tile, tile_cache.tag(again)))  # noqa: B023
+            ms, _ = timed(lambda: asked.http(tile, kept_tile.tag(again)))  # noqa: B023
             spent["304"].append(ms)
         middle = {way: statistics.median(values) for way, values in spent.items()}
         pairs = zip(spent["bare SQL"], spent["made"], strict=True)

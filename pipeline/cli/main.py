@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from pipeline import __version__, settings
+from pipeline import __version__, disk, settings
 from pipeline.cli.lazy import Entry, LazyGroup
 from pipeline.errors import MakanError
 
@@ -130,9 +130,21 @@ def main() -> None:
         code = 130
     except BrokenPipeError:
         code = 0
-    except Exception:  # noqa: BLE001 - whatever it is, a person gets one line and we get the trace
-        code = _fault()
+    except Exception as error:  # noqa: BLE001 - a person gets one line and we get the trace
+        code = _machine(error) or _fault()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _machine(error: Exception) -> int:
+    """An error of the machine that no command foresaw, told; 0 where it is none."""
+    folders = [Path(tempfile.gettempdir())]
+    with suppress(MakanError):
+        folders.append(settings.from_environment().home)
+    found = disk.of_the_machine(error, *folders)
+    if found is None:
+        return 0
+    _say(str(found))
+    return found.exit_code
 
 
 def _fault() -> int:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline import disk
 from pipeline.errors import MakanError, ResourceError
 from pipeline.rasters.opening import FAULTS, reason
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_LITTLE = 2**24
 
 
 @contextmanager
@@ -24,7 +20,7 @@ def writing(target: Path) -> Iterator[None]:
     except MakanError:
         raise
     except (OSError, *FAULTS) as error:
-        if _no_room(error, target.parent):
+        if disk.is_full(error, target.parent):
             raise ResourceError(
                 "the disk is full",
                 where=str(target.parent),
@@ -33,17 +29,6 @@ def writing(target: Path) -> Iterator[None]:
         raise ResourceError(
             f"the raster cannot be written: {reason(error, target)}", where=str(target.parent)
         ) from error
-
-
-def _no_room(error: BaseException, folder: Path) -> bool:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
-            return True
-        if "No space left" in str(cause) or "File too large" in str(cause):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return folder.exists() and shutil.disk_usage(folder).free < _LITTLE
 
 
 def publish(path: Path, place: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -23,6 +24,7 @@ from pipeline.db import queries
 from pipeline.db.engine import Database, translated
 from pipeline.derive import views
 from pipeline.derive.raster_collections import COG
+from pipeline.rasters import disk
 from pipeline.serve import geopackage, mbtiles, publish, within
 from pipeline.serve.clause import template
 from pipeline.serve.served import Served
@@ -105,11 +107,11 @@ def refresh(settings: Settings, site: Offline, tell: Tell) -> list[Download]:
         if name in known and known[name].state == state:
             continue
         tell(one.id)
-        part = emptied(folder(settings) / f"{one.id}.part{SUFFIX}")
-        rows = {one.id: add(site, one, None, part)}
-        geopackage.dress(site, drawn(site, rows), part, site.languages[0])
         own = {layer: load for layer, load in loads.items() if layer == one.layer.id}
-        made.append(entered(settings, name, one.id, part, (state, rows, own)))
+        with begun(folder(settings) / f"{one.id}.part{SUFFIX}") as part:
+            rows = {one.id: add(site, one, None, part)}
+            geopackage.dress(site, drawn(site, rows), part, site.languages[0])
+            made.append(entered(settings, name, one.id, part, (state, rows, own)))
     _forget(settings, {one.id for one in tables(site)})
     return made
 
@@ -168,11 +170,16 @@ def state_of(site: Site, layers: list[Served], states: dict[str, str]) -> str:
     return digest.hexdigest()[:32]
 
 
-def emptied(path: Path) -> Path:
-    """``path``, where nothing is, in a folder that is there."""
+@contextmanager
+def begun(path: Path) -> Iterator[Path]:
+    """``path``, where nothing is, in a folder that is there; what was not put in its place by the
+    end goes again, lest a full disk stays full of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    return path
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def entered(
@@ -205,7 +212,5 @@ def _forget(settings: Settings, names: set[str]) -> None:
 
 
 def _keep(settings: Settings, index: dict[str, Download]) -> None:
-    path = folder(settings) / _INDEX
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(orjson.dumps({name: asdict(one) for name, one in index.items()}))
-    fresh.replace(path)
+    content = orjson.dumps({name: asdict(one) for name, one in index.items()})
+    disk.write_bytes(folder(settings) / _INDEX, content)

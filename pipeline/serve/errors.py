@@ -16,10 +16,13 @@ import psycopg
 from psycopg_pool import PoolTimeout
 from pygeoapi.error import GenericError
 
+from pipeline import disk
+
 log = logging.getLogger(__name__)
 
 JSON_TYPE = "application/problem+json"
 _RETRY_S = 5
+NO_ROOM = "the server's machine has no room for this at the moment"
 _TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed"}
 
 
@@ -94,5 +97,8 @@ def of(error: Exception) -> Problem:
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
         log.error("the database is not what the server was published for: %s", error)
         return unavailable("the data are being changed; try again")
+    if machine := disk.of_the_machine(error):
+        log.warning("%s", machine)
+        return unavailable(NO_ROOM)
     log.error("request failed", exc_info=error)
     return Problem(500, "NoApplicableCode", "the server made an error; it has been logged")

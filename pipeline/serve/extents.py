@@ -24,6 +24,7 @@ from pipeline.contracts.registry import Schemas
 from pipeline.derive import views
 from pipeline.derive.collections import Extent
 from pipeline.derive.columns import GEOMETRY
+from pipeline.rasters import disk
 from pipeline.serve import crs
 from pipeline.serve.clause import template
 from pipeline.serve.made_by import made_by
@@ -62,11 +63,9 @@ class Extents:
         return found
 
     def _remember(self, content: bytes) -> None:
-        fresh = self.path.with_suffix(".new")
         with suppress(OSError):
-            fresh.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_bytes(content)
-            fresh.replace(self.path)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            disk.write_bytes(self.path, content)
 
     def _known(self, digest: str) -> dict[str, Any]:
         try:

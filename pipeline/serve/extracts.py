@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from psycopg import sql
@@ -37,10 +39,11 @@ def extract(
     state = downloads.state_of(site, list(downloads.stored(site)), states)
     made = [_tables(site, area, tell, (state, loads))]
     tell("tiles")
-    part = downloads.folder(site.settings) / f"{area.name}.part{mbtiles.SUFFIX}"
-    tiles = asyncio.run(_tiles(site, (mercator, degrees), part, last))
-    name, told = f"{area.name}{mbtiles.SUFFIX}", (state, {"tiles": tiles}, loads)
-    made.append(downloads.entered(site.settings, name, area.served.id, part, told))
+    name = f"{area.name}{mbtiles.SUFFIX}"
+    with _begun(site, area.name, mbtiles.SUFFIX) as part:
+        count = asyncio.run(_tiles(site, (mercator, degrees), part, last))
+        told = (state, {"tiles": count}, loads)
+        made.append(downloads.entered(site.settings, name, area.served.id, part, told))
     return [*made, *(_rasters(site, area, own, tell) if rasters else ())]
 
 
@@ -48,14 +51,18 @@ def _tables(
     site: Offline, area: Area, tell: Tell, told: tuple[str, dict[str, tuple[int, str]]]
 ) -> Download:
     rows: dict[str, int] = {}
-    part = downloads.emptied(downloads.folder(site.settings) / f"{area.name}.part{SUFFIX}")
-    for one in downloads.tables(site):
-        tell(one.id)
-        rows[one.id] = downloads.add(site, one, area, part)
-    geopackage.dress(site, downloads.drawn(site, rows), part, site.languages[0])
     state, loads = told
     name = f"{area.name}{SUFFIX}"
-    return downloads.entered(site.settings, name, area.served.id, part, (state, rows, loads))
+    with _begun(site, area.name, SUFFIX) as part:
+        for one in downloads.tables(site):
+            tell(one.id)
+            rows[one.id] = downloads.add(site, one, area, part)
+        geopackage.dress(site, downloads.drawn(site, rows), part, site.languages[0])
+        return downloads.entered(site.settings, name, area.served.id, part, (state, rows, loads))
+
+
+def _begun(site: Offline, name: str, suffix: str) -> AbstractContextManager[Path]:
+    return downloads.begun(downloads.folder(site.settings) / f"{name}.part{suffix}")
 
 
 def _rasters(site: Offline, area: Area, box: Bounds, tell: Tell) -> Iterator[Download]:
@@ -66,16 +73,16 @@ def _rasters(site: Offline, area: Area, box: Bounds, tell: Tell) -> Iterator[Dow
             continue
         tell(contract.collection)
         name = f"{area.name}-{contract.collection}"
-        part = downloads.emptied(downloads.folder(settings) / f"{name}.part{PICTURE}")
         served = cut.served(settings.home, contract)
-        found = cut.cut(settings.home, contract, site.schemas.city, box, part)
-        if served is None or found is None:
-            continue
-        rows = {contract.collection: found.width * found.height}
-        told = ("", rows, {contract.id: (served.run, served.updated)})
-        yield downloads.entered(
-            settings, f"{name}{PICTURE}", area.served.id, part, told, served.version
-        )
+        with _begun(site, name, PICTURE) as part:
+            found = cut.cut(settings.home, contract, site.schemas.city, box, part)
+            if served is None or found is None:
+                continue
+            rows = {contract.collection: found.width * found.height}
+            told = ("", rows, {contract.id: (served.run, served.updated)})
+            yield downloads.entered(
+                settings, f"{name}{PICTURE}", area.served.id, part, told, served.version
+            )
 
 
 async def _tiles(site: Offline, boxes: tuple[Bounds, Bounds], path: Any, last: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,12 +23,15 @@ import pyarrow as pa
 from pyproj import CRS
 from starlette.responses import Response, StreamingResponse
 
+from pipeline import disk
 from pipeline.db.engine import Connection, Database
 from pipeline.derive.columns import ID
 from pipeline.serve import gml
-from pipeline.serve.errors import bad, unavailable
+from pipeline.serve.errors import NO_ROOM, bad, unavailable
 from pipeline.serve.query import PERIOD, Query
 from pipeline.serve.served import Kind
+
+log = logging.getLogger(__name__)
 
 FLATGEOBUF, GEOPARQUET = "application/flatgeobuf", "application/vnd.apache.parquet"
 GML = "application/gml+xml;version=3.2"
@@ -93,6 +97,11 @@ class Files:
                     if not task.done() and (late or await gone()):
                         raise TimeoutError
                 task.result()
+            except Exception as error:
+                if disk.is_full(error, self.folder):
+                    log.warning("no file was made: the disk is full")
+                    raise unavailable(NO_ROOM) from error
+                raise
             finally:
                 if not task.done():
                     job.cancel()

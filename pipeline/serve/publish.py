@@ -16,6 +16,7 @@ from pipeline.db.engine import Database
 from pipeline.derive import openapi, views
 from pipeline.derive.columns import GEOMETRY, ID
 from pipeline.errors import DatabaseError, ResourceError
+from pipeline.rasters import disk
 from pipeline.serve import config
 from pipeline.serve.clause import template
 from pipeline.serve.extents import Connection, Extents
@@ -67,9 +68,7 @@ def publish(settings: Settings, schemas: Schemas, database: Database) -> Publish
 def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_bytes(content)
-        fresh.replace(path)
+        disk.write_bytes(path, content)
     except OSError as error:
         raise ResourceError(f"cannot be written: {error.strerror}", where=str(path)) from None
 

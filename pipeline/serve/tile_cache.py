@@ -14,13 +14,11 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 from pipeline.derive.grids import Tile
 from pipeline.serve import encodings
-from pipeline.serve.unpacked import Unpacked
+from pipeline.serve.kept_tile import Kept, Key
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +27,7 @@ _WAIT_MS = 2_000
 _USED_S = 600.0
 _LOOK_EVERY = 50
 _KEEP_SHARE = 0.9
-_FIRST = encodings.OFFERED[0]
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _TABLES = """
 CREATE TABLE IF NOT EXISTS source (
     name TEXT PRIMARY KEY, state TEXT NOT NULL, made_by TEXT NOT NULL
@@ -44,61 +42,10 @@ CREATE INDEX IF NOT EXISTS tile_used ON tile (used, size);
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """Which tile: of ``source`` in ``grid``, made to be at most ``most`` bytes."""
-
-    source: str
-    grid: str
-    tile: Tile
-    most: int
-
-    @property
-    def values(self) -> tuple[str, str, int, int, int, int]:
-        """For the table."""
-        return (self.source, self.grid, self.tile.zoom, self.tile.row, self.tile.column, self.most)
-
-
 _ADD = {
     name: f"UPDATE tile SET {name} = ?, size = size + ? WHERE id = ? AND tag = ? AND {name} IS NULL"  # noqa: S608
     for name in encodings.OFFERED
 }
-
-
-_UNPACKED = Unpacked(16_000_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A kept tile: its tag, the length of its body, and what it is encoded as; an empty tile is
-    nothing. ``number`` is its place in the file."""
-
-    tag: str
-    plain: int
-    packed: dict[str, bytes]
-    number: int = 0
-
-    def body(self) -> bytes:
-        """The bytes themselves."""
-        if not self.plain:
-            return b""
-        found = _UNPACKED.get(self.tag)
-        if found is None:
-            found = encodings.decode(self.packed[_FIRST], self.plain)
-            _UNPACKED.put(self.tag, found)
-        return found
-
-
-def tag(body: bytes) -> str:
-    """A strong tag of these bytes."""
-    return f'"{blake2b(body, digest_size=12).hexdigest()}"'
-
-
-def packed(body: bytes, mark: str | None = None) -> Kept:
-    """``body``, whose tag is ``mark``, as it is kept: in the encoding that costs least. Most are
-    never asked for again, and those that are mostly in this one."""
-    encoded = {_FIRST: encodings.encode(body, _FIRST)} if body else {}
-    return Kept(mark or tag(body), len(body), encoded)
 
 
 _PUT = """
@@ -124,7 +71,8 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         yield
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # a full disk has ended it already
+            db.execute("ROLLBACK")
         raise
 
 
@@ -137,8 +85,10 @@ class TileCache:
         self._path = path
         self._most = most_bytes
         self._lock = threading.Lock()
-        self._puts = 0
+        self._puts = self._inode = 0
         self._db: sqlite3.Connection | None = None
+        #: How many files there were: what is known of one says nothing of the next.
+        self.files = 0
 
     def open(self) -> None:
         """Opens the file, or makes it anew where it cannot be read."""
@@ -152,12 +102,16 @@ class TileCache:
         except (OSError, sqlite3.OperationalError) as error:
             log.warning("tiles are not kept: %s", error)
         except sqlite3.DatabaseError:
-            for ending in ("", "-wal", "-shm"):
-                Path(f"{self._path}{ending}").unlink(missing_ok=True)
+            self._remove()
             with suppress(sqlite3.Error):
                 self._db = self._connected()
 
+    def _remove(self) -> None:
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{self._path}{ending}").unlink(missing_ok=True)
+
     def _connected(self) -> sqlite3.Connection:
+        self.files += 1
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         db.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -168,6 +122,7 @@ class TileCache:
             db.executescript("DROP TABLE IF EXISTS tile; DROP TABLE IF EXISTS source;")
         db.executescript(_TABLES)
         db.execute(f"PRAGMA user_version = {_FORMAT}")
+        self._inode = self._path.stat().st_ino
         return db
 
     def close(self) -> None:
@@ -207,7 +162,7 @@ class TileCache:
                 with _transaction(self._db):
                     self._db.executemany(_PUT, rows)
         except sqlite3.Error as error:
-            log.warning("the cache of tiles: %s", error)
+            self._failed(error)
             return
         before, self._puts = self._puts, self._puts + len(rows)
         if not before or before // _LOOK_EVERY != self._puts // _LOOK_EVERY:
@@ -231,16 +186,18 @@ class TileCache:
         before: tuple[str, str] | None,
         after: tuple[str, str],
         gone: Iterable[tuple[str, Tile]] | None,
-    ) -> None:
+    ) -> bool:
         """Enters the state ``after`` for ``source`` and takes away the tiles that are ``gone``
-        (None: all), unless another process has moved it on from ``before`` in the meantime."""
+        (None: all), unless another process has moved it on from ``before`` in the meantime. False
+        where that could not be done: then its tiles may be of before, and are not to be served."""
         if not self._db:
-            return
+            return True
         try:
             with self._lock:
-                self._advance(self._db, source, before, after, gone)
+                return self._advance(self._db, source, before, after, gone)
         except sqlite3.Error as error:
-            log.warning("the cache of tiles: %s", error)
+            self._failed(error)
+            return False
 
     def _advance(
         self,
@@ -249,11 +206,12 @@ class TileCache:
         before: tuple[str, str] | None,
         after: tuple[str, str],
         gone: Iterable[tuple[str, Tile]] | None,
-    ) -> None:
+    ) -> bool:
         with _transaction(db):
             asked = "SELECT state, made_by FROM source WHERE name = ?"
-            if db.execute(asked, (source,)).fetchone() != before:
-                return
+            there = db.execute(asked, (source,)).fetchone()
+            if there != before:
+                return bool(there == after)
             if gone is None:
                 db.execute("DELETE FROM tile WHERE source = ?", (source,))
             else:
@@ -263,6 +221,7 @@ class TileCache:
                     [(source, grid, one.zoom, one.row, one.column) for grid, one in gone],
                 )
             db.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?)", (source, *after))
+        return True
 
     def size(self) -> tuple[int, int]:
         """How many tiles there are, and their bytes."""
@@ -290,5 +249,19 @@ class TileCache:
             with self._lock:
                 return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            log.warning("the cache of tiles: %s", error)
+            self._failed(error)
             return []
+
+    def _failed(self, error: sqlite3.Error) -> None:
+        """A file that is damaged gives way to a new one, unless another process was first."""
+        log.warning("the cache of tiles: %s", error)
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            return
+        with self._lock, suppress(OSError, sqlite3.Error):
+            if self._db:
+                self._db.close()
+            self._db = None
+            if self._path.exists() and self._path.stat().st_ino == self._inode:
+                self._remove()
+            self._path.touch(mode=0o600)
+            self._db = self._connected()

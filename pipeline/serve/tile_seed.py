@@ -143,17 +143,20 @@ async def export(
     grid, tiles, size = grids.WEB_MERCATOR, 0, 0
     path.parent.mkdir(parents=True, exist_ok=True)
     opened = mbtiles.writer if path.suffix == mbtiles.SUFFIX else _pmtiles
-    with opened(part) as writer:
-        async for level in _levels(store, layers, grid, last, box):
-            for tile in _in_order(level):
-                body = await _made(store, layers, grid, tile)
-                if body:
-                    writer.write(tile, gzip.compress(body, _GZIP_LEVEL, mtime=0))
-                    tiles, size = tiles + 1, size + len(body)
-        if not tiles:
-            raise SettingsError("there is nothing to export", todo="Load the layer first.")
-        writer.finish(about, min(last, about["maxzoom"]))
-    part.replace(path)
+    try:
+        with opened(part) as writer:
+            async for level in _levels(store, layers, grid, last, box):
+                for tile in _in_order(level):
+                    body = await _made(store, layers, grid, tile)
+                    if body:
+                        writer.write(tile, gzip.compress(body, _GZIP_LEVEL, mtime=0))
+                        tiles, size = tiles + 1, size + len(body)
+            if not tiles:
+                raise SettingsError("there is nothing to export", todo="Load the layer first.")
+            writer.finish(about, min(last, about["maxzoom"]))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return tiles, size
 
 

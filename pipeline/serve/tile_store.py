@@ -20,20 +20,22 @@ from pipeline.contracts.registry import Schemas
 from pipeline.derive import generalised, grids
 from pipeline.derive.columns import GEOMETRY
 from pipeline.derive.grids import Boxes, Grid, Tile
-from pipeline.serve import encodings, mvt, reach, tile_cache
+from pipeline.serve import encodings, kept_tile, mvt, reach
 from pipeline.serve.clause import template
+from pipeline.serve.kept_tile import Kept, Key
 from pipeline.serve.made_by import made_by
 from pipeline.serve.query import Statement
 from pipeline.serve.reader import Reader
 from pipeline.serve.served import Served
 from pipeline.serve.state import NEVER_LOADED, State
-from pipeline.serve.tile_cache import Kept, Key, TileCache
+from pipeline.serve.tile_cache import TileCache
 from pipeline.serve.tile_make import Bounds, Made, Maker
 from pipeline.settings import Settings
 from pipeline.tiling.lattice import Lattice
 
 _MOST_MOVED = 20_000
 _MOMENT_S = 0.05
+_AGAIN_S = 2.0
 _MOST_WAITING = 4_000_000
 #: So much the counter of shapes of small scale rises when all of them are made again.
 WHOLE = 1_000_000
@@ -48,7 +50,8 @@ class TileStore:
     cache: TileCache
     maker: Maker
     made_by: str
-    _known: dict[str, str] = field(default_factory=dict)
+    _known: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _again: dict[str, float] = field(default_factory=dict)
     _moving: dict[str, asyncio.Lock] = field(default_factory=dict)
     _keeping: set[asyncio.Future[None]] = field(default_factory=set)
     _made: dict[Key, tuple[Made, str]] = field(default_factory=dict)
@@ -67,16 +70,17 @@ class TileStore:
         source, state = (generalised.state_name(layer), far) if at_level else (layer.id, now)
         most = size or self.maker.most.size
         key = Key(source, grid.id, tile, most)
-        if self._known.get(source) != state:
+        if not self._is_at(source, state):
             await self._moved_on(layer, source, state)
         waiting = self._made.get(key)
         if waiting and waiting[1] == state:
             return waiting[0]
-        kept = self.cache.get(key)
+        # What the file could not be told of, it still holds as it was before.
+        kept = self.cache.get(key) if self._is_at(source, state) else None
         if kept:
             return kept
         made = await self.maker.make(served, grid, tile, from_afar=from_afar, size=most)
-        made = replace(made, tag=tile_cache.tag(made.body))
+        made = replace(made, tag=kept_tile.tag(made.body))
         # Shapes of small scale that a tile of larger scale fell back to may be behind the layer.
         if at_level or not made.far or _run(far) == _run(now):
             self._keep_soon(key, made, state)
@@ -144,20 +148,28 @@ class TileStore:
 
     def _keep(self, made: dict[Key, tuple[Made, str]]) -> None:
         packed = [
-            (key, tile_cache.packed(one.body, one.tag), state) for key, (one, state) in made.items()
+            (key, kept_tile.packed(one.body, one.tag), state) for key, (one, state) in made.items()
         ]
         self.cache.put(*packed)
+
+    def _is_at(self, source: str, state: str) -> bool:
+        """Whether what the file holds of ``source`` is of ``state``."""
+        return self._known.get(source) == (state, self.cache.files)
 
     async def _moved_on(self, layer: LayerContract, source: str, state: str) -> None:
         """Takes the tiles away that are not of ``state`` any more; once for all who wait."""
         async with self._moving.setdefault(source, asyncio.Lock()):
-            if self._known.get(source) == state:
+            loop = asyncio.get_running_loop()
+            if self._is_at(source, state) or loop.time() < self._again.get(source, 0.0):
                 return
-            before = self.cache.state(source)
+            before, done = self.cache.state(source), True
             if before != (state, self.made_by) and not _newer(before, state, self.made_by):
                 gone = await self._gone(layer, source, before, state)
-                self.cache.advance(source, before, (state, self.made_by), gone)
-            self._known[source] = state
+                done = self.cache.advance(source, before, (state, self.made_by), gone)
+            if done:
+                self._known[source] = state, self.cache.files
+            else:
+                self._again[source] = loop.time() + _AGAIN_S
 
     async def _gone(
         self, layer: LayerContract, source: str, before: tuple[str, str] | None, state: str

@@ -17,17 +17,17 @@ from pipeline.serve import (
     answers,
     encodings,
     fresh,
+    kept_tile,
     links,
     period,
-    tile_cache,
     tile_layers,
     tilesets,
     wanted,
 )
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import bad, missing
+from pipeline.serve.kept_tile import Kept
 from pipeline.serve.site import Site
-from pipeline.serve.tile_cache import Kept
 from pipeline.serve.tile_layers import Drawn
 from pipeline.serve.tile_make import Made
 
@@ -114,7 +114,7 @@ async def _one(request: Request, found: Kept | Made, site: Site) -> Response:
     empty = not (found.body if isinstance(found, Made) else found.plain)
     if empty:
         return Response(status_code=204, headers=cache)
-    mark = found.tag or tile_cache.tag(found.body if isinstance(found, Made) else found.body())
+    mark = found.tag or kept_tile.tag(found.body if isinstance(found, Made) else found.body())
     headers = {**cache, "ETag": mark, "Vary": "Accept, Accept-Encoding, Accept-Language"}
     asked = request.headers.get("if-none-match", "")
     if mark in fresh.tags(asked) or asked.strip() == "*":

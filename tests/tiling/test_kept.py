@@ -31,8 +31,9 @@ from pipeline.db import ledger
 from pipeline.db.engine import Database
 from pipeline.derive import grids
 from pipeline.derive.grids import Tile
-from pipeline.serve import tile_cache
-from pipeline.serve.tile_cache import Key, TileCache
+from pipeline.serve import kept_tile
+from pipeline.serve.kept_tile import Key
+from pipeline.serve.tile_cache import TileCache
 from pipeline.serve.unpacked import Unpacked
 from pipeline.stages import history
 from pipeline.tiling.refresh import refresh
@@ -144,7 +145,7 @@ def test_a_load_takes_away_the_tiles_it_touches_and_no_others(
     )
     assert again.status_code == 304
     assert not again.content
-    run = int(store._known["parcel"].partition(".")[0])
+    run = int(store._known["parcel"][0].partition(".")[0])
     history.undo(far, schemas, run)
     refresh(far, schemas)
     time.sleep(BEHIND_S)
@@ -162,11 +163,63 @@ def test_a_load_takes_away_the_tiles_it_touches_and_no_others(
     refresh(far, schemas)
 
 
+def test_a_tile_of_before_is_not_served_while_the_file_cannot_be_told(
+    client: TestClient, far: Database, schemas: Schemas, second: Path,
+    deliver: Callable[[Database, Path, str], None],
+) -> None:  # fmt: skip
+    """A disk that is full, a process that holds the file: what was loaded is shown all the same."""
+    store = client.app.state.site.tile_store
+    tiles = _tiles(client, range(16, 18))
+    before = {tile: _get(client, tile).content for tile in tiles}
+    _settle(client, len(tiles))
+    holder = sqlite3.connect(store.cache._path, isolation_level=None)
+    deliver(far, second, "parcels")
+    with far.connect("loader") as connection:
+        run = ledger.runs(connection, limit=1)[0].id
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        time.sleep(BEHIND_S)
+        after = {tile: _get(client, tile) for tile in tiles}
+        changed = [tile for tile in tiles if after[tile].content != before[tile]]
+        assert changed
+        assert all(after[tile].status_code in (200, 204) for tile in tiles)
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+        history.undo(far, schemas, run)
+        refresh(far, schemas)
+    time.sleep(BEHIND_S)
+    for tile in changed:
+        assert _shown(_get(client, tile).content) == _shown(before[tile])
+    time.sleep(2 * BEHIND_S)
+    _get(client, tiles[0])
+    assert store._is_at("parcel", store._known["parcel"][0])
+
+
+def test_a_file_that_is_damaged_gives_way_to_a_new_one(client: TestClient) -> None:
+    store = client.app.state.site.tile_store
+    tiles = _tiles(client, range(14, 18))
+    before = {tile: _get(client, tile).content for tile in tiles}
+    _settle(client, len(tiles))
+    store.cache.close()
+    with store.cache._path.open("r+b") as file:  # all but the first page, which tells of the tables
+        file.seek(4096)
+        file.write(b"\x55" * (store.cache._path.stat().st_size - 4096))
+    store.cache.open()
+    for _ in range(2):
+        assert {tile: _get(client, tile).content for tile in tiles} == before
+    _settle(client, len(tiles))
+    again = TileCache(store.cache._path, most_bytes=10**8)
+    again.open()
+    assert again.size()[0] >= len(tiles)
+    again.close()
+
+
 def test_tiles_have_tags_of_their_bytes_and_come_compressed(client: TestClient) -> None:
     tile = _tiles(client, range(16, 17))[4]
     plain = _get(client, tile, headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers
-    assert plain.headers["etag"] == tile_cache.tag(plain.content)
+    assert plain.headers["etag"] == kept_tile.tag(plain.content)
     assert plain.headers["cache-control"] == "public, max-age=60"
     time.sleep(0.3)
     for name in ("gzip", "br", "zstd"):
@@ -271,16 +324,16 @@ def test_what_was_made_before_a_change_is_not_kept(tmp_path: Path) -> None:
     one, other = (TileCache(tmp_path / "t.sqlite", most_bytes=10**6) for _ in range(2))
     one.open(), other.open()
     one.advance("s", None, ("1.1", "m"), None)
-    one.put((KEY, tile_cache.packed(b"old" * 100), "1.1"))
+    one.put((KEY, kept_tile.packed(b"old" * 100), "1.1"))
     assert other.get(KEY).body() == b"old" * 100
     other.advance("s", ("1.1", "m"), ("2.2", "m"), [(GRID, KEY.tile)])
     assert one.get(KEY) is None
-    one.put((KEY, tile_cache.packed(b"old" * 100), "1.1"))
+    one.put((KEY, kept_tile.packed(b"old" * 100), "1.1"))
     assert one.get(KEY) is None
     # Who is behind does not bring the former state back.
     one.advance("s", ("1.1", "m"), ("1.2", "m"), None)
     assert other.state("s") == ("2.2", "m")
-    one.put((KEY, tile_cache.packed(b""), "2.2"))
+    one.put((KEY, kept_tile.packed(b""), "2.2"))
     assert other.get(KEY).plain == 0
     one.close(), other.close()
 
@@ -292,7 +345,7 @@ def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
     noise = np.random.default_rng(1)
     for column in range(200):
         body = noise.bytes(6_000)
-        cache.put((replace(KEY, tile=Tile(9, 0, column)), tile_cache.packed(body), "1.1"))
+        cache.put((replace(KEY, tile=Tile(9, 0, column)), kept_tile.packed(body), "1.1"))
     tiles, size = cache.size()
     assert size < 300_000 + 51 * 6_100
     assert tiles < 110
@@ -308,7 +361,7 @@ def test_a_file_that_cannot_be_read_is_made_anew(tmp_path: Path) -> None:
     cache = TileCache(path, most_bytes=10**6)
     cache.open()
     cache.advance("s", None, ("1.1", "m"), None)
-    cache.put((KEY, tile_cache.packed(b"x" * 99), "1.1"))
+    cache.put((KEY, kept_tile.packed(b"x" * 99), "1.1"))
     assert cache.get(KEY).body() == b"x" * 99
     cache.close()
 
@@ -317,15 +370,16 @@ WRITING = """
 import sys
 from pathlib import Path
 from pipeline.derive.grids import Tile
-from pipeline.serve import tile_cache
-from pipeline.serve.tile_cache import Key, TileCache
+from pipeline.serve import kept_tile
+from pipeline.serve.kept_tile import Key
+from pipeline.serve.tile_cache import TileCache
 
 cache = TileCache(Path(sys.argv[1]), most_bytes=10**8)
 cache.open()
 cache.advance("s", None, ("1.1", "m"), None)
 for number in range(10**6):
     body = str(number).encode() * 3000
-    cache.put((Key("s", sys.argv[2], Tile(20, 0, number), 500), tile_cache.packed(body), "1.1"))
+    cache.put((Key("s", sys.argv[2], Tile(20, 0, number), 500), kept_tile.packed(body), "1.1"))
 """
 
 
@@ -346,7 +400,7 @@ def test_a_killed_process_leaves_whole_tiles(tmp_path: Path) -> None:
     for number in range(tiles):
         kept = reader.get(replace(KEY, tile=Tile(20, 0, number)))
         assert kept.body() == str(number).encode() * 3000
-        assert kept.tag == tile_cache.tag(kept.body())
+        assert kept.tag == kept_tile.tag(kept.body())
     reader.close()
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -15,6 +15,7 @@ import orjson
 import psycopg
 from psycopg_pool import PoolTimeout
 from pygeoapi.error import GenericError
+from rasterio.errors import RasterioIOError
 
 from pipeline import disk
 
@@ -97,8 +98,18 @@ def of(error: Exception) -> Problem:
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
         log.error("the database is not what the server was published for: %s", error)
         return unavailable("the data are being changed; try again")
-    if machine := disk.of_the_machine(error):
-        log.warning("%s", machine)
-        return unavailable(NO_ROOM)
+    if machine := _of_the_machine(error):
+        return machine
     log.error("request failed", exc_info=error)
     return Problem(500, "NoApplicableCode", "the server made an error; it has been logged")
+
+
+def _of_the_machine(error: Exception) -> Problem | None:
+    if isinstance(error, RasterioIOError):
+        # It is damaged or its disk is away; that it is not there nobody may read out of it.
+        log.warning("a raster cannot be read: %s", error.__cause__ or error)
+        return unavailable("the raster cannot be read at the moment")
+    if found := disk.of_the_machine(error):
+        log.warning("%s", found)
+        return unavailable(NO_ROOM)
+    return None

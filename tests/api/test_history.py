@@ -121,7 +121,7 @@ def _running(settings: Settings, schemas: Schemas, database: Database) -> TestCl
 
 @pytest.fixture(scope="module")
 def town(qom_template: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    """Parcels of three deliveries and an undo."""
+    """Parcels of three deliveries and an undo; the last two tests change it."""
     schemas = registry.load("qom")
     with testing.clone(qom_template) as database:
         settings = replace(database.settings, public_url="http://makan.test")

@@ -276,3 +276,24 @@ def test_a_load_changes_the_tree(tree: Imagery, schemas: Schemas) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert _ids(tree.get("/stac/search", **asked)) == ["1", "2", "3"]
+    _fly(tree, schemas, 4)
+
+
+def test_a_raster_that_cannot_be_read_is_not_said_to_be_missing(tree: Imagery) -> None:
+    cog = tree.file("dem")
+    whole = cog.read_bytes()
+    coverage = "/collections/dem/coverage?f=GTiff"
+    crs = "http://www.opengis.net/def/crs/EPSG/0/32639"
+    position = f"/collections/dem/position?coords=POINT(489000 3832700)&crs={crs}"
+    assert {tree.get(address).status_code for address in (coverage, position)} == {200}
+    try:
+        for left, addresses in (whole[: len(whole) // 2], [coverage]), (b"", [coverage, position]):
+            cog.write_bytes(left)
+            for address in addresses:
+                answer = tree.get(address)
+                assert answer.status_code == 503, address
+                assert answer.headers["retry-after"]
+                assert "cannot be read" in answer.json()["detail"]
+    finally:
+        cog.write_bytes(whole)
+    assert tree.get(coverage).status_code == 200

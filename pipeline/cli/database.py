@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from pipeline.cli import fresh
 from pipeline.cli.options import as_json, console, emit, out, schemas
+from pipeline.db import backup as saving
 from pipeline.db import migrate as migration
 from pipeline.db.engine import Database
 from pipeline.errors import SettingsError
@@ -71,6 +74,27 @@ def status(settings: Settings, as_json: bool) -> None:
     else:
         for name, value in facts.items():
             out(f"{name}: {value}")
+
+
+@db.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.pass_obj
+def backup(settings: Settings, folder: Path) -> None:
+    """Write a backup to the new FOLDER: the private database as of now, and the files below
+    MAKAN_HOME. Servers and loads may go on. It holds secrets."""
+    size = saving.save(_private(settings), folder)
+    console().print(f"backup written to {folder}, {size / 1e6:,.1f} MB")
+
+
+@db.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.pass_obj
+def restore(settings: Settings, folder: Path) -> None:
+    """Make an empty MAKAN_HOME, its database and files, of the backup FOLDER, and bring it up to
+    the contracts."""
+    saving.restore(_private(settings), schemas(settings), folder)
+    fresh.after_migration(settings, schemas(settings), derive=True)
+    console().print(f"restored to {settings.home}; publish and serve it")
 
 
 @db.command()

@@ -99,6 +99,11 @@ def _make_generalised(connection: Connection, schemas: Schemas) -> None:
         connection.execute(queries.load("bootstrap")["remember_digest"], [None])
 
 
+def prepare(database: Database, schemas: Schemas) -> None:
+    """Logins, extensions and empty schemas of a private database, before its tables."""
+    _bootstrap_private(database, schemas)
+
+
 def _bootstrap_private(database: Database, schemas: Schemas) -> None:
     cluster, name = database.cluster, database.settings.database
     named = queries.load("bootstrap")

@@ -89,8 +89,17 @@ async def _one(request: Request) -> Holding:
 
 def _language(request: Request) -> str:
     given = wanted.parameters(request, wanted.COMMON)
-    wanted.form(request, given, ("json",))
     return wanted.language(request, given, site_of(request).languages)
+
+
+async def _sent(request: Request, found: dict[str, Any], page: str, kind: str = JSON) -> Response:
+    """``found``, or the page about it: for people, who come by a browser."""
+    given, site = dict(request.query_params), site_of(request)
+    form = wanted.form(request, given, ("json", "html"))
+    language = wanted.language(request, given, site.languages)
+    if form == "html":
+        return await answers.page(site, f"stac/{page}.html", found, language)
+    return answers.json(found, language, kind)
 
 
 async def catalog(request: Request) -> Response:
@@ -120,7 +129,7 @@ async def catalog(request: Request) -> Response:
             *children,
         ],
     }
-    return answers.json(found, language)
+    return await _sent(request, found, "catalog")
 
 
 async def collections(request: Request) -> Response:
@@ -128,14 +137,17 @@ async def collections(request: Request) -> Response:
     site, language = site_of(request), _language(request)
     found = [_collection(site, one, language) for one in await _holdings(request)]
     listed = [_link("self", _here(site, "collections")), _link("root", _here(site))]
-    return answers.json({"collections": found, "links": listed}, language)
+    listed += [
+        _link("child", _here(site, "collections", one["id"]), title=one["title"]) for one in found
+    ]
+    return await _sent(request, {"collections": found, "links": listed}, "collection")
 
 
 async def collection(request: Request) -> Response:
     """GET /stac/collections/{id}."""
     language = _language(request)
     made = _collection(site_of(request), await _one(request), language)
-    return answers.json(made, language)
+    return await _sent(request, made, "collection_base")
 
 
 def _collection(site: Site, holding: Holding, language: str) -> dict[str, Any]:
@@ -197,11 +209,13 @@ def _linked(site: Site, item: Item) -> Item:
 
 async def item(request: Request) -> Response:
     """GET /stac/collections/{id}/items/{item}."""
-    language, holding = _language(request), await _one(request)
+    _language(request)
+    holding = await _one(request)
     number = holding.numbers.get(request.path_params["item_id"])
     if number is None:
         raise missing(f"there is no item {request.path_params['item_id']!r} in {holding.id}")
-    return answers.json(_linked(site_of(request), holding.items[number]), language, GEOJSON)
+    found = _linked(site_of(request), holding.items[number])
+    return await _sent(request, found, "item", GEOJSON)
 
 
 async def items(request: Request) -> Response:
@@ -211,7 +225,7 @@ async def items(request: Request) -> Response:
     holding = await _one(request)
     asked = {name: value for name, value in given.items() if name in stac_search.NAMES}
     here = _here(site_of(request), "collections", holding.id, "items")
-    return _page(request, [holding], stac_search.of_query(asked), _following(here, given))
+    return await _page(request, [holding], stac_search.of_query(asked), _following(here, given))
 
 
 async def search(request: Request) -> Response:
@@ -220,7 +234,7 @@ async def search(request: Request) -> Response:
     asked = {name: value for name, value in given.items() if name in stac_search.NAMES}
     here = _here(site_of(request), "search")
     wished = stac_search.of_query(asked)
-    return _page(request, await _holdings(request), wished, _following(here, given))
+    return await _page(request, await _holdings(request), wished, _following(here, given))
 
 
 async def search_by_body(request: Request) -> Response:
@@ -241,7 +255,7 @@ async def search_by_body(request: Request) -> Response:
         return _link("next", here, GEOJSON, method="POST", body=again)
 
     wished = stac_search.of_body(given)
-    return _page(request, await _holdings(request), wished, following)
+    return await _page(request, await _holdings(request), wished, following)
 
 
 def _following(here: str, given: dict[str, str]) -> Any:
@@ -252,7 +266,9 @@ def _following(here: str, given: dict[str, str]) -> Any:
     return following
 
 
-def _page(request: Request, holdings: list[Holding], wished: Search, following: Any) -> Response:
+async def _page(
+    request: Request, holdings: list[Holding], wished: Search, following: Any
+) -> Response:
     site = site_of(request)
     every = stac_search.found(holdings, wished)
     last = wished.offset + wished.limit
@@ -264,6 +280,8 @@ def _page(request: Request, holdings: list[Holding], wished: Search, following: 
         "numberReturned": len(shown),
         "links": [*_around(site, request), *([following(last)] if last < len(every) else [])],
     }
+    if request.method == "GET":
+        return await _sent(request, found, "items", GEOJSON)
     return answers.json(found, site.languages[0], GEOJSON)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import random
+import re
 import time
 from datetime import date
 from pathlib import Path
@@ -107,6 +109,23 @@ def test_the_tree_is_walked_and_valid(tree: Imagery) -> None:
     (model,) = seen["dem"]
     assert model.datetime is None
     assert model.common_metadata.start_datetime < model.common_metadata.end_datetime
+
+
+def test_people_walk_the_tree_by_pages(tree: Imagery) -> None:
+    """Programs get JSON unless they ask for pages; browsers get pages, each a step of the tree."""
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    assert tree.get("/stac").headers["content-type"] == "application/json"
+    place = "/stac?lang=fa"
+    for step in ("/stac/collections/orthophoto", "/items?", "/items/"):
+        page = tree.get(place, headers=browser)
+        assert page.headers["content-type"].startswith("text/html"), place
+        assert 'dir="rtl"' in page.text
+        found = [html.unescape(one) for one in re.findall(r'href="([^"]*)"', page.text)]
+        place = next(one for one in found if step in one and "/stac" in one)
+    page = tree.get(place, headers=browser)
+    assert page.status_code == 200
+    assert ".tif" in page.text
+    assert tree.get("/stac/search?f=html&lang=en").text.count("/items/") >= 2
 
 
 def test_items_are_valid_by_the_schema_of_stac(tree: Imagery) -> None:

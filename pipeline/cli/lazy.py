@@ -81,6 +81,8 @@ class LazyGroup(click.Group):
             sys.meta_path.insert(0, _Without())
             # Nothing lean multiplies matrices: numpy need not begin threads that would.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+            # Arrow's own pool hands pages back and faults them in anew for every batch.
+            os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
         if entry:
             entry.begin(args[1:])
         return super().resolve_command(ctx, args)

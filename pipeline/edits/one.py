@@ -128,7 +128,8 @@ class Edit:
         run = self._begin("updated" if current else "inserted", current)
         number = self._replace(found, current, run)
         added = self._checked(around, found, current)
-        original.keep(self.connection, run, found.raw, found.judged, self.context)
+        written = original.originals(found.raw, found.judged, self.context)
+        original.keep(self.connection, run, written)
         if draft.personal:
             keep_personal(self.connection, self.context, run, found.raw, found.judged)
         self._tell(run, found)

@@ -66,15 +66,20 @@ class Job:
         ):
             recorder.crs = work.source.crs
 
-            def write(raw: Raw, judged: Judged) -> None:
+            def write(raw: Raw, judged: Judged, written: pa.Table | None) -> None:
                 target.add(judged)
                 recorder.batch(raw, judged)
-                record.add(raw, judged.found, judged.sizes)
-                original.keep(transaction, self.run, raw, judged, self.context)
+                original.keep(transaction, self.run, written)
                 if raw.personal is not None:
                     keep_personal(transaction, self.context, self.run, raw, judged)
 
-            work.run(lambda *batch: writer.later(partial(write, *batch)), progress)
+            def take(raw: Raw, judged: Judged) -> None:
+                # The database is what is waited for: writing does nothing that is not its.
+                written = original.originals(raw, judged, self.context)
+                writer.later(partial(write, raw, judged, written))
+                record.add(raw, judged.found, judged.sizes)
+
+            work.run(take, progress)
             writer.wait()
             found.extend(older)
             found.extend(work.afterwards())

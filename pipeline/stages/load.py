@@ -110,7 +110,7 @@ def load(
         check_city(connection, context.schemas)
         ledger.lock(connection, context.layer.id)
         before = ledger.published(connection, layer=context.layer.id, feed=context.feed.id)
-        former = early.submit(_former, connection, context, before, hashed)
+        former = early.submit(_former, database, context, before, hashed)
         _import_meanwhile(hashed, surely=not before or not before.may_be(path, digest))
         arrived = hashed.result()
         run = ledger.start(
@@ -150,7 +150,7 @@ def _import_meanwhile(hashed: Future[Arrival], *, surely: bool) -> None:
 
 
 def _former(
-    connection: Connection, context: Context, before: Published | None, hashed: Future[Arrival]
+    database: Database, context: Context, before: Published | None, hashed: Future[Arrival]
 ) -> Former | None:
     """The delivery before, if this one is another, and what is published is still what that one
     brought. Runs beside the import."""
@@ -158,9 +158,11 @@ def _former(
         return None
     if hashed.result().sha256 == before.file_sha256:
         return None
-    from pipeline.stages import delivery
+    # A connection of its own: until its megabytes are here, others can ask nothing of it.
+    with database.connect("loader") as own:
+        from pipeline.stages import delivery
 
-    return delivery.former(connection, before.id, context)
+        return delivery.former(own, before.id, context)
 
 
 @contextmanager

@@ -33,9 +33,8 @@ _ESCAPED = (("\\", "\\\\"), ('"', '\\"'))
 _CONTROLS = r"[\x00-\x1f]"
 
 
-def keep(connection: Connection, run: int, raw: Raw, judged: Judged, context: Context) -> None:
-    """Writes what the good rows of a batch were, in the transaction that publishes them."""
-    table = originals(raw, judged, context)
+def keep(connection: Connection, run: int, table: pa.Table | None) -> None:
+    """Writes ``originals`` of a batch in the transaction that publishes it."""
     if table is None:
         return
     numbered = table.append_column("run_id", pa.repeat(pa.scalar(run, pa.int64()), len(table)))

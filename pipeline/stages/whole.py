@@ -36,15 +36,11 @@ def digests(values: pa.Array) -> Digests:
 
 @dataclass
 class Keys:
-    """The keys and unique fields of all rows so far, as columns, and a 64-bit hash of each.
-
-    If two keys ever had the same hash, they would only be looked at more closely.
-    """
+    """The keys and unique fields of all rows so far, as columns."""
 
     layer: LayerContract
     lines: list[Lines] = field(default_factory=list)
     columns: dict[tuple[str, ...], list[pa.Array]] = field(default_factory=dict)
-    hashes: dict[tuple[str, ...], list[Digests]] = field(default_factory=dict)
 
     def add(self, rows: Rows) -> None:
         """Remembers the keys of one batch."""
@@ -53,7 +49,6 @@ class Keys:
             parts = [rows.columns[name].cast(pa.string()) for name in names]
             joined = pc.binary_join_element_wise(*parts, BETWEEN, null_handling="emit_null")
             self.columns.setdefault(names, []).append(joined)
-            self.hashes.setdefault(names, []).append(digests(joined.drop_null()))
 
     def _identities(self) -> list[tuple[str, ...]]:
         unique = [(f.name,) for f in self.layer.fields if f.unique and (f.name,) != self.layer.key]
@@ -70,10 +65,11 @@ class Keys:
         """Every row whose key another row has too: key.duplicate, with the lines that share it."""
         found = Found()
         for names, pieces in self.columns.items():
-            hashes = np.sort(np.concatenate(self.hashes[names]))
-            if not (hashes[1:] == hashes[:-1]).any():
+            every = pa.chunked_array(pieces)
+            # One null is among the distinct values, however many there are.
+            if len(every) - every.null_count == len(every.unique()) - bool(every.null_count):
                 continue
-            keys, lines = pa.chunked_array(pieces).combine_chunks(), np.concatenate(self.lines)
+            keys, lines = every.combine_chunks(), np.concatenate(self.lines)
             for key, where in _shared(keys).items():
                 shared = np.sort(lines[where])
                 found.mark(

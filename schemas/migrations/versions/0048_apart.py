@@ -1,0 +1,11 @@
+"""Versions that hold at the same time, found without asking for the written rows again."""
+
+from pipeline.db.migrate import run_sql
+
+revision = "0048"
+down_revision = "0047"
+
+
+def upgrade() -> None:
+    """Forward only: a database goes back by its backup, not by guessing."""
+    run_sql("0048_apart.sql")

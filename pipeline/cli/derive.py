@@ -14,21 +14,27 @@ from pipeline.db.engine import Database
 from pipeline.db.sources import Model
 from pipeline.joins import derive as joins
 from pipeline.joins.derive import Derived
+from pipeline.serve.refresh import Refresher, told_to_end
 from pipeline.settings import Settings
-from pipeline.tiling.refresh import refresh
+from pipeline.tiling.refresh import Refreshed, refresh
 
 
 @click.command()
 @click.option(
     "--all", "anew", is_flag=True, help="Work everything out anew, not only what loads touched."
 )
+@click.option(
+    "--follow", is_flag=True, help="Go on until Ctrl-C: what edits touch, as soon as they are made."
+)
 @as_json
 @click.pass_obj
-def derive(settings: Settings, anew: bool, as_json: bool) -> None:
+def derive(settings: Settings, anew: bool, follow: bool, as_json: bool) -> None:
     """Work out what follows from the layers: blocks, zones, widening, neighbours, matches, and what
     the layers look like from afar (tiles of small scale).
 
-    Only what loads have touched since is looked at again. `makan load` does this by itself.
+    Only what loads have touched since is looked at again. `makan load` does this by itself, and
+    `makan serve` for edits, unless its server is given logins of its own that may not: then
+    `makan derive --follow` does, beside it or on another machine.
     """
     console = options.console()
     found = joins.derive(
@@ -41,7 +47,13 @@ def derive(settings: Settings, anew: bool, as_json: bool) -> None:
     )  # fmt: skip
     if as_json:
         options.emit([*map(asdict, found), *map(asdict, levels)])
-        return
+    else:
+        _tell(found, levels)
+    if follow:
+        Refresher(Database(settings), options.schemas(settings), "loader").run(told_to_end())
+
+
+def _tell(found: list[Derived], levels: list[Refreshed]) -> None:
     for one in found:
         options.out(told(one))
     for level in levels:
@@ -72,6 +84,12 @@ def facts(settings: Settings, as_json: bool) -> None:
     for model in models:
         state = _as_fact(model)["state"]
         options.out(f"{model.raster:<22} {state:<6} {model}")
+    behind = sum(one.state == "stale" for one in found)
+    if behind:
+        options.out(
+            f"{behind} facts are behind their layers: a server that runs follows edits within "
+            "seconds; else run `makan derive`, or `makan derive --follow`"
+        )
 
 
 def _as_fact(model: Model) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from pipeline.db.engine import Database
 from pipeline.documents.pdf import Printer
 from pipeline.edits.write import Editor
 from pipeline.errors import ResourceError
-from pipeline.serve import app, binding, listening, publish, running, served, tile_store
+from pipeline.serve import app, binding, listening, publish, refresh, running, served, tile_store
 from pipeline.serve.door import Entrance, access_log
 from pipeline.serve.files import Files
 from pipeline.serve.jobs import asking, writing
@@ -37,7 +37,6 @@ from pipeline.serve.keys import Keys
 from pipeline.serve.pages import Pages
 from pipeline.serve.publish import Published
 from pipeline.serve.reader import Reader
-from pipeline.serve.refresh import follow
 from pipeline.serve.seldom import Seldom
 from pipeline.serve.site import Site
 from pipeline.serve.state import State
@@ -147,7 +146,7 @@ def serve(settings: Settings, schemas: Schemas) -> None:
     taken = listening.listen(settings)
     listening.refuse_clear_text(settings, schemas.audience(settings.audience), taken)
     announce = listening.announcer(settings)
-    beside = (follow,) if schemas.audience(settings.audience).writer else ()
+    beside = (refresh.follow,) if refresh.role(settings) else ()
     workers = Workforce(settings, taken.close, binding.binder, beside)
     contracts = [schemas]
 

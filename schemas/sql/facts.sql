@@ -52,6 +52,10 @@ WHERE EXISTS (
     SELECT FROM ops.generalised g WHERE g.layer = s.layer AND g.refreshed IS NOT NULL AND (g.run_id, g.undone) <> (s.run_id, s.undone)
 )
 
+-- name: alone
+-- One row for who follows edits, as long as its session lasts; none for another.
+SELECT 1 FROM (SELECT pg_try_advisory_lock(hashtextextended('makan follow', 0)) AS held) AS asked WHERE held
+
 -- name: never
 -- Facts that were never worked out.
 SELECT id FROM ops.fact WHERE derived IS NULL

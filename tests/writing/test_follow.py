@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from starlette.testclient import TestClient
 from pipeline.contracts import registry
 from pipeline.db.engine import Database
 from pipeline.joins import derive as joins
+from pipeline.serve import refresh
 from pipeline.serve.refresh import Refresher
 from tests.writing.test_parcels import P7, PARCELS
 
@@ -44,9 +47,9 @@ def _as_it_was(staff: TestClient) -> Iterator[None]:
     edited(staff, feature["properties"]["area_measured_m2"])
 
 
-@pytest.fixture(scope="module")
-def process(written: Database, keys: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """The staff's server as a process, with all that is beside it."""
+@contextmanager
+def serving(written: Database, audience: str) -> Iterator[subprocess.Popen[str]]:
+    """A server as a process, with all that is beside it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -55,7 +58,7 @@ def process(written: Database, keys: dict[str, str]) -> Iterator[subprocess.Pope
         "MAKAN_HOME": str(written.settings.home), "MAKAN_DATABASE": written.settings.database,
         "MAKAN_WORKERS": "1", "MAKAN_JOB_WORKERS": "0",
     }  # fmt: skip
-    command = [sys.executable, "-m", "pipeline", "serve", "--audience", "staff"]
+    command = [sys.executable, "-m", "pipeline", "serve", "--audience", audience]
     running = subprocess.Popen(
         [*command, "--port", str(port)], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
         text=True,
@@ -69,6 +72,13 @@ def process(written: Database, keys: dict[str, str]) -> Iterator[subprocess.Pope
     finally:
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def process(written: Database, keys: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """The staff's server."""
+    with serving(written, "staff") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +115,30 @@ def beside(process: subprocess.Popen[str]) -> psutil.Process:
     ]
     (found,) = nested
     return found
+
+
+def test_a_server_for_everybody_follows_where_none_of_staff_runs(
+    written: Database, staff: TestClient, rows: Any
+) -> None:
+    edited(staff, 199.5)
+    assert {state for (state,) in rows(STATES)} == {"stale"}
+    with serving(written, "public"):
+        until(lambda: {state for (state,) in rows(STATES)} == {"fresh"})
+        # One follows, whoever else would.
+        with written.connect("loader") as other:
+            (held,) = other.execute(
+                "SELECT pg_try_advisory_lock(hashtextextended('makan follow', 0))"
+            ).fetchone() or (None,)
+        assert held is False
+
+
+def test_who_may_not_write_does_not_follow(written: Database) -> None:
+    """A server with a login of its own that reads, and none that writes."""
+    shared = replace(written.settings, database_url="postgresql://host/db", reader_url="")
+    assert refresh.role(written.settings) == refresh.role(shared) == "editor"
+    bound = replace(shared, reader_url="postgresql://reader@host/db")
+    assert refresh.role(bound) is None
+    assert refresh.role(replace(bound, writer_url="postgresql://editor@host/db")) == "editor"
 
 
 def test_facts_follow_and_a_killed_follower_is_replaced(
@@ -158,5 +192,6 @@ def test_a_derivation_of_another_is_waited_for_and_not_disturbed(
         with pytest.raises(Exception, match="derived by another command"):
             joins.derive(written, schemas, layers={"parcel"}, first=False, role="editor")
     assert rows("SELECT 1 FROM ops.fact WHERE trouble IS NOT NULL") == []
-    Refresher(written, schemas, "editor").catch_up()
+    with written.connect("editor", autocommit=True) as connection:
+        Refresher(written, schemas, "editor").catch_up(connection)
     assert {state for (state,) in rows(STATES)} == {"fresh"}

@@ -93,7 +93,6 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
     here = _COLLECTION
     box = ("bbox", "bbox-crs", "datetime")
     grid = (*box, "subset", "properties", *raster_api.COVERAGE_PARAMETERS)
-    picture = ("crs", "width", "height", "transparent")
     point = ("coords", "crs", "datetime", "parameter-name", "z")
     spoken = {COVERAGE_JSON: "json", "json": "json", "html": "html"}
     values = stock.endpoint(pygeoapi, "get_collection_edr_query", *point, needs="edr", forms=spoken)
@@ -105,8 +104,9 @@ def _routes(pygeoapi: ModuleType) -> Iterator[BaseRoute]:
         f"{here}/tiles/{{grid_id}}/{{zoom}}/{{row}}/{{column}}": tiles.tile,
         "/tiles/{grid_id}/{zoom}/{row}/{column}": tiles.together,
         f"{here}/coverage": fresh.validated(coverage, raster_api.state),
-        f"{here}/map": _map(
-            stock.endpoint(pygeoapi, "collection_map", *box, *picture, needs="map")
+        f"{here}/map": _features_or(
+            fresh.validated(maps.collection, maps.state),
+            fresh.validated(maps.raster, raster_api.state),
         ),
         "/map": fresh.validated(maps.dataset, maps.state),
         "/wms": wms.wms,
@@ -231,11 +231,6 @@ def _features_or(ours: Handler, theirs: Handler) -> Handler:
 def _tilesets(pygeoapi: ModuleType) -> Handler:
     theirs = stock.endpoint(pygeoapi, "get_collection_tiles", "scheme", needs="tile")
     return _features_or(tiles.listed, described.tile_sets(theirs))
-
-
-def _map(theirs: Handler) -> Handler:
-    ours = fresh.validated(maps.collection, maps.state)
-    return _features_or(ours, fresh.validated(theirs, raster_api.state))
 
 
 def _schema(pygeoapi: ModuleType, name: str, ours: Handler) -> Handler:

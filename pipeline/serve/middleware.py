@@ -21,8 +21,8 @@ _ALWAYS: Headed = (
     (b"referrer-policy", b"same-origin"),
 )
 _EXPOSED = (
-    "Accept-Ranges, Content-Crs, Content-Range, ETag, Link, Location, OGC-NumberMatched, "
-    "OGC-NumberReturned, Retry-After"
+    "Accept-Ranges, Content-Bbox, Content-Crs, Content-Range, ETag, Link, Location, "
+    "OGC-NumberMatched, OGC-NumberReturned, Retry-After"
 )
 #: Pages of everywhere may read what everybody may.
 _CORS: Headed = (

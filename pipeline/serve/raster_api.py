@@ -1,25 +1,23 @@
-"""pygeoapi's coverage and map endpoints, with the parameters that pygeoapi does not pass on.
+"""pygeoapi's coverage endpoint, with the parameters that pygeoapi does not pass on.
 
-Same signatures as pygeoapi's own functions, which they call: put them in the place of
-``pygeoapi.api.coverages.get_collection_coverage`` and ``pygeoapi.api.maps.get_collection_map``.
+Same signature as pygeoapi's own function, which it calls: put it in the place of
+``pygeoapi.api.coverages.get_collection_coverage``.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from pygeoapi.api import coverages, maps, validate_bbox
+from pygeoapi.api import coverages, validate_bbox
 from pygeoapi.formats import F_HTML
 from pygeoapi.plugin import load_plugin
 from starlette.requests import Request
 
 from pipeline.serve.coverage_part import OUTPUT, SCALING, Scaling
-from pipeline.serve.raster_map import SIDES
 from pipeline.serve.site import Site
 
 #: Parameters of a coverage that go beyond pygeoapi's.
@@ -34,7 +32,6 @@ _VALUES_ON_A_PAGE = 20_000
 _HOW = "scale-size: give it as x(400),y(300)"
 
 _coverage = coverages.get_collection_coverage
-_map = maps.get_collection_map
 
 
 def get_collection_coverage(api: Any, request: Any, dataset: str) -> Answer:
@@ -89,34 +86,3 @@ async def state(request: Request) -> str | None:
         if provider["type"] in ("coverage", "map"):
             return str(load_plugin("provider", provider).source.version())
     return None
-
-
-def get_collection_map(api: Any, request: Any, dataset: str, style: str | None = None) -> Answer:
-    """GET /collections/{id}/map, in any of the provider's formats instead of its one."""
-    chosen = _answering(api, dataset, request.params.get("f"))
-    token = SIDES.set(("width" in request.params, "height" in request.params))
-    try:
-        answer: Answer = _map(chosen, request, dataset, style)
-        return answer
-    finally:
-        SIDES.reset(token)
-
-
-def _answering(api: Any, dataset: str, form: str | None) -> Any:
-    """``api`` as if the map provider of ``dataset`` had the format ``form``, if it offers that."""
-    resources = api.config["resources"]
-    resource = resources.get(dataset)
-    if form is None or resource is None:
-        return api
-    providers = [_formatted(provider, form) for provider in resource["providers"]]
-    changed = {**resources, dataset: {**resource, "providers": providers}}
-    chosen = copy.copy(api)
-    chosen.config = {**api.config, "resources": changed}
-    return chosen
-
-
-def _formatted(provider: dict[str, Any], form: str) -> dict[str, Any]:
-    formats = (provider.get("options") or {}).get("formats", {})
-    if provider["type"] != "map" or form not in formats:
-        return provider
-    return {**provider, "format": {"name": form, "mimetype": formats[form]}}

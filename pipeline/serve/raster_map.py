@@ -13,24 +13,19 @@ Provider definition (``pipeline.derive.raster_collections`` writes it):
         formats: {png: image/png, jpeg: image/jpeg}
     format: {name: png, mimetype: image/png}
 
-pygeoapi answers in ``format`` only and stretches the picture where a side is not given;
-``raster_api.get_collection_map`` lets ``f`` choose and tells which sides are.
+pygeoapi knows by it that there is a map; ``maps`` asks it.
 """
 
 from __future__ import annotations
 
 import math
-from contextvars import ContextVar
-from functools import cache
 from typing import Any
 
 import numpy as np
-from pygeoapi.crs import DEFAULT_CRS, transform_bbox
 from pygeoapi.provider.base import BaseProvider, ProviderRequestEntityTooLargeError
 from pyproj import CRS
-from pyproj.exceptions import ProjError
 
-from pipeline.serve import map_view, raster_draw, raster_image
+from pipeline.serve import raster_draw, raster_image
 from pipeline.serve.period import when
 from pipeline.serve.raster_look import Look, looking
 from pipeline.serve.raster_source import Bounds, Source, crs_of, crs_uri, moved, refused
@@ -39,8 +34,6 @@ _WORLD = (-180.0, -90.0, 180.0, 90.0)
 _FALSE = ("false", "0", "no")
 _COLORS = 3
 _STRIP_PIXELS = 1_000_000
-#: Whether the request names the width and the height; what it does not name follows from the box.
-SIDES: ContextVar[tuple[bool, bool]] = ContextVar("sides", default=(True, True))
 
 
 class RasterMap(BaseProvider):  # type: ignore[misc]
@@ -77,11 +70,15 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
         target = crs_of(crs) if crs else self.storage_crs
         transparent = str(more.get("transparent", True)).lower() not in _FALSE
         with looking(self.source, when(more.get("datetime_"))) as look:
-            box, (wide, high) = self._box(look, bbox, target), SIDES.get()
-            size = map_view.fitted(box, width if wide else None, height if high else None)
-            self._must_be_drawable(*size)
-            pixels, known = self._drawn(look, box, target, size)
+            box = self._box(look, bbox, target)
+            self._must_be_drawable(width, height)
+            pixels, known = self._drawn(look, box, target, (width, height))
         return raster_image.encode(pixels, known, form, transparent=transparent)
+
+    def bounds(self, crs: str, datetime_: str | None = None) -> Bounds:
+        """Where it has pixels, now or at another time, in ``crs``, x before y."""
+        with looking(self.source, when(datetime_)) as look:
+            return moved(look.bounds, look.crs, crs_of(crs))
 
     def _must_be_drawable(self, width: int, height: int) -> None:
         most = self.options["max_pixels"]
@@ -90,12 +87,11 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
             raise ProviderRequestEntityTooLargeError(told)
 
     def _box(self, look: Look, bbox: Any, target: CRS) -> Bounds:
-        """The box to draw; pygeoapi asks for the world when the request names none, and then
-        the whole raster is meant."""
+        """The box to draw; by the world the whole raster is meant."""
         box = tuple(float(number) for number in bbox)
         if len(box) != 4:
             raise refused("bbox: give 4 numbers, xmin,ymin,xmax,ymax")
-        if box in (_WORLD, _world(target)):
+        if box == _WORLD:
             return moved(look.bounds, look.crs, target)
         xmin, ymin, xmax, ymax = box
         if not all(math.isfinite(number) for number in box) or xmin >= xmax or ymin >= ymax:
@@ -123,12 +119,3 @@ class RasterMap(BaseProvider):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"<RasterMap> {self.data}"
-
-
-@cache
-def _world(target: CRS) -> tuple[float, ...]:
-    """The box pygeoapi passes on when a request names none: the world's, by its own arithmetic."""
-    try:
-        return tuple(transform_bbox(list(_WORLD), DEFAULT_CRS, target, always_xy=True))
-    except ProjError:
-        return _WORLD

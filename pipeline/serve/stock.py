@@ -94,12 +94,9 @@ def _replace() -> None:
         for function, original in _ORIGINALS.items():
             if getattr(module, function, None) is original:
                 setattr(module, function, ours[function])
-    # pygeoapi's coverages cannot be scaled, and its maps come in one format only.
+    # pygeoapi's coverages cannot be scaled.
     importlib.import_module("pygeoapi.api.coverages").get_collection_coverage = (  # type: ignore[attr-defined]
         raster_api.get_collection_coverage
-    )
-    importlib.import_module("pygeoapi.api.maps").get_collection_map = (  # type: ignore[attr-defined]
-        raster_api.get_collection_map
     )
     core = importlib.import_module("pygeoapi.api")
     describe = importlib.import_module("pygeoapi.api.collection").gen_collection

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,8 @@ import numpy as np
 import orjson
 import pytest
 from affine import Affine
-from PIL import Image
 from pygeoapi.api import API, APIRequest, environmental_data_retrieval, tiles
 from pygeoapi.api.collection import gen_collection
-from pyproj import Transformer
-from rasterio.io import MemoryFile
 from starlette.requests import Request
 
 from pipeline.contracts.city import City
@@ -23,8 +19,6 @@ from pipeline.contracts.raster import RasterContract
 from pipeline.derive import raster_collections
 from pipeline.rasters.cog import Cog
 from pipeline.rasters.inspect import Inspection
-from pipeline.serve import raster_api
-from pipeline.serve.raster_source import crs_of
 
 Make = Callable[..., Path]
 Convert = Callable[..., tuple[Inspection, Cog]]
@@ -119,154 +113,6 @@ def test_collections_are_described(
     relations = {link["rel"].rsplit("/", 1)[-1] for link in picture["links"]}
     assert {"tilesets-map", "map"} <= relations
     assert "items" not in relations
-
-
-@pytest.mark.parametrize(
-    ("query", "status", "media_type"),
-    [
-        ("f=json", 200, "application/prs.coverage+json"),
-        ("f=GTiff", 200, "image/tiff; application=geotiff"),
-        ("f=json&scale-factor=2", 200, "application/prs.coverage+json"),
-        (f"f=json&bbox=488640,3832800,488660,3832820&bbox-crs={UTM}", 200, None),
-        ("f=json&bbox=10,10,11,11", 204, None),
-        ("f=tif", 400, None),
-        ("f=json&bbox=1,2,3", 400, None),
-        ("f=json&bbox=a,b,c,d", 400, None),
-        ("f=json&bbox=5,5,4,4", 400, None),
-        ("f=json&bbox=1,2,3,4&bbox-crs=x", 400, None),
-        ("f=json&scale-factor=x", 400, None),
-        ("f=json&scale-size=x(9000),y(9000)", 413, None),
-        ("f=json&subset=Q(1:2)", 400, None),
-        ("f=json&subset=Lon(50.87:50.88),E(1:2)", 400, None),
-        ("f=json&crs=http://www.opengis.net/def/crs/EPSG/0/2249", 400, None),
-        ("f=json&crs=none", 400, None),
-        ("f=GTiff&crs=http://www.opengis.net/def/crs/EPSG/0/3857", 200, None),
-        ("f=json&subset=E(1", 400, None),
-        ("f=json&properties=none", 400, None),
-    ],
-)
-def test_coverage(
-    api: API, terrain: RasterContract, query: str, status: int, media_type: str | None
-) -> None:
-    request = asking(api, query)
-    headers, got, content = raster_api.get_collection_coverage(api, request, terrain.collection)
-    assert got == status, content
-    if media_type:
-        assert headers["Content-Type"] == media_type
-    if status == 413:
-        assert "scale-factor" in content
-
-
-@pytest.mark.parametrize("asked", ["OGC/1.3/CRS84", "EPSG/0/4326", "EPSG/0/3857"])
-def test_a_coverage_in_another_crs_has_the_same_heights(
-    api: API, terrain: RasterContract, asked: str
-) -> None:
-    uri = f"http://www.opengis.net/def/crs/{asked}"
-    box = f"bbox=488650,3832800,488800,3832900&bbox-crs={UTM}"
-    found = {}
-    for form in ("json", "GTiff"):
-        _, status, content = raster_api.get_collection_coverage(
-            api, asking(api, f"f={form}&crs={uri}&{box}"), terrain.collection
-        )
-        assert status == 200, content
-        found[form] = content
-    coverage = orjson.loads(found["json"])
-    (reference,) = coverage["domain"]["referencing"]
-    assert reference["system"]["id"] == uri
-    assert reference["coordinates"] == (["y", "x"] if "4326" in asked else ["x", "y"])
-    axes, heights = coverage["domain"]["axes"], coverage["ranges"]["height"]
-    x = np.linspace(axes["x"]["start"], axes["x"]["stop"], axes["x"]["num"])
-    y = np.linspace(axes["y"]["start"], axes["y"]["stop"], axes["y"]["num"])
-    move = Transformer.from_crs(crs_of(uri), "EPSG:32639", always_xy=True)
-    east, _ = move.transform(*np.meshgrid(x, y))
-    values = np.array(heights["values"], dtype=float).reshape(heights["shape"])
-    assert np.abs(values - (900 + 0.01 * (east - 488_600))).max() < 0.02
-    assert east.min() < 488_655
-    assert east.max() > 488_795
-    with MemoryFile(found["GTiff"]) as memory, memory.open() as made:
-        assert made.read(1) == pytest.approx(values, abs=1e-3)
-        assert made.transform @ (0.5, 0.5) == pytest.approx((x[0], y[0]))
-
-
-def test_a_subset_in_degrees_is_the_box_in_degrees(api: API, terrain: RasterContract) -> None:
-    move = Transformer.from_crs("EPSG:32639", "OGC:CRS84", always_xy=True)
-    west, south, east, north = move.transform_bounds(488_650, 3_832_800, 488_800, 3_832_900)
-    answers = []
-    for query in (
-        f"bbox={west},{south},{east},{north}",
-        f"subset=Lon({west}:{east}),Lat({south}:{north})",
-    ):
-        _, status, content = raster_api.get_collection_coverage(
-            api, asking(api, f"f=json&{query}"), terrain.collection
-        )
-        assert status == 200, content
-        answers.append(orjson.loads(content)["domain"]["axes"])
-    assert answers[0] == answers[1]
-
-
-def test_a_map_is_not_stretched_where_a_side_is_not_given(
-    api: API, terrain: RasterContract
-) -> None:
-    box = f"bbox=488600,3832800,488900,3833000&bbox-crs={UTM}&crs={UTM}"
-    for given, size in (
-        ("", (800, 533)), ("&width=300", (300, 200)), ("&height=100", (150, 100)),
-        ("&width=64&height=64", (64, 64)),
-    ):  # fmt: skip
-        _, status, content = raster_api.get_collection_map(
-            api, asking(api, f"f=png&{box}{given}"), terrain.collection
-        )
-        assert status == 200
-        assert Image.open(BytesIO(content)).size == size
-
-
-def test_a_scaled_coverage_has_fewer_values(api: API, terrain: RasterContract) -> None:
-    answers = []
-    for query in ("f=json", "f=json&scale-factor=2", "f=json&scale-size=x(8),y(6)"):
-        _, _, content = raster_api.get_collection_coverage(
-            api, asking(api, query), terrain.collection
-        )
-        axes = orjson.loads(content)["domain"]["axes"]
-        answers.append((axes["x"]["num"], axes["y"]["num"]))
-    assert answers == [(80, 60), (40, 30), (8, 6)]
-
-
-@pytest.mark.parametrize(
-    ("query", "status", "media_type"),
-    [
-        ("", 200, "image/png"),
-        ("f=png&width=64&height=48", 200, "image/png"),
-        ("f=jpeg&width=64&height=48", 200, "image/jpeg"),
-        (f"bbox=488600,3832760,488920,3833000&bbox-crs={UTM}&crs={UTM}", 200, "image/png"),
-        ("f=gif", 400, None),
-        ("width=x", 400, None),
-        ("width=0", 400, None),
-        ("width=99999&height=99999", 413, None),
-        ("bbox=1,2,3", 400, None),
-    ],
-)
-@pytest.mark.parametrize("kind", ["orthophoto", "terrain"])
-def test_maps(
-    api: API,
-    request: pytest.FixtureRequest,
-    kind: str,
-    query: str,
-    status: int,
-    media_type: str | None,
-) -> None:
-    contract: RasterContract = request.getfixturevalue(kind)
-    headers, got, content = raster_api.get_collection_map(
-        api, asking(api, query), contract.collection
-    )
-    assert got == status
-    if media_type:
-        assert headers["Content-Type"] == media_type
-        assert isinstance(content, bytes)
-
-
-def test_the_configuration_stays_as_it_was(api: API, orthophoto: RasterContract) -> None:
-    before = orjson.dumps(api.config, default=str)
-    raster_api.get_collection_map(api, asking(api, "f=jpeg"), orthophoto.collection)
-    assert orjson.dumps(api.config, default=str) == before
 
 
 @pytest.mark.parametrize(

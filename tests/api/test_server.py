@@ -76,7 +76,8 @@ def test_ready_then_stopped(city: Database, stop: signal.Signals) -> None:
     try:
         assert _ready_line(process) == f"ready http://127.0.0.1:{port}/\n"
         family = _family(process)
-        assert len(family) == 5  # the parent, two workers, what looks after jobs and its worker
+        # The parent, two workers, what looks after jobs, its worker, and what follows edits.
+        assert len(family) == 6
         answers = [
             httpx.get(f"http://127.0.0.1:{port}/collections/parcels/items?limit=1", timeout=2)
             for _ in range(10)

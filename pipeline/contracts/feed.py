@@ -144,6 +144,18 @@ class Feed(Frozen):
     valid_from: date | None = None
     renumber: bool = False
 
+    @property
+    def needed(self) -> set[str]:
+        """The columns of the source without which nothing can be read."""
+        found = {source for column in self.columns for source in column.sources}
+        if self.source.points:
+            found |= {self.source.points.x, self.source.points.y}
+        if self.source.level:
+            found.add(self.source.level)
+        if self.source.where:
+            found.add(self.source.where.column)
+        return found
+
     def tells(self, name: str) -> bool:
         """Whether one of its columns is mapped to ``name``."""
         return any(column.to == name for column in self.columns)

@@ -43,6 +43,7 @@ def open_source(
             todo="Choose another feed, or ask for the declared format.",
         )
     layer = dataset.layer(sheet, _agree_on_encoding(dataset.told, feed, found, label))
+    layer.want(feed.needed)
     geometry = choose_geometry(layer, feed.source.geometry, wants)
     drawn = bool(feed.source.points or geometry)
     wanted = bool(wants) and (drawn or needs)

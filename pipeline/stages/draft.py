@@ -54,6 +54,7 @@ def draft(
     lines = [
         *_head(identifier, layer, path),
         *_source(seen, contract, member, header),
+        *_spare(seen, missing),
         *_columns(chosen, missing, columns),
     ]
     return Drafted(identifier, "\n".join(lines) + "\n", missing)
@@ -131,6 +132,13 @@ def _where(seen: Seen, layer: LayerContract) -> Iterator[str]:
     yield f"# CRS: {seen.place.said}."
     mark = "" if seen.place.sure and seen.place.crs else "# "
     yield f"{mark}crs = {_quoted(seen.place.crs or 'EPSG:...')}"
+
+
+def _spare(seen: Seen, missing: Iterable[str]) -> Iterator[str]:
+    """Where a key may be found, if no column is one."""
+    if missing and seen.spare:
+        names = ", ".join(_quoted(one) for one in seen.spare)
+        yield f"# The file numbers its rows itself: {names} can be a column as well (from)."
 
 
 def _columns(

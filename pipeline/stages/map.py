@@ -31,13 +31,7 @@ def survey(names: list[str], context: Context, where: str, last: Published | Non
             where=where,
             todo="Ask for a file in which every column has its own name.",
         )
-    needed = {source for column in feed.columns for source in column.sources}
-    if feed.source.points:
-        needed |= {feed.source.points.x, feed.source.points.y}
-    if feed.source.level:
-        needed.add(feed.source.level)
-    if feed.source.where:
-        needed.add(feed.source.where.column)
+    needed = feed.needed
     missing = sorted(needed - set(names))
     if missing:
         raise ArrivalError(

@@ -43,6 +43,7 @@ class Seen:
     axes: tuple[str, str] | None
     geometry: str | None
     geometries: dict[str, str]
+    spare: tuple[str, ...] = ()
 
 
 def look(
@@ -77,7 +78,7 @@ def look(
         )
         return Seen(
             path, dataset.driver, source.sheet, sheets, source.features, trial, said, columns,
-            place, axes, geometry, dict(source.geometries),
+            place, axes, geometry, dict(source.geometries), source.spare,
         )  # fmt: skip
 
 

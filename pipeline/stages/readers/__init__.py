@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.stages.container import Opened
 from pipeline.stages.readers.base import Dataset
 
-# By ending; every other file is GDAL's.
+# By ending; a database of SQLite by what it begins with, every other file is GDAL's.
 _MODULES = {
     ".mdb": "access:AccessDataset",
     ".accdb": "access:AccessDataset",
@@ -31,11 +31,20 @@ _MODULES = {
     ".gml": "gml:GmlDataset",
     ".xml": "gml:GmlDataset",
 }
+_DATABASE, _MAGIC = "database:DatabaseDataset", b"SQLite format 3\x00"
 
 
 def open_dataset(arrival: Opened) -> Dataset:
     """The dataset in ``arrival``; raises ArrivalError where it cannot be opened."""
-    place = _MODULES.get(Path(arrival.place).suffix.lower(), "gdal:GdalDataset")
+    place = _MODULES.get(Path(arrival.place).suffix.lower()) or _by_content(arrival.place)
     module, _, name = place.partition(":")
     found: Dataset = getattr(import_module(f"{__name__}.{module}"), name)(arrival)
     return found
+
+
+def _by_content(place: Path) -> str:
+    if place.is_file():
+        with place.open("rb") as stream:
+            if stream.read(len(_MAGIC)) == _MAGIC:
+                return _DATABASE
+    return "gdal:GdalDataset"

@@ -35,7 +35,8 @@ class Layer(ABC):
     they hold (a type's name, ``Unknown`` where that is not told), none for a plain table.
     ``features`` are the rows (or other units, see ``seen``) as another reader than the stream's
     counts them. ``crs`` is what the file says of it, ``heard`` what the reader warns of,
-    ``odd`` the rows (from 1) whose end or beginning is in doubt, each with the finding's code.
+    ``odd`` the rows (from 1) whose end or beginning is in doubt, each with the finding's code,
+    ``spare`` columns that number the rows: they are read if a feed asks for them.
     """
 
     label: str
@@ -48,10 +49,14 @@ class Layer(ABC):
     heard: set[str] = field(default_factory=set)
     seen: int = 0
     odd: dict[int, str] = field(default_factory=dict)
+    spare: tuple[str, ...] = ()
 
     def crs_of(self, geometry: str | None) -> str | None:  # noqa: ARG002
         """What the file says of the CRS of one of its geometries."""
         return self.crs
+
+    def want(self, names: set[str]) -> None:  # noqa: B027 - most have nothing to spare
+        """``names`` are the columns that a feed asks for."""
 
     def recounted(self) -> int:
         """``features`` counted row by row, where the file only tells a number of them."""

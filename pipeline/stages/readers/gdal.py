@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyogrio
 from pyogrio._err import _register_error_handler
 
 from pipeline.errors import ArrivalError
-from pipeline.stages import dbase
 from pipeline.stages.container import Opened
 from pipeline.stages.encoding import python_name
-from pipeline.stages.readers.base import OPEN_TEXT, Layer, explained, is_wkb, wkb_field
+from pipeline.stages.readers.base import OPEN_TEXT, Layer, explained, is_wkb
 
+# Of these GDAL gives moments as they are written: a Jalali one may be on 31 Ordibehesht, which
+# would become 2 March, and an offset from UTC would be left out.
+_MOMENTS = ("FlatGeobuf", "LIBKML", "MapInfo File", "ODS")
 # A feed names columns, so that a first line is always their names, whatever it looks like.
 _OPTIONS: dict[str, dict[str, str]] = {
     "CSV": {"HEADERS": "YES"},
@@ -31,11 +32,8 @@ pyogrio.set_gdal_config_options({
     "GML_DOWNLOAD_SCHEMA": "NO",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
 })  # fmt: skip
-# Databases whose dates are texts, whatever text that is.
-_STORE_TEXT = ("GPKG", "SQLite")
+_ROWS = 2**16
 _PROXIES, _NOBODY = ("GDAL_HTTP_PROXY", "GDAL_HTTPS_PROXY"), "http://127.0.0.1:9"
-# A GeoPackage's geometry begins with magic, version, flags, SRS id and a box of 0 to 8 doubles.
-_BOX_DOUBLES = np.array([0, 4, 6, 6, 8, 0, 0, 0])
 
 
 @contextmanager
@@ -101,11 +99,13 @@ class GdalDataset:
             encoding=encoding,
             options=options,
             driver=self.driver,
-            dated=tuple(
-                str(name)
-                for name, kind in zip(info["fields"], info["ogr_types"], strict=True)
-                if kind == "OFTDate"
-            ),
+            kinds={
+                str(name): (str(kind), str(finer))
+                for name, kind, finer in zip(
+                    info["fields"], info["ogr_types"], info["ogr_subtypes"], strict=True
+                )
+            },
+            fid=str(info["fid_column"] or ""),
         )
 
     def _options(self) -> dict[str, str]:
@@ -126,7 +126,8 @@ class GdalLayer(Layer):
     encoding: str | None = None
     options: dict[str, str] = field(default_factory=dict)
     driver: str = ""
-    dated: tuple[str, ...] = ()
+    kinds: dict[str, tuple[str, str]] = field(default_factory=dict)
+    fid: str = ""
 
     def tables(self, rows: int) -> Generator[pa.Table]:
         """The stream, with geometry as WKB; the batches are checked, for damaged files break
@@ -134,47 +135,45 @@ class GdalLayer(Layer):
         # GDAL says what it warns of to a handler of each thread; pyogrio's is that of its import.
         _register_error_handler()
         with ExitStack() as stack:
-            reader, packed = self._open(stack, rows)
+            with offline(self.label, self.heard):
+                reader = self._open(stack, rows)
             while (batch := self._next(reader)) is not None:
                 self.seen += batch.num_rows
-                yield self._shaped(pa.Table.from_batches([batch]), packed)
+                yield self._named(pa.Table.from_batches([batch]))
 
-    def _open(self, stack: ExitStack, rows: int) -> tuple[Iterator[pa.RecordBatch], str | None]:
-        """The stream, and the geometry column that comes as the GeoPackage has it, if one does."""
-        told: dict[str, Any] = {"batch_size": rows, "use_pyarrow": True, **self.options}
-        # Without a condition GDAL goes by the number that a GeoPackage keeps of its rows, and gives
-        # some twice where that is too high.
-        where = {"where": "1 = 1"} if self.driver == "GPKG" else {}
-        if self.dated and self.driver in _STORE_TEXT:
-            where |= {"sql": self._by_sql([_quoted(name) for name in self.geometries])}
-        layer = {} if "sql" in where else {"layer": self.sheet}
-        with offline(self.label, self.heard):
+    def _open(self, stack: ExitStack, rows: int) -> Iterator[pa.RecordBatch]:
+        try:
+            return self._stream(stack, rows, datetime_as_string=self._has_odd_moments())
+        except NotImplementedError:
+            # pyogrio streams no layer that says it holds curves.
+            raise ArrivalError(
+                "holds curves", where=self.label, todo="Ask for it as GeoPackage."
+            ) from None
+
+    def _has_odd_moments(self) -> bool:
+        """Whether a moment is none of the calendar, or says how far from UTC it is."""
+        moments = [name for name, kind in self.kinds.items() if kind[0] == "OFTDateTime"]
+        if self.driver not in _MOMENTS or not moments:
+            return False
+        told: dict[str, Any] = {"columns": moments, "read_geometry": False}
+        with ExitStack() as stack:
             try:
-                stream = pyogrio.open_arrow(
-                    self.place, encoding=self.encoding, **layer, **where, **told
-                )
-                return stack.enter_context(stream)[1], None
-            except NotImplementedError:
-                # pyogrio streams no layer that says it holds curves.
-                curved = next(iter(self.geometries), None)
-                if self.driver != "GPKG" or curved is None:
-                    raise ArrivalError(
-                        "holds curves", where=self.label, todo="Ask for it as GeoPackage."
-                    ) from None
-            blob = f"CAST({_quoted(curved)} AS BLOB) AS {_quoted(curved)}"
-            stream = pyogrio.open_arrow(self.place, sql=self._by_sql([blob]), **told)
-            return stack.enter_context(stream)[1], curved
+                for batch in self._stream(stack, _ROWS, datetime_as_string=True, **told):
+                    for column in batch.columns:
+                        column.cast(pa.timestamp("ms"))
+            except pa.ArrowInvalid:
+                return True
+        return False
 
-    def recounted(self) -> int:
-        """A GeoPackage keeps its number of rows beside them, where other programs do not keep it
-        up to date; SQLite counts the rows themselves."""
-        if self.driver != "GPKG":
-            return self.features
-        with offline(self.label, self.heard):
-            sql = f"SELECT count(*) AS rows FROM {_quoted(self.sheet)}"  # noqa: S608
-            _, table = pyogrio.read_arrow(self.place, sql=sql)
-        self.features = int(table.column("rows")[0].as_py())
-        return self.features
+    def _stream(self, stack: ExitStack, rows: int, **how: Any) -> Iterator[pa.RecordBatch]:
+        """The batches of the layer, or of what ``how`` asks of its file by SQL."""
+        layer = {} if "sql" in how else {"layer": self.sheet}
+        stream = pyogrio.open_arrow(
+            self.place, encoding=self.encoding, batch_size=rows, use_pyarrow=True,
+            **layer, **how, **self.options,
+        )  # fmt: skip
+        reader: Iterator[pa.RecordBatch] = stack.enter_context(stream)[1]
+        return reader
 
     def _next(self, reader: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
         with offline(self.label, self.heard, self.driver):
@@ -183,47 +182,11 @@ class GdalLayer(Layer):
                 batch.validate(full=True)
             return batch
 
-    def _by_sql(self, geometries: list[str]) -> str:
-        """The layer with its dates as they stand there: GDAL makes 2 March of 31 Ordibehesht."""
-        names = [
-            f"CAST({_quoted(name)} AS TEXT) AS {_quoted(name)}" if name in self.dated
-            else _quoted(name)
-            for name in self.names
-        ]  # fmt: skip
-        return f"SELECT {', '.join([*names, *geometries])} FROM {_quoted(self.sheet)}"  # noqa: S608
-
-    def _shaped(self, table: pa.Table, packed: str | None) -> pa.Table:
-        if packed is not None:
-            place = table.schema.get_field_index(packed)
-            wkb = _without_header(table.column(place).combine_chunks())
-            table = table.set_column(place, wkb_field(packed), wkb)
-        for name in self.dated:
-            place = table.schema.get_field_index(name)
-            if pa.types.is_string(table.schema.types[place]):
-                shown = dbase.of_calendar(table.column(place).combine_chunks())
-                table = table.set_column(place, name, shown)
-        if packed is not None:
-            return table
+    def _named(self, table: pa.Table) -> pa.Table:
+        """GDAL gives the feature's geometry another name than its information does."""
         known = dict.fromkeys(self.geometries)
         for place, column in enumerate(table.schema):
-            # GDAL gives the feature's geometry another name than its information does.
             if is_wkb(column) and column.name not in known and len(known) == 1:
                 renamed = column.with_name(next(iter(known)))
                 table = table.set_column(place, renamed, table.column(place))
         return table
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _without_header(blobs: pa.Array) -> pa.Array:
-    """Geometries of a GeoPackage as WKB; an empty one (a flag of the header) is so by its WKB."""
-    values = [None if one is None else _body(one) for one in blobs.to_pylist()]
-    return pa.array(values, type=pa.binary())
-
-
-def _body(blob: bytes) -> bytes:
-    if blob[:2] != b"GP" or len(blob) < 8:
-        return blob
-    return blob[8 + 8 * int(_BOX_DOUBLES[(blob[3] >> 1) & 7]) :]

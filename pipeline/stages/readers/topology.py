@@ -7,19 +7,24 @@ they come as empty ones. In a list of features it is anything else than features
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from pipeline.stages.container import Opened
 from pipeline.stages.readers import features
 from pipeline.stages.readers.base import Layer
-from pipeline.stages.readers.gdal import GdalDataset
+from pipeline.stages.readers.gdal import GdalDataset, GdalLayer
 
 _HEAD = 4096
 _TOPOLOGY, _NULL = re.compile(rb'"type"\s*:\s*"Topology"'), re.compile(rb'"type"\s*:\s*null')
+# What the id beside the properties is called: the first of these that no property is.
+_IDS = ("id", "feature_id")
 _NOTHING = {"type": "MultiPoint", "coordinates": []}
 
 
@@ -34,9 +39,36 @@ class JsonDataset(GdalDataset):
         """The layer; the features of a GeoJSON are counted by its commas."""
         layer = super().layer(sheet, encoding)
         listed = features.count(Path(self.place)) if self.driver == "GeoJSON" else None
-        if listed is not None:
-            layer.features = listed
-        return layer
+        if listed is None or not isinstance(layer, GdalLayer):
+            return layer
+        made = JsonLayer(**vars(layer))
+        made.features = listed
+        made.spare = tuple(one for one in _IDS if one not in layer.names)[:1]
+        return made
+
+
+@dataclass
+class JsonLayer(GdalLayer):
+    """Features, with what stands as ``id`` beside their properties if a feed asks for it."""
+
+    def want(self, names: set[str]) -> None:
+        """By the name that is in no property."""
+        self.spare = tuple(one for one in self.spare if one in names)
+        self.names = [*self.names, *self.spare]
+
+    def tables(self, rows: int) -> Generator[pa.Table]:
+        """The stream of GDAL, and the ids."""
+        ids = features.ids(Path(self.place), self.label)
+        for table in super().tables(rows):
+            yield self._numbered(table, ids)
+
+    def _numbered(self, table: pa.Table, ids: Iterator[str | None]) -> pa.Table:
+        for name in self.spare:
+            if name in self.names:
+                found = pa.array(islice(ids, table.num_rows), pa.string())
+                if len(found) == table.num_rows:  # else the file will be refused
+                    return table.append_column(name, found)
+        return table
 
 
 def _whole(arrival: Opened) -> Opened:

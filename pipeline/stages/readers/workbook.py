@@ -23,6 +23,7 @@ from pipeline.stages.container import Opened
 from pipeline.stages.map import as_text
 from pipeline.stages.readers.base import Layer
 from pipeline.stages.readers.gdal import GdalDataset, GdalLayer, offline
+from pipeline.stages.readers.opendocument import in_short_repeats
 
 _BLOCK, _SHOWN, _MOST = 2**22, 3, 10_000
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell [^>]*ref="([A-Z]+(\d+):[A-Z]+(\d+))"')
@@ -37,6 +38,8 @@ class WorkbookDataset(GdalDataset):
 
     def __init__(self, arrival: Opened) -> None:
         """Nothing is opened before it is asked for."""
+        if arrival.place.suffix.lower() == ".ods":
+            arrival = in_short_repeats(arrival)
         super().__init__(arrival)
         self.header = arrival.header
 

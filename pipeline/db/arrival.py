@@ -10,12 +10,18 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
 from pipeline.errors import ArrivalError
 
+#: Which file, how long, and last written when, of each part.
+type Looks = tuple[tuple[int, int, int], ...]
+
+# What SQLite keeps beside a database while a program has it open.
+_OPEN = ("-wal", "-journal")
 # Few large blocks: between two of them other threads may keep a hashing one waiting.
 _BLOCK = 2**24
 #: What was begun, with what the file looked like then.
@@ -29,6 +35,11 @@ class Arrival:
     path: Path
     sha256: str
     size: int
+    looks: Looks = ()
+
+    def refuse_changed(self) -> None:
+        """Raises ArrivalError where the file is no longer what was hashed."""
+        refuse_changed(self.path, self.looks)
 
 
 def begin(words: Sequence[str]) -> None:
@@ -72,6 +83,7 @@ def _is_as(path: Path, looked: os.stat_result) -> bool:
 
 def _hashed(path: Path) -> Arrival:
     digest, size = hashlib.sha256(), 0
+    looked = looks(path)
     try:
         for part in parts(path):
             with part.open("rb") as stream:
@@ -82,12 +94,39 @@ def _hashed(path: Path) -> Arrival:
         raise ArrivalError("no such file", where=str(path), todo="Check the path.") from None
     except OSError as error:
         raise ArrivalError(f"cannot be read ({error.strerror})", where=str(path)) from None
-    return Arrival(path, digest.hexdigest(), size)
+    return Arrival(path, digest.hexdigest(), size, looked)
 
 
 def parts(path: Path) -> list[Path]:
     """The files that are one arrival, ``path`` first."""
     if path.is_dir():
         return sorted(one for one in path.rglob("*") if one.is_file())
-    beside = path.parent.glob(f"{path.stem}.*") if path.suffix.lower() == ".shp" else ()
-    return [path, *sorted(one for one in beside if one != path)]
+    if path.suffix.lower() == ".shp":
+        return [path, *sorted(one for one in path.parent.glob(f"{path.stem}.*") if one != path)]
+    return [path, *unsettled(path)]
+
+
+def unsettled(path: Path) -> list[Path]:
+    """What stands beside a database that is open elsewhere, or was not closed: a part of it."""
+    beside = (path.with_name(f"{path.name}{ending}") for ending in _OPEN)
+    return [one for one in beside if one.is_file() and one.stat().st_size]
+
+
+def looks(path: Path) -> Looks:
+    """What tells whether a file has changed."""
+    found: list[tuple[int, int, int]] = []
+    with suppress(OSError):
+        for part in parts(path):
+            now = part.stat()
+            found.append((now.st_ino, now.st_size, now.st_mtime_ns))
+    return tuple(found)
+
+
+def refuse_changed(path: Path, looked: Looks) -> None:
+    """Raises ArrivalError where ``path`` no longer looks as it did when a load began."""
+    if looks(path) != looked:
+        raise ArrivalError(
+            "changed while it was read",
+            where=path.name,
+            todo="Wait until it is written and closed, then load it again.",
+        )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from psycopg import sql
 
 from pipeline.db import ledger, quality, queries
+from pipeline.db.arrival import Arrival
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account, Published
 from pipeline.derive.columns import DATA, HISTORY
@@ -46,12 +46,13 @@ class Job:
     carried: Carried | None = None
 
     def run_file(
-        self, path: Path, batch_rows: int, progress: Progress, former: Future[Former | None]
+        self, arrived: Arrival, batch_rows: int, progress: Progress, former: Future[Former | None]
     ) -> Outcome:
         """Judges and hands on every row, then the whole; the account closes or nothing changes.
 
         ``former`` is fetched while the file is opened.
         """
+        path = arrived.path
         writer, record = Writer(self.database), Record(self.context)
         recorder = Recorder(writer, self.connection, self.context, self.run)
         older = not_backwards(self.connection, self.context, path.name)
@@ -81,6 +82,7 @@ class Job:
 
             work.run(take, progress)
             writer.wait()
+            arrived.refuse_changed()
             found.extend(older)
             found.extend(work.afterwards())
             self._tell_coordinates(work)

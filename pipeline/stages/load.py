@@ -21,7 +21,7 @@ import psycopg
 
 from pipeline.contracts.registry import Schemas
 from pipeline.db import deferred, ledger, queries
-from pipeline.db.arrival import Arrival, fingerprint
+from pipeline.db.arrival import Arrival, fingerprint, looks, refuse_changed
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account, Published
@@ -75,10 +75,11 @@ def check(
     """Everything a load does but write; needs no database, but compares with one that is given."""
     from pipeline.stages.passing import passing
 
-    begun = time.monotonic()
+    begun, looked = time.monotonic(), looks(path)
     with passing(path, context, batch_rows, known) as (work, found):
         bad: set[int] = set()
         work.run(lambda raw, judged: bad.update(raw.lines[~judged.good].tolist()), progress)
+        refuse_changed(path, looked)
         found.extend(work.afterwards())
         doubled = work.keys.doubled()
         found.extend(doubled)
@@ -135,7 +136,7 @@ def load(
 
             with _told_in_ledger(connection, run):
                 job = Job(database, connection, context, run, before)
-                outcome = job.run_file(path, batch_rows, progress, former)
+                outcome = job.run_file(arrived, batch_rows, progress, former)
             deferred.make(database, connection, context.layer.id)
     return replace(outcome, run=run, seconds=time.monotonic() - begun)
 

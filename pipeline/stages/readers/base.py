@@ -118,6 +118,12 @@ def explained(label: str, heard: set[str], *, open_text: bool = True) -> Iterato
                     where=label,
                     todo="Ask for GeoPackage, zipped Shapefile, GeoJSON or CSV.",
                 ) from None
+            if "database is locked" in str(error):
+                raise ArrivalError(
+                    "is being written to by another program",
+                    where=label,
+                    todo="Load it again when it is closed there, or ask for a copy.",
+                ) from None
             said = brief(error, label)
             raise ArrivalError(
                 f"cannot be read: {said}", where=label, todo="Ask for it again."

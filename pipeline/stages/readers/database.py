@@ -9,10 +9,11 @@ SQL; which they are is asked of SQLite itself.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyogrio
 
+from pipeline.db.arrival import unsettled
 from pipeline.errors import ArrivalError
 from pipeline.stages import dbase
+from pipeline.stages.container import Opened
 from pipeline.stages.readers.base import Layer, wkb_field
 from pipeline.stages.readers.gdal import GdalDataset, GdalLayer, offline
 
@@ -60,6 +63,13 @@ _TEXT = (
 class DatabaseDataset(GdalDataset):
     """A GeoPackage, or a database of SQLite."""
 
+    def __init__(self, arrival: Opened) -> None:
+        """Of a database that is open elsewhere, or was not closed, a copy is read."""
+        beside = unsettled(arrival.place)
+        super().__init__(_settled(arrival, beside) if beside else arrival)
+        if beside:
+            self.heard.add("was not closed by the program that wrote it; what it had saved is read")
+
     def layer(self, sheet: str, encoding: str | None) -> Layer:
         """The table, with all its columns; that of its row's number if a feed asks for it."""
         layer = super().layer(sheet, encoding)
@@ -69,6 +79,17 @@ class DatabaseDataset(GdalDataset):
         made.names = [*made.names, *made.unknown()]
         made.spare = (layer.fid,) if layer.fid else ()
         return made
+
+
+def _settled(arrival: Opened, beside: list[Path]) -> Opened:
+    """A copy in which SQLite has put what was saved where it belongs, and taken back the rest."""
+    copy = arrival.folder / "settled" / arrival.place.name
+    copy.parent.mkdir()
+    for part in (arrival.place, *beside):
+        shutil.copyfile(part, copy.with_name(part.name))
+    with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as store:  # else GDAL says it
+        store.execute("PRAGMA journal_mode = DELETE").fetchall()
+    return replace(arrival, place=copy)
 
 
 @dataclass

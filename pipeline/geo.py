@@ -189,3 +189,10 @@ def places(geometries: Geometries, bounds: tuple[float, float, float, float]) ->
     rest = inside & ~valid
     found[rest] = shapely.centroid(shapely.envelope(geometries[rest]))
     return found
+
+
+def from_wkb(raw: Any) -> Geometries:
+    """Geometries from an array of WKB; what GEOS cannot read is None. Coordinates that are no
+    numbers are looked for afterwards, and not warned of here."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(shapely.from_wkb(raw, on_invalid="ignore"), dtype=object)

@@ -6,6 +6,7 @@ imported; this module must stay quick to import.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections.abc import Sequence
@@ -84,6 +85,7 @@ def _is_as(path: Path, looked: os.stat_result) -> bool:
 def _hashed(path: Path) -> Arrival:
     digest, size = hashlib.sha256(), 0
     looked = looks(path)
+    refuse_strange(path)
     try:
         for part in parts(path):
             with part.open("rb") as stream:
@@ -97,12 +99,29 @@ def _hashed(path: Path) -> Arrival:
     return Arrival(path, digest.hexdigest(), size, looked)
 
 
+def refuse_strange(path: Path) -> None:
+    """Raises ArrivalError for what is neither a file nor a folder (a pipe or a device may never
+    end, or never begin), and for a name that no ledger can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise ArrivalError(
+            "has a name that is not UTF-8", where=shown, todo="Give it another name."
+        ) from None
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ArrivalError(
+            "is a pipe or a device, no file", where=str(path), todo="Write it into a file first."
+        )
+
+
 def parts(path: Path) -> list[Path]:
     """The files that are one arrival, ``path`` first."""
     if path.is_dir():
         return sorted(one for one in path.rglob("*") if one.is_file())
     if path.suffix.lower() == ".shp":
-        return [path, *sorted(one for one in path.parent.glob(f"{path.stem}.*") if one != path)]
+        beside = path.parent.glob(f"{glob.escape(path.stem)}.*")
+        return [path, *sorted(one for one in beside if one != path and one.is_file())]
     return [path, *unsettled(path)]
 
 

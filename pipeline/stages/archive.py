@@ -14,12 +14,13 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pipeline.errors import ArrivalError, ResourceError
+from pipeline.stages.encoding import python_name, try_encodings
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 WORKBOOKS = (".xlsx", ".ods")
@@ -39,6 +40,7 @@ _MAX_WORKBOOK = 4 * 2**30
 _MAX_RATIO, _ALWAYS_FINE = 300, 64 * 2**20
 _BLOCK = 2**20
 _LISTED = 8
+_IS_UTF8 = 0x800
 _BROKEN = (
     zipfile.BadZipFile, tarfile.TarError, NotImplementedError, EOFError, gzip.BadGzipFile,
     lzma.LZMAError, zlib.error, ValueError,
@@ -86,7 +88,7 @@ def unpacked(path: Path, folder: Path, wanted: str | None) -> Path:
                 _write(member, folder, label)
     except _BROKEN as error:
         what = "is no zip file" if path.suffix.lower() == ".zip" else "is no archive"
-        if isinstance(error, zlib.error | EOFError | lzma.LZMAError):
+        if isinstance(error, zlib.error | EOFError | lzma.LZMAError) or _begins_as_zip(path):
             what = "is a damaged archive"
         raise ArrivalError(what, where=label, todo="Ask for the file again.") from None
     except OSError as error:
@@ -100,6 +102,11 @@ def unpacked(path: Path, folder: Path, wanted: str | None) -> Path:
             f"cannot be unpacked ({error.strerror})", where=label, todo="Free disk space."
         ) from None
     return folder / _bare(main.name)
+
+
+def _begins_as_zip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == b"PK"
 
 
 def examine(workbook: Path) -> None:
@@ -124,19 +131,37 @@ def examine(workbook: Path) -> None:
 def _listed(path: Path) -> Iterator[Iterator[_Member]]:
     if path.suffix.lower() in (".zip", *WORKBOOKS):
         with zipfile.ZipFile(path) as archive:
-            yield (_of_zip(archive, info) for info in archive.infolist() if not info.is_dir())
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            names = _decoded(infos)
+            yield (_of_zip(archive, info, names) for info in infos)
     else:
         with tarfile.open(path, "r:*") as tar:
             yield (_of_tar(tar, info) for info in tar if not info.isdir())
 
 
-def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+def _decoded(infos: list[zipfile.ZipInfo]) -> dict[str, str]:
+    """Names that do not say how they are encoded, as their letters show: Windows writes them in the
+    code page of its language, and the zip format means CP437."""
+    written = {
+        info.filename: info.filename.encode("cp437")
+        for info in infos
+        if not info.flag_bits & _IS_UTF8 and not info.filename.isascii()
+    }
+    trial = try_encodings(_bare(name).encode("cp437") for name in written)
+    found = python_name(trial.encoding) if trial else None
+    if found is None or found == "cp437":
+        return {}
+    with suppress(UnicodeError):
+        return {name: raw.decode(found) for name, raw in written.items()}
+    return {}
+
+
+def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo, names: dict[str, str]) -> _Member:
+    name = names.get(info.filename, info.filename)
     fault = "is encrypted" if info.flag_bits & 1 else None
     if (info.external_attr >> 16) & 0o170000 == 0o120000:
-        fault = f"holds a link ({_short(info.filename)})"
-    return _Member(
-        info.filename, info.file_size, info.compress_size, fault, lambda: archive.open(info)
-    )
+        fault = f"holds a link ({_short(name)})"
+    return _Member(name, info.file_size, info.compress_size, fault, lambda: archive.open(info))
 
 
 def _of_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
@@ -194,7 +219,11 @@ def _chosen(members: list[_Member], wanted: str | None, label: str) -> _Member:
         )
     if not layers:
         what = f"holds no layer {wanted}" if wanted else "holds no layer that can be read"
-        raise ArrivalError(what, where=label, todo="Ask for the file again." if wanted else None)
+        raise ArrivalError(
+            what,
+            where=label,
+            todo="Ask for the layers themselves, such as a GeoPackage or all files of a Shapefile.",
+        )
     if len(layers) > 1:
         names = sorted(m.name for m in layers)
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""

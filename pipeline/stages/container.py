@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipeline.db.arrival import parts, refuse_strange
 from pipeline.errors import ArrivalError, ResourceError
 from pipeline.stages import archive
 from pipeline.stages.encoding import is_utf8, python_name
@@ -62,6 +63,7 @@ _FORBIDDEN = (
     b"<OGRVRTDataSource", b"<VRTDataset", b"<OGRWFSDataSource", b"<GDAL_WMS", b"<!ENTITY",
     b"<GDALTileIndexDataset",
 )  # fmt: skip
+_ZIP, _JSON, _UTF16 = b"PK\x03\x04", (".json", ".geojson", ".topojson"), (b"\xff\xfe", b"\xfe\xff")
 _OLE, _DWG, _RAR, _SEVEN = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"AC10", b"Rar!", b"7z\xbc\xaf\x27"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _BLOCK, _ENDS = 2**20, 2**16
@@ -94,6 +96,7 @@ def opened(
     label = path.name
     if not path.exists():
         raise ArrivalError("no such file", where=str(path), todo="Check the path.")
+    refuse_strange(path)
     with _room(label), tempfile.TemporaryDirectory(prefix="makan-") as name:
         folder = Path(name)
         place = path.resolve()
@@ -109,7 +112,25 @@ def opened(
                 todo="Take member out of the feed's [source].",
             )
         _refuse_untaken(place, label)
+        if _misleads(str(place)):
+            place = _named(place, folder)
         yield _readable(Opened(place, label, folder, told_by(place), header), encoding)
+
+
+def _misleads(name: str) -> bool:
+    """Whether GDAL does not find what is called so: it leaves line breaks out, and takes what
+    stands before an exclamation mark for an archive."""
+    return "!" in name or not name.isprintable()
+
+
+def _named(place: Path, folder: Path) -> Path:
+    """A link to each part under a name that leads to it."""
+    made = folder / "named"
+    made.mkdir()
+    stem = "".join(one for one in place.stem if not _misleads(one)) or "arrival"
+    for part in parts(place):
+        (made / f"{stem}{part.name[len(place.stem) :]}").symlink_to(part)
+    return made / f"{stem}{place.suffix}"
 
 
 @contextmanager
@@ -148,8 +169,7 @@ def _refuse_unsafe(place: Path, label: str) -> None:
     for mark, kind, suffix in kinds:
         if head.startswith(mark) and place.suffix.lower() not in TABLES:
             raise ArrivalError(f"{kind} files are not taken", where=label, todo=_ADVICE[suffix])
-    if place.suffix.lower() in archive.WORKBOOKS and head.startswith(b"PK"):
-        archive.examine(place)
+    _refuse_disguised(place, head, label)
     if head.startswith(_OLE):
         raise _office(place, label)
     if any(mark in head for mark in _FORBIDDEN) or _CRS_ELSEWHERE.search(_ends(place)):
@@ -158,6 +178,21 @@ def _refuse_unsafe(place: Path, label: str) -> None:
             where=label,
             todo="Send the files it points to.",
         )
+
+
+def _refuse_disguised(place: Path, head: bytes, label: str) -> None:
+    """What is something else than its name says."""
+    if head.startswith(_ZIP):
+        if place.suffix.lower() in archive.WORKBOOKS:
+            archive.examine(place)
+        elif not archive.is_archive(place):
+            raise ArrivalError(
+                "is a workbook or a zip archive by what it holds, but not by its name",
+                where=label,
+                todo="Give it the ending that it should have: .xlsx, .ods or .zip.",
+            )
+    if place.suffix.lower() in _JSON and head[:2] in _UTF16:
+        raise ArrivalError("is written as UTF-16", where=label, todo="Ask for it as UTF-8.")
 
 
 def _office(place: Path, label: str) -> ArrivalError:

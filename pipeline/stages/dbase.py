@@ -57,6 +57,11 @@ class Dbase:
             int.from_bytes(head[10:12], "little"),
         )
 
+    @property
+    def count(self) -> int:
+        """The records that the header promises."""
+        return self._head[0]
+
     @cached_property
     def columns(self) -> list[Column]:
         """All columns; the first byte of a record is its mark of deletion."""

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
+from pipeline import geo
 from pipeline.contracts.layer import Geometry
 from pipeline.geo import Floats, Geometries, Mask
 from pipeline.stages.batch import Found, Raw
@@ -47,8 +48,7 @@ def levels(raw: Raw) -> Levels:
     count = len(raw.lines)
     if raw.wkb is None:
         return Levels(np.full(count, np.nan), np.full(count, np.nan))
-    shapes = shapely.from_wkb(raw.wkb.to_numpy(zero_copy_only=False), on_invalid="ignore")
-    return of(np.asarray(shapes, dtype=object))
+    return of(geo.from_wkb(raw.wkb.to_numpy(zero_copy_only=False)))
 
 
 def of(shapes: Geometries) -> Levels:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Collection
 
 import orjson
 import pyarrow as pa
@@ -17,11 +19,17 @@ from pipeline.stages.batch import Found, Raw, Rows
 from pipeline.stages.context import Context
 
 
-def survey(names: list[str], context: Context, where: str, last: Published | None = None) -> Found:
+def survey(
+    names: list[str],
+    context: Context,
+    where: str,
+    last: Published | None = None,
+    taken: Collection[str] = (),
+) -> Found:
     """Compares the file's columns with the feed before any row is read.
 
     Raises ArrivalError when a mapped column is not there or stands twice; names every column that
-    the feed neither maps nor ignores.
+    the feed neither maps nor ignores, and that are not ``taken`` otherwise.
     """
     feed = context.feed
     doubled = sorted({name for name in names if names.count(name) > 1})
@@ -42,14 +50,19 @@ def survey(names: list[str], context: Context, where: str, last: Published | Non
         )
     found = Found()
     for name in names:
-        if name not in needed and name not in feed.ignore:
+        if name not in needed and name not in taken:
             found.whole("column.unmapped", field_name=name)
     return found
 
 
 def _shown(name: str) -> str:
-    """A column's name; in quotation marks where its blanks would not be seen."""
-    return name if name == " ".join(name.split()) else json.dumps(name, ensure_ascii=False)
+    """A column's name; in quotation marks where its blanks would not be seen, and with the codes of
+    signs that nobody sees at all, such as a byte order mark."""
+    unseen = [one for one in name if unicodedata.category(one) in ("Cc", "Cf")]
+    if not unseen and name == " ".join(name.split()):
+        return name
+    quoted = json.dumps(name, ensure_ascii=False)
+    return "".join(f"\\u{ord(one):04x}" if one in unseen else one for one in quoted)
 
 
 def _had(missing: list[str], last: Published | None) -> str:

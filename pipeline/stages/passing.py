@@ -191,7 +191,8 @@ def passing(
     with _opened(path, context) as source:
         try:
             found = source.found
-            found.extend(survey(source.names, context, source.label, last))
+            consumed = {*context.feed.ignore, *source.layer.drawn}
+            found.extend(survey(source.names, context, source.label, last, consumed))
             source.cut = Cut.of(context)
             source.begin(batch_rows)
             reference = Reference.of(known, context.schemas, context.layer) if known else None

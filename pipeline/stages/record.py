@@ -100,11 +100,11 @@ class Recorder:
     def _places(self, drawn: pa.Array, raw: Raw | None = None) -> pa.Array:
         """Where faulty geometries are, as WKB points; None where they are not in the city."""
         city = self.context.city
-        shapes = np.asarray(shapely.from_wkb(drawn.to_numpy(zero_copy_only=False)), dtype=object)
+        shapes = geo.from_wkb(drawn.to_numpy(zero_copy_only=False))
         lost = shapely.is_missing(shapes)
         if raw is not None and raw.wkb is not None and self.crs is not None and lost.any():
             wkb = raw.wkb.filter(pa.array(lost)).to_numpy(zero_copy_only=False)
-            arrived = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
+            arrived = geo.from_wkb(wkb)
             shapes[lost] = city.operation(self.crs).apply(arrived)
         return written(geo.places(shapes, city.extent.bounds))
 

@@ -216,7 +216,7 @@ def from_wkb(lines: Lines, wkb: pa.Array, context: Context, crs: CRS) -> tuple[G
     only a hair to be closed are closed."""
     found = Found()
     raw = wkb.to_numpy(zero_copy_only=False)
-    made = np.asarray(shapely.from_wkb(raw, on_invalid="ignore"))
+    made = geo.from_wkb(raw)
     unread = np.flatnonzero(shapely.is_missing(made) & ~np.asarray(wkb.is_null()))
     if not len(unread):
         return made, found

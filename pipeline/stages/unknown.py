@@ -127,7 +127,7 @@ def _place(
         drawn = np.asarray(shapely.points(x, y), dtype=object)
     elif shapes is not None:
         raw = shapes.to_numpy(zero_copy_only=False)
-        drawn = np.asarray(shapely.from_wkb(raw, on_invalid="ignore"), dtype=object)
+        drawn = geo.from_wkb(raw)
     else:
         return None
     good = drawn[~shapely.is_missing(drawn)]

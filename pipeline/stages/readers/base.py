@@ -36,7 +36,8 @@ class Layer(ABC):
     ``features`` are the rows (or other units, see ``seen``) as another reader than the stream's
     counts them. ``crs`` is what the file says of it, ``heard`` what the reader warns of,
     ``odd`` the rows (from 1) whose end or beginning is in doubt, each with the finding's code,
-    ``spare`` columns that number the rows: they are read if a feed asks for them.
+    ``spare`` columns that number the rows: they are read if a feed asks for them, ``drawn`` those
+    of which the shapes are made.
     """
 
     label: str
@@ -50,6 +51,7 @@ class Layer(ABC):
     seen: int = 0
     odd: dict[int, str] = field(default_factory=dict)
     spare: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
 
     def crs_of(self, geometry: str | None) -> str | None:  # noqa: ARG002
         """What the file says of the CRS of one of its geometries."""

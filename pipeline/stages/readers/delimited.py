@@ -7,6 +7,7 @@ and values by the rules of RFC 4180; where both do not agree, the file is refuse
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Generator, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import ArrivalError
 from pipeline.stages.readers.base import Layer
@@ -24,6 +26,8 @@ from pipeline.stages.readers.gdal import GdalDataset, GdalLayer
 _SEPARATORS = (",", ";", "\t", "|", " ")
 _LONGEST = 2**31 - 1
 _ROWS, _BLOCK = 2**16, 2**22
+# WKB of no kind that there is.
+_NO_SHAPE = b"\x01\x00\x00\x00\x00"
 _BOM = b"\xef\xbb\xbf"
 _SWALLOWED, _MOST = 3, 10_000
 
@@ -52,7 +56,9 @@ class DelimitedDataset(GdalDataset):
         layer = super().layer(sheet, encoding)
         if not isinstance(layer, GdalLayer):
             return layer
-        _refuse_nul(Path(self.place), self.label)
+        _refuse_bytes(Path(self.place), self.label)
+        if not layer.names:
+            raise ArrivalError("names no columns", where=self.label, todo="Ask for it again.")
         separator = _separator(Path(self.place), len(layer.names))
         if separator is None:
             return layer
@@ -64,6 +70,7 @@ class DelimitedDataset(GdalDataset):
                 f"the first is row {found.first}"
             )
         made = DelimitedLayer(**vars(layer), beyond=found.surplus)
+        made.drawn = tuple(one for one in layer.names if _is_drawn(one))[: len(layer.geometries)]
         made.features = found.rows
         made.odd = dict.fromkeys(found.swallowing, "row.swallows")
         if found.surplus:
@@ -82,15 +89,38 @@ class DelimitedLayer(GdalLayer):
         """The stream of GDAL, and the values that it leaves out."""
         first = 1
         for table in super().tables(rows):
-            yield self._whole(table, first) if self.beyond else table
+            shown = self._undrawn(table)
+            yield self._whole(shown, first) if self.beyond else shown
             first += table.num_rows
+
+    def _undrawn(self, table: pa.Table) -> pa.Table:
+        """Where text is no WKT, GDAL gives no shape: it is not taken for a row without one."""
+        if len(self.drawn) != 1 or len(self.geometries) != 1:
+            return table
+        written = table.column(self.drawn[0]).combine_chunks()
+        name = next(iter(self.geometries))
+        place = table.schema.get_field_index(name)
+        shapes = table.column(place).combine_chunks()
+        given = pc.greater(pc.binary_length(pc.utf8_trim_whitespace(written)), 0)
+        lost = pc.and_(shapes.is_null(), pc.fill_null(given, fill_value=False))
+        if not pc.any(lost).as_py():
+            return table
+        mended = pc.if_else(lost, pa.scalar(_NO_SHAPE, shapes.type), shapes)
+        return table.set_column(place, table.schema.field(place), mended)
 
     def _whole(self, table: pa.Table, first: int) -> pa.Table:
         values = [self.beyond.get(row) for row in range(first, first + table.num_rows)]
         return table.append_column(self.names[-1], pa.array(values, type=pa.string()))
 
 
-def _refuse_nul(path: Path, label: str) -> None:
+def _is_drawn(name: str) -> bool:
+    """Whether GDAL makes shapes of a column that is called so."""
+    return name.upper() == "WKT" or name.upper().startswith("_WKT")
+
+
+def _refuse_bytes(path: Path, label: str) -> None:
+    """A NUL byte, or what is not UTF-8, with its line."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
     line = 1
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
@@ -102,6 +132,18 @@ def _refuse_nul(path: Path, label: str) -> None:
                     where=label,
                     todo="Ask for the file again, as UTF-8.",
                 )
+            before = len(decoder.getstate()[0])
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as error:
+                wrong = max(error.start - before, 0)
+                raise ArrivalError(
+                    f"is not in one encoding: line {line + block.count(b'\n', 0, wrong)} is not "
+                    "UTF-8, as the file is by what is declared or was detected",
+                    where=label,
+                    todo="Declare the right encoding in the feed's [source], such as CP1256, or "
+                    "ask for a file in one.",
+                ) from None
             line += block.count(b"\n")
 
 

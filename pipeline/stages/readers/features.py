@@ -21,6 +21,7 @@ from pipeline.errors import ArrivalError
 _BLOCK, _HEAD = 2**22, 2**16
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _FEATURES = re.compile(rb'"features"\s*:\s*\[')
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _QUOTE, _COMMA = ord('"'), ord(",")
 _STEP = np.zeros(256, dtype=np.int8)
 _STEP[[ord("{"), ord("[")]] = 1
@@ -71,6 +72,12 @@ def _blocks(path: Path, scan: _Scan) -> Iterator[tuple[bytes, npt.NDArray[np.int
             # A backslash and what it escapes belong together.
             while rest.endswith(b"\\") and (more := stream.read(1)):
                 rest += more
+            if _NUL.search(rest):
+                raise ArrivalError(
+                    "holds a NUL character (\\u0000), behind which its text would be lost",
+                    where=path.name,
+                    todo="Ask for it again without.",
+                )
             plain = _ESCAPED.sub(b"__", rest)
             yield rest, scan.block(np.frombuffer(plain, dtype=np.uint8))
             rest = stream.read(_BLOCK)

@@ -15,6 +15,7 @@ from pipeline.stages.dbase import NUMBERS, Column, Dbase, dates
 from pipeline.stages.encoding import python_name
 from pipeline.stages.readers.base import Layer
 from pipeline.stages.readers.gdal import GdalDataset, GdalLayer
+from pipeline.stages.shapeindex import are_in_order, refuse_torn
 
 _DATE = "D"
 
@@ -26,13 +27,22 @@ class ShapefileDataset(GdalDataset):
         """ArrivalError where a part of a Shapefile is missing that nothing can be read without."""
         super().__init__(arrival)
         place = arrival.place
-        if place.suffix.lower() == ".shp" and place.is_file() and _part(place, ".shx") is None:
+        self.file = _part(place, ".dbf") if place.is_file() else None
+        if place.suffix.lower() == ".shp" and place.is_file():
+            self._look_at_index(place)
+
+    def _look_at_index(self, place: Path) -> None:
+        index = _part(place, ".shx")
+        if index is None:
             raise ArrivalError(
                 "comes without its .shx",
                 where=self.label,
                 todo="Ask for all its files (.shp, .shx, .dbf, .prj, .cpg), best in one zip.",
             )
-        self.file = _part(place, ".dbf") if place.is_file() else None
+        table = self._table
+        refuse_torn(place, index, None if table is None else table.count, self.label)
+        if not are_in_order(place, index):
+            self.heard.add("its shapes bear other numbers than their rows; are they theirs?")
 
     @cached_property
     def _table(self) -> Dbase | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.stages.container import Opened
 from pipeline.stages.readers import features
@@ -22,6 +23,7 @@ from pipeline.stages.readers.base import Layer
 from pipeline.stages.readers.gdal import GdalDataset, GdalLayer
 
 _HEAD = 4096
+_WHOLE = 2.0**53
 _TOPOLOGY, _NULL = re.compile(rb'"type"\s*:\s*"Topology"'), re.compile(rb'"type"\s*:\s*null')
 # What the id beside the properties is called: the first of these that no property is.
 _IDS = ("id", "feature_id")
@@ -60,7 +62,19 @@ class JsonLayer(GdalLayer):
         """The stream of GDAL, and the ids."""
         ids = features.ids(Path(self.place), self.label)
         for table in super().tables(rows):
+            self._tell_long_numbers(table)
             yield self._numbered(table, ids)
+
+    def _tell_long_numbers(self, table: pa.Table) -> None:
+        """Numbers that have been cut: in a column that has fractions as well, or longer ones."""
+        for column, values in zip(table.schema, table.columns, strict=True):
+            if pa.types.is_floating(column.type):
+                size = pc.max(pc.abs(values)).as_py()
+                if size is not None and size >= _WHOLE:
+                    self.heard.add(
+                        f"{column.name} has numbers of more than 15 figures beside others, and "
+                        "their last figures are lost: as text they would be kept"
+                    )
 
     def _numbered(self, table: pa.Table, ids: Iterator[str | None]) -> pa.Table:
         for name in self.spare:

@@ -108,12 +108,24 @@ class Source:
             place = table.schema.get_field_index(self.geometry)
             wkb = curves.stroked(table.column(place).combine_chunks(), curves.tolerance(self.crs))
             table = table.remove_column(place)
+        if self.layer.days_late:
+            table = self._in_usual_days(table)
         if self._is_drawn:
             table = iran_system.table(table)
         if self.cut is not None:
             table, personal = self.cut.apart(table)
             return Raw(lines, self._untold(table, lines), wkb, personal)
         return Raw(lines, table, wkb)
+
+    def _in_usual_days(self, table: pa.Table) -> pa.Table:
+        """Numbers that the feed takes for days, as other workbooks count them."""
+        days = {name for one in self.feed.columns if one.parser == "excel" for name in one.sources}
+        for place, column in enumerate(table.schema):
+            kind = column.type
+            if column.name in days and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                moved = pc.add(table.column(place), pa.scalar(self.layer.days_late, kind))
+                table = table.set_column(place, column, moved)
+        return table
 
     def _untold(self, table: pa.Table, lines: Lines) -> pa.Table:
         """Of odd rows only what names them: a person's name may have moved into any column."""

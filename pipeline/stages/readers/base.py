@@ -23,7 +23,7 @@ _WKB_NAMES = ("geoarrow.wkb", "ogc.wkb")
 _WKB_MARK = {"ARROW:extension:name": "geoarrow.wkb"}
 _LONGEST = 200
 _SOURCE_PLACE = re.compile(r"/\S+\.(?:cpp|c|h)\b,?(?: \d+)?:? ?")
-_OURS = re.compile(r"/\S*/makan-\w+/(?:\w+/)?")
+_OURS = re.compile(r"/vsizip/\{[^}]*\}/?|/\S*/makan-\w+/(?:\w+/)?")
 _NOT_DECODED = re.compile(r"(?i)utf.{0,40}invalid|invalid.{0,40}utf")
 
 
@@ -37,7 +37,8 @@ class Layer(ABC):
     counts them. ``crs`` is what the file says of it, ``heard`` what the reader warns of,
     ``odd`` the rows (from 1) whose end or beginning is in doubt, each with the finding's code,
     ``spare`` columns that number the rows: they are read if a feed asks for them, ``drawn`` those
-    of which the shapes are made.
+    of which the shapes are made. ``days_late`` is by how much its numbers of days count from later
+    than other workbooks do.
     """
 
     label: str
@@ -52,6 +53,7 @@ class Layer(ABC):
     odd: dict[int, str] = field(default_factory=dict)
     spare: tuple[str, ...] = ()
     drawn: tuple[str, ...] = ()
+    days_late: int = 0
 
     def crs_of(self, geometry: str | None) -> str | None:  # noqa: ARG002
         """What the file says of the CRS of one of its geometries."""

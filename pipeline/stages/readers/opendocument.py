@@ -23,6 +23,7 @@ _ROW = re.compile(
     re.DOTALL,
 )
 
+_MARKS = re.compile(rb"(</(?:\w+:)?table-row>)|<(?:\w+:)?covered-table-cell\b")
 _VALUE, _END = re.compile(rb"office:value|<(?:\w+:)?p\b"), re.compile(rb"</(?:\w+:)?table>")
 
 
@@ -38,6 +39,21 @@ def in_short_repeats(arrival: Opened) -> Opened:
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError):
         return arrival  # GDAL says what is wrong
     return replace(arrival, place=copy)
+
+
+def covered(book: zipfile.ZipFile, header: int) -> Iterator[str]:
+    """What is said of merged cells below the line that names the columns."""
+    rows = found = 0
+    with book.open(_CONTENT) as stream:
+        rest = b""
+        while block := stream.read(_BLOCK):
+            whole, mark, rest = (rest + block).rpartition(b"<")
+            rest = mark + rest
+            for end in _MARKS.finditer(whole):
+                rows += bool(end[1])
+                found += rows >= header and not end[1]
+    if found:
+        yield f"merged cells ({found}) below the first of each are read as empty"
 
 
 def _repeats_long(book: zipfile.ZipFile) -> bool:

@@ -106,7 +106,7 @@ def unpacked(path: Path, folder: Path, wanted: str | None) -> Path:
 
 def _begins_as_zip(path: Path) -> bool:
     with path.open("rb") as stream:
-        return stream.read(2) == b"PK"
+        return stream.read(4) == b"PK\x03\x04"
 
 
 def examine(workbook: Path) -> None:

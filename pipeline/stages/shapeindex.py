@@ -28,7 +28,8 @@ def refuse_torn(shp: Path, shx: Path, rows: int | None, label: str) -> None:
             todo=_TODO,
         )
     size = shp.stat().st_size
-    ends = (index[:, 0] + 4 + index[:, 1]) * _WORD
+    # The lengths are those of the .shp: some programs count its heads of records in the .shx.
+    ends = index[:, 0] * _WORD + 8 + _numbers(shp, index, 4) * _WORD
     beyond = int((ends > size).sum())
     if beyond:
         raise ArrivalError(
@@ -43,13 +44,19 @@ def refuse_torn(shp: Path, shx: Path, rows: int | None, label: str) -> None:
 
 def are_in_order(shp: Path, shx: Path) -> bool:
     """Whether the shapes bear the numbers of their rows, from whatever number on."""
-    index = _index(shx)
-    data = np.memmap(shp, dtype=np.uint8, mode="r")
-    at = index[:, 0] * _WORD
-    if not len(at) or int(at.max()) + 4 > len(data) or int(at.min()) < _HEADER:
-        return True
-    number = sum(data[at + byte].astype(np.int64) << (24 - 8 * byte) for byte in range(4))
+    number = _numbers(shp, _index(shx), 0)
     return bool((np.diff(number) == 1).all() or (np.diff(number) == 0).all())
+
+
+def _numbers(shp: Path, index: npt.NDArray[np.int64], behind: int) -> npt.NDArray[np.int64]:
+    """The number that stands ``behind`` the beginning of each shape; beyond the end they are 0."""
+    data = np.memmap(shp, dtype=np.uint8, mode="r") if shp.stat().st_size else np.zeros(0, np.uint8)
+    found = np.zeros(len(index), dtype=np.int64)
+    at = index[:, 0] * _WORD + behind
+    there = (at >= 0) & (at + 4 <= len(data))
+    for byte in range(4):
+        found[there] = found[there] << 8 | data[at[there] + byte]
+    return found
 
 
 def _index(shx: Path) -> npt.NDArray[np.int64]:

@@ -113,6 +113,7 @@ async def kiosk(request: Request) -> Response:
             **tile_layers.city_map(site),
             "code": site.schemas.city.published("parcel_code"),
             "follows": _FOLLOWS in site.answerer.processes,
+            "search": _searched(site),
             "links": [],
         }
 

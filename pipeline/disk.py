@@ -1,8 +1,10 @@
-"""Whether the machine is why something failed, whatever a library made of it in its own words."""
+"""Files that are whole or not there, and whether the machine is why something failed, whatever a
+library made of it in its own words."""
 
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -59,3 +61,31 @@ def _free(folder: Path) -> float:
     with suppress(OSError):
         return shutil.disk_usage(folder).free
     return float("inf")
+
+
+def publish(path: Path, place: Path) -> None:
+    """Moves a finished file to where it stays: wholly or not at all, also when power fails."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+    path.replace(place)
+    folder = os.open(place.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_text(place: Path, text: str) -> None:
+    """Writes a small file wholly or not at all."""
+    write_bytes(place, text.encode())
+
+
+def write_bytes(place: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """The same of bytes; ``mode`` is who may read it, less what the process's mask takes."""
+    begun = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        begun.touch(mode=mode)
+        begun.write_bytes(content)
+        publish(begun, place)
+    finally:
+        begun.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from pwd import getpwnam, struct_passwd
 
+from pipeline import disk
 from pipeline.contracts import audience
 from pipeline.db import server_config
 from pipeline.errors import DatabaseError, ResourceError
@@ -103,6 +104,12 @@ class Cluster:
                 where=str(self.folder),
                 todo="Run `makan db start`.",
             ) from None
+        except ValueError:
+            raise DatabaseError(
+                "the notes on the private database are damaged",
+                where=str(self.state_file),
+                todo="Bring the file back from a backup: the passwords stand in it alone.",
+            ) from None
         return found
 
     def uri(self, user: str, database: str) -> str:
@@ -177,10 +184,8 @@ class Cluster:
         self._keep(state)
 
     def _keep(self, state: dict[str, str]) -> None:
-        temporary = self.state_file.with_suffix(".new")
-        temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps(state, indent=1))
-        temporary.replace(self.state_file)
+        # The passwords stand nowhere else: they must outlast a power cut.
+        disk.write_bytes(self.state_file, json.dumps(state, indent=1).encode(), mode=0o600)
 
     def passwords(self) -> dict[str, str]:
         """The password of every login; of a role that is new in the contracts it is made now."""

@@ -136,6 +136,13 @@ def unreachable(error: Exception, *, private: bool) -> DatabaseError:
             f"the database refuses the login ({said})",
             todo="Run `makan db migrate` first, or check MAKAN_DATABASE_URL.",
         )
+    if "connection slots" in reason or "too many c" in reason:
+        return DatabaseError(
+            "the database has no connection left",
+            todo="Wait until some program ends, or raise max_connections.",
+        )
+    if "is starting up" in reason or "is shutting down" in reason:
+        return DatabaseError("the database starts or stops at the moment", todo="Ask again.")
     todo = (
         "Run `makan db start`." if private else "Check that the server of MAKAN_DATABASE_URL runs."
     )

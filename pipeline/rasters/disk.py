@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import disk
+from pipeline.disk import publish as publish
+from pipeline.disk import write_bytes as write_bytes
+from pipeline.disk import write_text as write_text
 from pipeline.errors import MakanError, ResourceError
 from pipeline.rasters.opening import FAULTS, reason
 
@@ -29,30 +31,3 @@ def writing(target: Path) -> Iterator[None]:
         raise ResourceError(
             f"the raster cannot be written: {reason(error, target)}", where=str(target.parent)
         ) from error
-
-
-def publish(path: Path, place: Path) -> None:
-    """Moves a finished file to where it stays: wholly or not at all, also when power fails."""
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-    path.replace(place)
-    folder = os.open(place.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_text(place: Path, text: str) -> None:
-    """Writes a small file wholly or not at all."""
-    write_bytes(place, text.encode())
-
-
-def write_bytes(place: Path, content: bytes) -> None:
-    """The same of bytes."""
-    begun = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        begun.write_bytes(content)
-        publish(begun, place)
-    finally:
-        begun.unlink(missing_ok=True)

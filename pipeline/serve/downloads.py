@@ -19,12 +19,12 @@ from typing import Any, Protocol
 import orjson
 from psycopg import sql
 
+from pipeline import disk
 from pipeline.contracts.registry import Schemas
 from pipeline.db import queries
 from pipeline.db.engine import Database, translated
 from pipeline.derive import views
 from pipeline.derive.raster_collections import COG
-from pipeline.rasters import disk
 from pipeline.serve import geopackage, mbtiles, publish, within
 from pipeline.serve.clause import template
 from pipeline.serve.served import Served

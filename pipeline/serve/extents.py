@@ -18,13 +18,13 @@ import orjson
 import psycopg
 from psycopg import sql
 
+from pipeline import disk
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
 from pipeline.derive import views
 from pipeline.derive.collections import Extent
 from pipeline.derive.columns import GEOMETRY
-from pipeline.rasters import disk
 from pipeline.serve import crs
 from pipeline.serve.clause import template
 from pipeline.serve.made_by import made_by

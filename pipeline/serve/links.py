@@ -14,6 +14,8 @@ OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
 OGC = "http://www.opengis.net/def/rel/ogc/1.0"
 
 Link = dict[str, str]
+#: Bytes of the header Link; proxies take 4 or 8 kB of all headers unless they are told otherwise.
+_LONGEST = 3000
 
 _FA = {
     "This document as JSON": "این سند به صورت JSON",
@@ -119,10 +121,12 @@ def documents(
 
 
 def header(links: list[Link]) -> str:
-    """The HTTP header Link for the links that clients follow without reading the body."""
-    wanted = ("next", "prev", "self")
-    return ", ".join(
-        f'<{found["href"]}>; rel="{found["rel"]}"; type="{found["type"]}"'
-        for found in links
-        if found["rel"] in wanted
-    )
+    """The HTTP header Link for the links that clients follow without reading the body; of those
+    that a long filter makes long the first alone, since clients and proxies bound their headers."""
+    told: list[str] = []
+    for rel in ("next", "prev", "self"):
+        for found in (one for one in links if one["rel"] == rel):
+            link = f'<{found["href"]}>; rel="{rel}"; type="{found["type"]}"'
+            if not told or len(", ".join([*told, link])) <= _LONGEST:
+                told.append(link)
+    return ", ".join(told)

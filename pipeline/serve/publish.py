@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import yaml
 
+from pipeline import disk
 from pipeline.contracts.audience import Audience
 from pipeline.contracts.layer import LayerContract
 from pipeline.contracts.registry import Schemas
@@ -16,7 +17,6 @@ from pipeline.db.engine import Database
 from pipeline.derive import openapi, views
 from pipeline.derive.columns import GEOMETRY, ID
 from pipeline.errors import DatabaseError, ResourceError
-from pipeline.rasters import disk
 from pipeline.serve import config
 from pipeline.serve.clause import template
 from pipeline.serve.extents import Connection, Extents

@@ -79,7 +79,8 @@ def test_ground_in_an_exempt_zone_pays_no_levy(staff: TestClient, ask: Asked, qu
     rows = query(
         "SELECT p.parcel_code, sum(f.share) FROM facts.parcel_zone f JOIN data.parcel p "
         "ON p.id = f.subject_id JOIN data.plan_zone z ON z.id = f.object_id "
-        "WHERE f.part = 'in' AND z.zone_code IN ('G1', 'G3') GROUP BY 1 ORDER BY 2 LIMIT 4"
+        "JOIN data.plan_document d USING (plan_id) WHERE d.plan_status = 'approved' "
+        "AND f.part = 'in' AND z.zone_code IN ('G1', 'G3') GROUP BY 1 ORDER BY 2 LIMIT 4"
     )
     assert rows
     for code, share in rows:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import re
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
+from pipeline import paths
 from pipeline.serve import encodings
 
 TILE = "WebMercatorQuad/16/26044/42032"
@@ -151,3 +153,23 @@ def test_errors_are_problem_details(client: TestClient, path: str, status: int) 
 )  # fmt: skip
 def test_the_encoding_is_the_one_the_client_likes_best(header: str, chosen: str | None) -> None:
     assert encodings.chosen(header) == chosen
+
+
+def test_links_of_a_long_filter_leave_room_for_other_headers(client: TestClient) -> None:
+    """A proxy of defaults takes 4 or 8 kB of headers, and answers 502 to more."""
+    asked = {"f": "json", "limit": "1", "filter": "id > " + "0" * 2900}
+    answer = client.get("/collections/parcels/items", params=asked)
+    assert answer.status_code == 200
+    assert re.findall('rel="([a-z]+)"', answer.headers["link"]) == ["next"]
+    told = {link["rel"]: link["href"] for link in answer.json()["links"]}
+    assert f"<{told['next']}>" in answer.headers["link"]
+    assert "self" in told
+    short = client.get("/collections/parcels/items?f=json&limit=1")
+    assert re.findall('rel="([a-z]+)"', short.headers["link"]) == ["next", "self"]
+
+
+def test_the_proxy_takes_headers_as_long_as_the_addresses_it_lets_through() -> None:
+    conf = (paths.server_files() / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    (address,) = re.findall(r"large_client_header_buffers \d+ (\d+)k;", conf)
+    (headers,) = re.findall(r"proxy_buffer_size (\d+)k;", conf)
+    assert int(headers) >= int(address) + 8

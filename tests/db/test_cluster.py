@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from pipeline.contracts import registry
 from pipeline.db import migrate as migration
@@ -86,3 +87,21 @@ def test_settings_grow_with_the_machine() -> None:
     assert large["shared_buffers"] == "16384MB"
     assert int(large["max_parallel_workers"]) == 16
     assert (small["wal_compression"], large["wal_compression"]) == ("off", "lz4")
+
+
+def test_a_database_without_a_connection_left_is_not_said_to_be_down(database: Database) -> None:
+    name = sql.Identifier(database.settings.database)
+    admin = database.cluster.uri(SUPERUSER, "postgres")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT 0").format(name))
+    with pytest.raises(DatabaseError, match="no connection left"), database.connect("loader"):
+        pass
+
+
+def test_notes_that_are_damaged_are_told_in_one_line(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    cluster.folder.mkdir()
+    cluster.state_file.write_text('{"binaries": "/usr/lib')
+    for ask in (cluster.start, cluster.stop, cluster.state):
+        with pytest.raises(DatabaseError, match="are damaged"):
+            ask()

@@ -86,12 +86,14 @@ def _hashed(path: Path) -> Arrival:
     digest, size = hashlib.sha256(), 0
     looked = looks(path)
     refuse_strange(path)
+    # One buffer for all: the system makes every page of a new one anew.
+    block = memoryview(bytearray(_BLOCK))
     try:
         for part in parts(path):
-            with part.open("rb") as stream:
-                while block := stream.read(_BLOCK):
-                    digest.update(block)
-                    size += len(block)
+            with part.open("rb", buffering=0) as stream:
+                while got := stream.readinto(block):
+                    digest.update(block[:got])
+                    size += got
     except FileNotFoundError:
         raise ArrivalError("no such file", where=str(path), todo="Check the path.") from None
     except OSError as error:

@@ -7,6 +7,7 @@ here only what arrives in a request is transformed: boxes and geometries of filt
 from __future__ import annotations
 
 import math
+import re
 import struct
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,7 @@ from pipeline.serve.errors import bad
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
+_CURIE = re.compile(r"\[(?:EPSG:([0-9]{1,6})|OGC:CRS84)\]")
 _WGS84, _WEB_MERCATOR = 4326, 3857
 _METRES_PER_DEGREE = 111_320.0
 _EDGE_POINTS, _STEP_M = 100, 100.0
@@ -67,7 +69,10 @@ def supported(city: City) -> dict[str, Crs]:
 
 
 def named(city: City, uri: str, parameter: str) -> Crs:
-    """The CRS called ``uri``; 400 names the ones there are."""
+    """The CRS called ``uri``, or so by a safe CURIE, as OGC API - Maps has it; 400 names the ones
+    there are."""
+    if found := _CURIE.fullmatch(uri):
+        uri = f"{_EPSG}{found[1]}" if found[1] else CRS84
     try:
         return supported(city)[uri]
     except KeyError:

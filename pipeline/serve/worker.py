@@ -13,6 +13,7 @@ from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
 from pipeline.serve.accepting import Connections, Listener, Tally
+from pipeline.serve.protocol import Protocol
 
 GRACE_S = 5
 _LAST_REQUESTS_S = 0.2
@@ -53,7 +54,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
 
     CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn_worker's own declaration
         "loop": "auto",
-        "http": "auto",
+        "http": Protocol,
         "ws": "none",
         "lifespan": "on",
         "server_header": False,

@@ -82,3 +82,16 @@ def test_a_filter_in_the_crs_finds_the_parcel_again(client: TestClient, uri: str
 
 def test_4326_is_north_first_in_the_registry() -> None:
     assert CRS.from_epsg(4326).axis_info[0].direction == "north"
+
+
+@pytest.mark.parametrize(
+    ("short", "uri"), [("[EPSG:32639]", f"{EPSG}32639"), ("[OGC:CRS84]", CRS84)]
+)
+def test_safe_curies_name_them_too(client: TestClient, short: str, uri: str) -> None:
+    """OGC API - Maps has a CRS named by its URI or by a safe CURIE."""
+    for path in ("/collections/parcels/items/5", "/collections/parcels/map?width=20&height=20"):
+        one, other = (client.get(path, params={"crs": name}) for name in (short, uri))
+        assert one.status_code == 200, one.text
+        assert one.headers["content-crs"] == other.headers["content-crs"] == f"<{uri}>"
+    refused = client.get("/collections/parcels/items", params={"crs": "[EPSG:9999]"})
+    assert refused.status_code == 400

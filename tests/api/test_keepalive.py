@@ -206,3 +206,41 @@ def test_what_is_no_http_is_refused_and_done_with(
                 said += part
         assert said.startswith(b"HTTP/1.1 400 ")
     assert _ask(line, "GET", ONE)[0] == 200
+
+
+def test_a_head_without_end_is_refused(port: int) -> None:
+    """60 MB of one header were kept in memory, and answered."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as one:
+        one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        sent, refused = 0, b""
+        try:
+            while sent < 20_000_000:
+                one.sendall(b"a" * 65_536)
+                sent += 65_536
+        except OSError:
+            refused = b"closed"
+        assert refused
+        assert sent < 16_000_000
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as one:
+        one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        for _ in range(80):
+            time.sleep(0.005)
+            one.sendall(b"a" * 1_000)
+            if select.select([one], [], [], 0)[0]:
+                break
+        assert one.recv(100).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /health/live HTTP/1.1\r\n", b"400"),
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\nHost: b\r\n", b"400"),
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\n", b"200"),
+        (b"GET /health/live HTTP/1.0\r\n", b"200"),
+    ],
+)
+def test_a_request_names_one_host(port: int, head: bytes, status: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as one:
+        one.sendall(head + b"Connection: close\r\n\r\n")
+        assert one.recv(100).split()[1] == status

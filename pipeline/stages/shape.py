@@ -105,6 +105,8 @@ class Shaper:
         swapped[outside] = geo.within(turned, city.extent.bounds)
         self._drop(swapped, "geometry.swapped")
         boxes = shapely.bounds(self.made[outside & ~swapped])
+        # Metres that are said to be degrees are nowhere: they are told as they came.
+        boxes = np.where(np.isfinite(boxes), boxes, shapely.bounds(self.given[outside & ~swapped]))
         details = [f"x {a:.9g} to {c:.9g}, y {b:.9g} to {d:.9g}" for a, b, c, d in boxes]
         self._drop(outside & ~swapped, "geometry.outside", details=details)
         # Nothing more is asked of what is lost; some of it is infinite by now.

@@ -165,6 +165,15 @@ def test_signs_that_nobody_sees_are_shown_in_the_names_of_columns(bench: Any) ->
         bench.check(path, feed)
 
 
+def test_metres_that_are_said_to_be_degrees_are_told_as_they_came(
+    bench: Any, database: Database, query: Any
+) -> None:
+    path = bench.geopackage([bench.parcel(1)], crs="EPSG:4326")
+    assert bench.load(database, path).account.quarantined == 1
+    told = query(database, "SELECT detail FROM ops.finding WHERE code = 'geometry.outside'")
+    assert told == [("x 488040 to 488060, y 3833000 to 3833020",)]
+
+
 def test_what_is_no_wkt_is_not_said_to_be_missing(bench: Any) -> None:
     row, shape = '1-1-1-{}-0-0-0,residential,1/2,400,1396/08/27,"{}"\n', bench.square(1).wkt
     rows = (row.format(1, shape), row.format(2, shape[3:]), row.format(3, ""))

@@ -52,13 +52,15 @@ def drop(home: Path, job: str) -> None:
 @dataclass(frozen=True)
 class Binder:
     """Makes the files of jobs below ``home`` by ``make`` and, where there is ``merge``, one PDF of
-    all, or several of at most ``most``; ``close`` ends what that has begun."""
+    all, or several of at most ``most``; ``at_once`` are worked at together; ``close`` ends what
+    that has begun."""
 
     home: Path
     make: Make
     merge: Merge | None = None
     close: Callable[[], None] = lambda: None
     most: int = _MOST_MERGED
+    at_once: int = 2
 
     async def bound(
         self,
@@ -117,6 +119,7 @@ class _Work:
             document.title.of(language),
             language,
             Progress(tell, len(found)),
+            self.binder.at_once,
         )
         if self.binder.merge and len(found) > self.binder.most:
             rows, one, parts = await press.volumes(found, self.binder.most)

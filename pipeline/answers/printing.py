@@ -19,8 +19,6 @@ import orjson
 from pipeline.answers.ask import Tell
 from pipeline.answers.sheets import Sheet, volumes
 
-#: So many sheets are worked at at once: while one is printed, the next are made ready.
-_AT_ONCE = 3
 _BLOCK = 1 << 20
 
 #: Makes one PDF of many: what each is called and where it is, title, language, where to; the number
@@ -60,7 +58,7 @@ Result = tuple[list[Made], dict[str, Any] | None, list[dict[str, Any]]]
 @dataclass(frozen=True)
 class Press:
     """Prints sheets into ``folder``, each by itself by ``one`` (which says why there is none), and
-    binds them by ``merge``, if there is one."""
+    binds them by ``merge``, if there is one; ``at_once`` are worked at together."""
 
     folder: Path
     one: Callable[[Sheet], Awaitable[str]]
@@ -68,6 +66,7 @@ class Press:
     title: str
     language: str
     progress: Progress
+    at_once: int
 
     async def whole(self, found: list[Sheet], path: Path) -> Result:
         """Each a file, and all of them one PDF at ``path`` where they can be merged."""
@@ -117,7 +116,7 @@ class Press:
 
     async def _each(self, found: list[Sheet]) -> list[Made]:
         """Every sheet as a file; while one is printed, the next are asked for."""
-        at_once = asyncio.Semaphore(_AT_ONCE)
+        at_once = asyncio.Semaphore(self.at_once)
 
         async def made(sheet: Sheet) -> Made:
             async with at_once:

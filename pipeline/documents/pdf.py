@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import ctypes
 import multiprocessing
+import os
 import shutil
 import signal
 import tempfile
@@ -25,7 +26,7 @@ from pipeline.documents import copied
 
 _PR_SET_PDEATHSIG = 1
 _FONTS = "../vendor/vazirmatn"
-_WAITING = 8
+_WAITING = 8  # for each process
 _LIMIT_S = 60.0
 
 
@@ -44,16 +45,18 @@ class Job:
 
 
 class Printer:
-    """One process that makes PDFs, started with the first and ended with this one."""
+    """Processes that make PDFs, started with the first and ended with this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, processes: int = 1, nice: int = 0) -> None:
+        """So many ``processes``; the more ``nice``, the more other work goes before theirs."""
+        self._processes, self._nice = processes, nice
         self._pool: ProcessPoolExecutor | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._waiting = 0
 
     async def pdf(self, job: Job) -> bytes:
         """The PDF of ``job``; raises BusyError, TimeoutError."""
-        if self._waiting >= _WAITING:
+        if self._waiting >= _WAITING * self._processes:
             raise BusyError
         self._waiting += 1
         try:
@@ -63,26 +66,27 @@ class Printer:
             self._waiting -= 1
 
     async def _made(self, job: Job) -> bytes:
-        loop = asyncio.get_running_loop()
+        loop, pool = asyncio.get_running_loop(), self._started()
         try:
-            return await loop.run_in_executor(self._started(), printed, job)
-        except BrokenProcessPool:  # it was killed, for want of memory perhaps: once more
-            self.close()
+            return await loop.run_in_executor(pool, printed, job)
+        except BrokenProcessPool:  # one was killed, for want of memory perhaps: once more
+            if self._pool is pool:  # else another document has seen to it
+                self.close()
             return await loop.run_in_executor(self._started(), printed, job)
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
             self._folder = tempfile.TemporaryDirectory(prefix="makan-pdf-")
             self._pool = ProcessPoolExecutor(
-                1,
+                self._processes,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_prepare,
-                initargs=(self._folder.name,),
+                initargs=(self._folder.name, self._nice),
             )
         return self._pool
 
     def close(self) -> None:
-        """Ends the process, and clears away what it leaves (it has its fonts in files)."""
+        """Ends the processes, and clears away what they leave (they have their fonts in files)."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
@@ -91,10 +95,11 @@ class Printer:
             self._folder = None
 
 
-def _prepare(folder: str) -> None:
+def _prepare(folder: str, nice: int) -> None:
     """In the process: Ctrl-C is for its parent, with which it ends whatever happens (Linux).
     Its temporary files are in ``folder``, which is its parent's to clear away."""
     tempfile.tempdir = folder
+    os.nice(nice)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import yaml
@@ -20,19 +21,24 @@ from pipeline.serve.papers import Paper
 from pipeline.serve.press import Press
 from pipeline.settings import Settings
 
+#: How far bulk printing stands back behind servers and loads.
+_NICE = 10
+
 
 def binder(settings: Settings, schemas: Schemas) -> Binder:
-    """What makes documents for the audience of ``settings``; begun with the first of them."""
-    begun = _Begun(settings, schemas)
-    return Binder(settings.home, begun.make, merge, begun.close)
+    """What makes documents for the audience of ``settings``; begun with the first of them. It may
+    use every core, after all other work: each document is one core's for a quarter of a second."""
+    cores = len(os.sched_getaffinity(0))
+    begun = _Begun(settings, schemas, Printer(cores, nice=_NICE))
+    return Binder(settings.home, begun.make, merge, begun.close, at_once=cores + 1)
 
 
 class _Begun:
     """The pages and the printer of one worker."""
 
-    def __init__(self, settings: Settings, schemas: Schemas) -> None:
+    def __init__(self, settings: Settings, schemas: Schemas, printer: Printer) -> None:
         self._settings, self._schemas = settings, schemas
-        self._printer = Printer()
+        self._printer = printer
         self._pages: Pages | None = None
         self._static: dict[tuple[str, ...], Any] = {}
 
@@ -57,7 +63,7 @@ class _Begun:
         return Press(settings, schemas, registrar, self._pages, self._printer, write, self._static)
 
     def close(self) -> None:
-        """Ends the process that prints."""
+        """Ends the processes that print."""
         self._printer.close()
 
 

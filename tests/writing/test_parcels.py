@@ -427,7 +427,8 @@ def test_facts_follow(staff: TestClient, written: Database, rows: Any) -> None:
     kind = {"Content-Type": "application/merge-patch+json", "If-Match": tag}
     assert staff.patch(f"{PARCELS}/{feature['id']}", content=patch, headers=kind).status_code == 204
     assert "stale" in {state for (state,) in rows(asked)}
-    Refresher(written, registry.load("qom"), "editor").catch_up()
+    with written.connect("editor", autocommit=True) as connection:
+        Refresher(written, registry.load("qom"), "editor").catch_up(connection)
     assert {state for (state,) in rows(asked)} == {"fresh"}
     undo_last(staff)
 

@@ -242,7 +242,8 @@ def test_documents_are_pdf_a_3b(staff: TestClient, tmp_path: Path) -> None:
 def _streams(content: bytes) -> Iterator[bytes]:
     for found in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL):
         with suppress(zlib.error):
-            yield zlib.decompress(found[1])
+            # A checksum may end in the byte of a line's end, which the pattern leaves out.
+            yield zlib.decompressobj().decompress(found[1])
 
 
 def test_answers_are_what_their_published_schemas_say(

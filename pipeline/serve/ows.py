@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import answers, crs, errors, maps, tile_layers, wanted
+from pipeline.serve import answers, crs, errors, map_draw, tile_layers, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.crs import Crs
 from pipeline.serve.errors import Problem, bad
@@ -69,7 +69,7 @@ def layers(site: Site) -> dict[str, Offered]:
             name, drawn.title, drawn.description, names, drawn.bounds(), queryable=True
         )
     for name, resource in site.config["resources"].items():
-        if maps.drawable(site, name):
+        if map_draw.drawable(site, name):
             found[name] = Offered(
                 name,
                 resource["title"],

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.derive import symbols
-from pipeline.serve import answers, fresh, legend, map_view, maps, ows, params
+from pipeline.serve import answers, fresh, legend, map_draw, map_view, maps, ows, params
 from pipeline.serve.answers import site_of
 from pipeline.serve.crs import Bounds, Crs
 from pipeline.serve.errors import Problem, bad
@@ -133,7 +133,7 @@ async def _get_map(request: Request, given: dict[str, str], version: str) -> Res
 
     async def drawn(request: Request) -> Response:
         del request
-        canvas = await maps.draw(site, names, view)
+        canvas = await map_draw.draw(site, names, view)
         body = await run_in_threadpool(
             canvas.encoded, form, transparent=seen, paper=f"#{paper[2:].lower()}"
         )
@@ -210,7 +210,7 @@ async def _legend(request: Request, given: dict[str, str], version: str) -> Resp
         raise Problem(400, "LayerNotDefined", "a picture has no legend")
     drawings = [symbols.drawing(site.schemas, one.layer, one.audience) for one in served]
     spoken = ows.language(request, given, site)
-    body = await run_in_threadpool(legend.png, drawings, spoken, maps.font(site))
+    body = await run_in_threadpool(legend.png, drawings, spoken, map_draw.font(site))
     return answers.data(body, "image/png", {"Content-Language": spoken})
 
 

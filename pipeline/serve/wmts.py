@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from pipeline.derive import grids
 from pipeline.derive.grids import PIXELS, Grid, Tile
-from pipeline.serve import answers, crs, fresh, maps, ows, tile_layers, tilesets
+from pipeline.serve import answers, crs, fresh, map_draw, maps, ows, tile_layers, tilesets
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import Problem, missing
 from pipeline.serve.map_view import View
@@ -111,7 +111,7 @@ async def _tile(request: Request, what: tuple[str, str, str], place: list[str]) 
     async def draw(_: Request) -> Response:
         target = crs.supported(site.schemas.city)[grid.crs_uri]
         view = View(site.schemas.city, grid.bounds(one), target, (PIXELS, PIXELS))
-        canvas = await maps.draw(site, names, view)
+        canvas = await map_draw.draw(site, names, view)
         body = await run_in_threadpool(canvas.encoded, form, transparent=form == "png")
         return answers.data(body, maps.FORMATS[form])
 

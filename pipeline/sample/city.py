@@ -186,8 +186,9 @@ def _written(
     for make in _tables(built, audited, posted):
         arrival = make()
         rng = generator(seed, f"dirt {arrival.file}")
-        faults = planting.plant(arrival, schemas, share, rng)
-        faults += tears.plant(arrival, built, torn)
+        # First what must be good alone: dirt keeps off it, and it never meets dirt.
+        faults = tears.plant(arrival, built, torn)
+        faults += planting.plant(arrival, schemas, share, rng)
         arrivals.write(arrival, out)
         yield arrival.file, len(arrival.frame), faults
 

@@ -7,7 +7,7 @@ import pandas as pd
 import shapely
 
 from pipeline.sample import faults, fixture
-from pipeline.sample.arrays import Floats, Ints, objects
+from pipeline.sample.arrays import Bools, Floats, Ints, objects
 from pipeline.sample.arrivals import Arrival
 from pipeline.sample.cadastre import jalali_dates
 from pipeline.sample.register import text
@@ -94,6 +94,15 @@ def _pairs(number: int) -> tuple[Ints, Ints]:
     star, chain = np.arange(1, number), np.arange(2, number - 1)
     first = np.concatenate([np.zeros(len(star), dtype=np.int64), chain])
     return first, np.concatenate([star, chain + 1])
+
+
+def masts_of_torn(town: Town, count: int) -> Bools:
+    """Masts at the ends of the links that ``torn`` spoils."""
+    at, _ = _places(town)
+    found = np.zeros(len(at), dtype=np.bool_)
+    for end in _pairs(len(at)):
+        found[end[: 1 + 3 * count]] = True
+    return found
 
 
 def torn(arrival: Arrival, _: Town, count: int) -> list[Row]:

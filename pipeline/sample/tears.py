@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 
 from pipeline.sample import faults, network, tears_relief
-from pipeline.sample.arrays import Floats, Ints
+from pipeline.sample.arrays import Bools, Floats, Ints
 from pipeline.sample.arrivals import Arrival
 from pipeline.sample.corners import chamfered
 from pipeline.sample.dirt import Planted
@@ -28,14 +28,33 @@ Row = tuple[int, str, str, str, str]
 
 
 def plant(arrival: Arrival, town: Town, count: int) -> list[Planted]:
-    """Up to ``count`` faults of every kind that this arrival can carry, all in unspoilt rows."""
-    tearing = _TEARS.get(arrival.feed)
-    if not count or tearing is None:
+    """Up to ``count`` faults of every kind that this arrival can carry, all in unspoilt rows.
+
+    Their rows, and those beside which they are wrong, are safe from other faults afterwards.
+    """
+    tearing, beside = _TEARS.get(arrival.feed), _BESIDE.get(arrival.feed)
+    if not count:
         return []
+    made = tearing(arrival, town, count) if tearing else []
+    kept = beside(town, count) if beside else np.zeros(len(arrival.frame), dtype=np.bool_)
+    kept[[row for row, *_ in made]] = True
+    arrival.safe = arrival.safe | kept
     return [
         Planted(arrival.file, arrival.feed, row + 1, key, code, rule, text)
-        for row, key, code, rule, text in tearing(arrival, town, count)
+        for row, key, code, rule, text in made
     ]
+
+
+def _torn_blocks(town: Town, count: int) -> Bools:
+    """Blocks in or beside which a fault of any kind is planted."""
+    torn = np.zeros(len(town.city.blocks), dtype=np.bool_)
+    for kind in range(_KINDS):
+        torn[_blocks(town, kind, count)] = True
+    return torn
+
+
+def _torn_plots(town: Town, count: int) -> Bools:
+    return np.asarray(_torn_blocks(town, count)[town.city.lots.block])
 
 
 def _blocks(town: Town, kind: int, count: int) -> Ints:
@@ -213,4 +232,10 @@ _TEARS: dict[str, Callable[[Arrival, Town, int], list[Row]]] = {
     "contours": tears_relief.contours,
     "spot_heights": tears_relief.spot_heights,
     "radio_links": network.torn,
+}
+
+_BESIDE: dict[str, Callable[[Town, int], Bools]] = {
+    "parcels": _torn_plots,
+    "blocks": _torn_blocks,
+    "radio_masts": network.masts_of_torn,
 }

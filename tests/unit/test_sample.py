@@ -541,6 +541,25 @@ def test_truth_has_one_fault_a_row_of_many_kinds(dirty):
         assert [int(row["row"]) for row in csv.DictReader(file)] == [f["row"] for f in listed]
 
 
+@pytest.mark.parametrize(
+    ("parcels", "seed", "dirt", "torn"),
+    [(50, 1, 1.0, 3), (50, 2, 0.5, 40), (50, 3, 0.1, 3), (300, 2, 0.1, 3), (800, 1, 1.0, 3)],
+)
+def test_torn_rows_stay_as_they_were_torn_in_a_dirty_city(tmp_path, parcels, seed, dirt, torn):
+    """Each of these cities could not be made when dirt came first."""
+    truth = {}
+    for name, share in (("torn", 0.0), ("both", dirt)):
+        city.write(tmp_path / name, parcels=parcels, seed=seed, dirt=share, torn=torn,
+                   imagery=False)  # fmt: skip
+        truth[name] = json.loads((tmp_path / name / "truth.json").read_text())
+    fabric = [one for one in truth["both"] if one["code"].startswith("fabric.")]
+    assert fabric == truth["torn"]
+    places = {(one["file"], one["row"]) for one in fabric}
+    dirty = [one for one in truth["both"] if not one["code"].startswith("fabric.")]
+    assert dirty
+    assert not [one for one in dirty if (one["file"], one["row"]) in places]
+
+
 def test_command_tells_what_it_wrote(tmp_path):
     words = [str(tmp_path), "--parcels", "60", "--dirt", "0.2", "--no-imagery", "--json"]
     told = CliRunner().invoke(sample, words, catch_exceptions=False)

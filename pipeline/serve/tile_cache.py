@@ -23,11 +23,16 @@ from pipeline.serve.kept_tile import Kept, Key
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
-_WAIT_MS = 2_000
+#: So long one waits for another process: who has time, and where answers wait.
+_PATIENT_MS = 2_000
+_WAIT_MS = 20
+#: So long the file is let alone after another process did not let it go.
+_REST_S = 2.0
 _USED_S = 600.0
 _LOOK_EVERY = 50
 _KEEP_SHARE = 0.9
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _TABLES = """
 CREATE TABLE IF NOT EXISTS source (
     name TEXT PRIMARY KEY, state TEXT NOT NULL, made_by TEXT NOT NULL
@@ -40,14 +45,10 @@ CREATE TABLE IF NOT EXISTS tile (
 CREATE UNIQUE INDEX IF NOT EXISTS tile_place ON tile (source, grid, zoom, row, col, most);
 CREATE INDEX IF NOT EXISTS tile_used ON tile (used, size);
 """
-
-
 _ADD = {
     name: f"UPDATE tile SET {name} = ?, size = size + ? WHERE id = ? AND tag = ? AND {name} IS NULL"  # noqa: S608
     for name in encodings.OFFERED
 }
-
-
 _PUT = """
 INSERT OR REPLACE INTO tile (
     source, grid, zoom, row, col, most, used, size, tag, plain, zstd, br, gzip
@@ -76,22 +77,38 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def _make(db: sqlite3.Connection, *, anew: bool) -> None:
+    """Prepares a file that is empty, or of another format, once: this asks for the lock."""
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    db.execute("PRAGMA journal_mode = WAL")
+    if anew:
+        db.executescript("DROP TABLE IF EXISTS tile; DROP TABLE IF EXISTS source;")
+    db.executescript(_TABLES)
+    db.execute(f"PRAGMA user_version = {_FORMAT}")
+
+
 class TileCache:
     """One connection to the file; any thread may use it. What the disk refuses is logged and not
-    kept: a server without a cache is slow, not down."""
+    kept, nor is what comes while another process holds the file: a server without a cache is slow,
+    not down."""
 
     def __init__(self, path: Path, *, most_bytes: int) -> None:
         """At ``path``, of about ``most_bytes`` at most; 0 keeps nothing."""
         self._path = path
         self._most = most_bytes
+        self._patient = False
+        # Who writes keeps out who writes, seldom who reads.
+        self._read_again = self._write_again = 0.0
         self._lock = threading.Lock()
         self._puts = self._inode = 0
         self._db: sqlite3.Connection | None = None
         #: How many files there were: what is known of one says nothing of the next.
         self.files = 0
 
-    def open(self) -> None:
-        """Opens the file, or makes it anew where it cannot be read."""
+    def open(self, *, patient: bool = False) -> None:
+        """Opens the file, or makes it anew where it cannot be read. ``patient``: nobody waits for
+        tiles, so that they are kept counts for more."""
+        self._patient = patient
         if not self._most:
             return
         try:
@@ -113,15 +130,13 @@ class TileCache:
     def _connected(self) -> sqlite3.Connection:
         self.files += 1
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        db.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA busy_timeout = {_PATIENT_MS}")
         db.execute("PRAGMA synchronous = NORMAL")
         found = db.execute("PRAGMA user_version").fetchone()[0]
-        if found not in (0, _FORMAT):
-            db.executescript("DROP TABLE IF EXISTS tile; DROP TABLE IF EXISTS source;")
-        db.executescript(_TABLES)
-        db.execute(f"PRAGMA user_version = {_FORMAT}")
+        if found != _FORMAT:
+            _make(db, anew=found != 0)
+        if not self._patient:
+            db.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
         self._inode = self._path.stat().st_ino
         return db
 
@@ -143,13 +158,13 @@ class TileCache:
             return None
         number, used, mark, plain, *bodies = found[0]
         if time.time() - used > _USED_S:
-            self._ask("UPDATE tile SET used = ? WHERE id = ?", (time.time(), number))
+            self._do("UPDATE tile SET used = ? WHERE id = ?", (time.time(), number))
         held = {name: body for name, body in zip(encodings.OFFERED, bodies, strict=True) if body}
         return Kept(mark, plain, held, number)
 
     def add(self, kept: Kept, name: str, body: bytes) -> None:
         """Keeps the tile, if it is still there, in one more encoding."""
-        self._ask(_ADD[name], (body, len(body), kept.number, kept.tag))
+        self._do(_ADD[name], (body, len(body), kept.number, kept.tag))
 
     def put(self, *made: tuple[Key, Kept, str]) -> None:
         """Keeps the tiles, in one transaction, each if its source is still at the state beside it:
@@ -157,12 +172,12 @@ class TileCache:
         rows = [_row(*one) for one in made]
         try:
             with self._lock:
-                if not self._db:
+                if not self._db or time.monotonic() < self._write_again:
                     return
                 with _transaction(self._db):
                     self._db.executemany(_PUT, rows)
         except sqlite3.Error as error:
-            self._failed(error)
+            self._failed(error, writing=True)
             return
         before, self._puts = self._puts, self._puts + len(rows)
         if not before or before // _LOOK_EVERY != self._puts // _LOOK_EVERY:
@@ -192,11 +207,13 @@ class TileCache:
         where that could not be done: then its tiles may be of before, and are not to be served."""
         if not self._db:
             return True
+        if time.monotonic() < self._write_again:
+            return False
         try:
             with self._lock:
                 return self._advance(self._db, source, before, after, gone)
         except sqlite3.Error as error:
-            self._failed(error)
+            self._failed(error, writing=True)
             return False
 
     def _advance(
@@ -239,23 +256,38 @@ class TileCache:
             gone += one
             if size - gone <= self._most * _KEEP_SHARE:
                 break
-        self._ask(f"DELETE FROM tile WHERE id IN ({','.join(map(str, numbers))})", ())  # noqa: S608
-        self._ask("PRAGMA incremental_vacuum", ())
+        self._do(f"DELETE FROM tile WHERE id IN ({','.join(map(str, numbers))})", ())  # noqa: S608
+        self._do("PRAGMA incremental_vacuum", ())
 
     def _ask(self, query: str, values: tuple[object, ...]) -> list[tuple]:  # type: ignore[type-arg]
-        if not self._db:
+        if not self._db or time.monotonic() < self._read_again:
             return []
         try:
             with self._lock:
                 return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            self._failed(error)
+            self._failed(error, writing=False)
             return []
 
-    def _failed(self, error: sqlite3.Error) -> None:
-        """A file that is damaged gives way to a new one, unless another process was first."""
+    def _do(self, command: str, values: tuple[object, ...]) -> None:
+        if not self._db or time.monotonic() < self._write_again:
+            return
+        try:
+            with self._lock:
+                self._db.execute(command, values).fetchall()
+        except sqlite3.Error as error:
+            self._failed(error, writing=True)
+
+    def _failed(self, error: sqlite3.Error, *, writing: bool) -> None:
+        """A file that is held is let alone for a moment; one that is damaged gives way to a new
+        one, unless another process was first."""
         log.warning("the cache of tiles: %s", error)
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _HELD and not self._patient:
+            self._write_again = time.monotonic() + _REST_S
+            if not writing:
+                self._read_again = self._write_again
+        if code not in _DAMAGED:
             return
         with self._lock, suppress(OSError, sqlite3.Error):
             if self._db:

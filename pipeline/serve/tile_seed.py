@@ -51,7 +51,7 @@ async def opened(
     await reader.open()
     state = State(reader, audience)
     store = tile_store.store(settings, schemas, state, reader, options)
-    store.cache.open()
+    store.cache.open(patient=True)
     try:
         yield store
     finally:

@@ -8,8 +8,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -194,6 +196,103 @@ def test_a_tile_of_before_is_not_served_while_the_file_cannot_be_told(
     time.sleep(2 * BEHIND_S)
     _get(client, tiles[0])
     assert store._is_at("parcel", store._known["parcel"][0])
+
+
+_HOLDS = """
+import sqlite3, sys, time
+held = sqlite3.connect(sys.argv[1], isolation_level=None)
+held.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Another process has the file's lock, and is stopped."""
+    words = [sys.executable, "-c", _HOLDS, str(path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(signal.SIGSTOP)
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_stopped_process_that_holds_the_file_keeps_no_tile_waiting(client: TestClient) -> None:
+    """Each tile took 2 s."""
+    store = client.app.state.site.tile_store
+    tiles = _tiles(client, range(16, 18))
+    before = {tile: _get(client, tile).content for tile in tiles}
+    _settle(client, len(tiles))
+    with sqlite3.connect(store.cache._path) as other:
+        other.execute("DELETE FROM tile WHERE row % 2")
+    other.close()
+    left = store.cache.size()[0]
+    slowest = 0.0
+    with _held(store.cache._path):
+        for tile in (*tiles, *tiles):
+            began = time.monotonic()
+            assert _shown(_get(client, tile).content) == _shown(before[tile])
+            slowest = max(slowest, time.monotonic() - began)
+            time.sleep(0.02)  # so that what is made is tried to be kept
+        assert store.cache.size()[0] == left
+    assert slowest < 0.5
+    end = time.monotonic() + 10
+    while store.cache.size()[0] < left + 1 and time.monotonic() < end:
+        for tile in tiles:
+            _get(client, tile)
+        time.sleep(0.1)
+    assert store.cache.size()[0] > left
+
+
+def test_a_held_file_is_waited_for_once_in_a_while(tmp_path: Path) -> None:
+    cache = TileCache(tmp_path / "t.sqlite", most_bytes=10**8)
+    cache.open()
+    assert cache.advance("s", None, ("1.1", "m"), None)
+    cache.put((KEY, kept_tile.packed(b"one" * 100), "1.1"))
+    new = (replace(KEY, tile=Tile(3, 1, 1)), kept_tile.packed(b"two" * 100), "1.1")
+    with _held(tmp_path / "t.sqlite"):
+        took = []
+        for work in (
+            lambda: cache.put(new),
+            *[lambda: cache.put(new), lambda: cache.add(cache.get(KEY), "br", b"x")] * 100,
+        ):
+            began = time.monotonic()
+            work()
+            took.append(time.monotonic() - began)
+        assert max(took) < 0.2
+        assert sum(took) < 0.5
+        assert not cache.advance("s", ("1.1", "m"), ("1.2", "m"), None)
+        # Who writes keeps nobody from reading, nor from opening the file.
+        assert cache.get(KEY).body() == b"one" * 100
+        again = TileCache(tmp_path / "t.sqlite", most_bytes=10**8)
+        again.open()
+        assert again.get(KEY).body() == b"one" * 100
+        again.close()
+    end = time.monotonic() + 10
+    while cache.get(new[0]) is None and time.monotonic() < end:
+        cache.put(new)
+        time.sleep(0.05)
+    assert cache.get(new[0]).body() == b"two" * 100
+    cache.close()
+
+
+def test_who_seeds_waits_for_the_file(tmp_path: Path) -> None:
+    cache = TileCache(tmp_path / "t.sqlite", most_bytes=10**8)
+    cache.open(patient=True)
+    cache.advance("s", None, ("1.1", "m"), None)
+    holder = sqlite3.connect(tmp_path / "t.sqlite", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.4, holder.execute, ["ROLLBACK"])
+    release.start()
+    cache.put((KEY, kept_tile.packed(b"one" * 100), "1.1"))
+    release.join()
+    assert cache.get(KEY).body() == b"one" * 100
+    holder.close(), cache.close()
 
 
 def test_a_file_that_is_damaged_gives_way_to_a_new_one(client: TestClient) -> None:

@@ -6,6 +6,8 @@ import base64
 import json
 import math
 import re
+import resource
+import signal
 import stat
 import time
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ from pipeline.db import access, quality
 from pipeline.db.engine import Database
 from pipeline.errors import GuardError, SettingsError
 from pipeline.serve import publish
+from pipeline.serve.door import access_log
 from pipeline.serve.reader import Reader
 from pipeline.settings import Settings
 from pipeline.stages import load as loading
@@ -244,6 +247,66 @@ def test_who_asked_is_written_down_without_values(
         "status",
         "ms",
     }
+
+
+def test_what_cannot_be_written_down_is_not_answered(
+    staff: TestClient, filled: Database, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk: whoever asked was answered all the same, and the log never told."""
+    log = filled.settings.home / "log" / "access-staff.log"
+    asked = "/collections/postcodes/items?postcode=3715613947"
+    assert "3715613947" in staff.get(asked).text
+    lines = log.read_text(encoding="utf-8").splitlines()
+    log.rename(log.with_suffix(".moved"))
+    log.symlink_to("/dev/full")
+    try:
+        for path in (asked, f"{asked}&f=csv", "/collections/postcodes/tiles/WebMercatorQuad/0/0/0"):
+            answer = staff.get(path)
+            assert answer.status_code == 503, path
+            assert int(answer.headers["retry-after"]) > 0
+            assert answer.headers["cache-control"] == "private, no-store"
+            assert answer.json()["detail"].endswith("nothing was done")
+            assert "\n" not in answer.json()["detail"]
+            assert "کوچه" not in answer.text
+        head = staff.head(asked)
+        assert (head.status_code, "ognumbermatched" in head.headers) == (503, False)
+        # What would change something does not even begin.
+        answer = staff.post("/collections/postcodes/search", json={})
+        assert (answer.status_code, answer.json()["detail"][-16:]) == (503, "nothing was done")
+        page = staff.get("/collections", headers={"accept": "text/html"})
+        assert (page.status_code, page.headers["content-type"][:9]) == (503, "text/html")
+        assert staff.get("/collections", headers={"x-api-key": "wrong"}).status_code == 503
+        assert staff.get("/health/live").status_code == 200
+    finally:
+        log.unlink()
+    assert "Traceback" not in capfd.readouterr().err
+    assert staff.get(asked).status_code == 200
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    [line] = log.read_text(encoding="utf-8").splitlines()
+    assert (json.loads(line)["status"], json.loads(line)["name"]) == (200, "علی")
+    moved = log.with_suffix(".moved").read_text(encoding="utf-8").splitlines()
+    assert moved == lines
+
+
+def test_a_line_that_was_torn_does_not_spoil_the_next(tmp_path: Path) -> None:
+    log = access_log(tmp_path / "access.log")
+    log.info('{"a":1}')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            log.info('{"b":2}')
+        with pytest.raises(OSError, match="File too large"):
+            log.info('{"c":3}')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    log.info('{"d":4}')
+    text = (tmp_path / "access.log").read_text(encoding="utf-8")
+    assert text == '{"a":1}\n{"b"\n{"d":4}\n'
+    for handler in log.handlers:
+        handler.close()
 
 
 def test_staff_sees_what_its_contracts_say(staff: TestClient, schemas: Schemas) -> None:

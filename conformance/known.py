@@ -2,16 +2,22 @@
 
 ``known.toml`` has them, one ``[[known]]`` each: ``suite``, ``test`` (the method's name), ``says``
 (a pattern of the whole message: whatever else the test finds is a failure still) and ``why``.
+With ``needs``, a host from which the test reads what it judges by, it is known only where that host
+is out of reach: then nothing was judged. Where it is reached the same words are a failure.
 """
 
 from __future__ import annotations
 
 import re
+import socket
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 PATH = Path(__file__).parent / "known.toml"
+_WAIT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,7 @@ class Known:
     test: str
     says: str
     why: str
+    needs: str = ""
 
     def is_in(self, failure: str) -> bool:
         """Whether a failure (``test: message``) is this one and nothing more."""
@@ -34,13 +41,44 @@ def load(path: Path = PATH) -> list[Known]:
     return [Known(**one) for one in tomllib.loads(path.read_text())["known"]]
 
 
-def parted(suite: str, failures: list[str], known: list[Known]) -> tuple[list[str], list[str]]:
-    """The failures of a suite that nobody knows, and the known ones with the reason of each."""
-    new, old = [], []
+@dataclass
+class Parted:
+    """The failures of a suite: ``new`` ones, which nobody knows; those that are ``known``, with the
+    reason of each; tests that were ``unjudged``, with what they needed."""
+
+    new: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    unjudged: list[str] = field(default_factory=list)
+
+
+@cache
+def reached(host: str) -> bool:
+    """Whether a host can be connected to, as those do who read schemas."""
+    for port in (443, 80):
+        try:
+            socket.create_connection((host, port), timeout=_WAIT_S).close()
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def parted(
+    suite: str,
+    failures: list[str],
+    known: list[Known],
+    reached: Callable[[str], bool] = reached,
+) -> Parted:
+    """The failures of a suite, by what is known of them."""
+    found = Parted()
     for failure in failures:
-        found = next((one for one in known if one.suite == suite and one.is_in(failure)), None)
-        if found is None:
-            new.append(failure)
+        fitting = [one for one in known if one.suite == suite and one.is_in(failure)]
+        one = next((one for one in fitting if not (one.needs and reached(one.needs))), None)
+        if one is None:
+            found.new.append(failure)
+        elif one.needs:
+            found.unjudged.append(f"{one.test}: {one.why}; {one.needs} is out of reach")
         else:
-            old.append(f"{found.test}: {found.why}")
-    return new, sorted(set(old))
+            found.known.append(f"{one.test}: {one.why}")
+    found.known, found.unjudged = sorted(set(found.known)), sorted(set(found.unjudged))
+    return found

@@ -112,18 +112,28 @@ def executable_suites(base: str) -> bool:
         if found.why:
             print(f"{name:24} NOT RUN  {found.why}", flush=True)
             continue
-        new, old = known.parted(name, found.failures, expected)
-        count = len(found.failures)
-        counts = f"{found.passed} passed, {count} failed"
-        counts += f" (of these {count - len(new)} known), {found.skipped} skipped"
-        lines = [failure[:_SHOWN] for failure in new] + [f"known: {failure}" for failure in old]
-        print(f"{name:24} {counts} ({found.version})", *lines, sep="\n    ", flush=True)
-        good = good and not new
+        parts = known.parted(name, found.failures, expected)
+        print(f"{name:24} {_counts(found, parts)}", *_lines(parts), sep="\n    ", flush=True)
+        good = good and not parts.new
     return good
 
 
+def _counts(found: suites.Result, parts: known.Parted) -> str:
+    unjudged = len(parts.unjudged)
+    failed = len(found.failures) - unjudged
+    told = f"{found.passed} passed, {failed} failed (of these {failed - len(parts.new)} known), "
+    told += f"{unjudged} NOT JUDGED, " if unjudged else ""
+    return f"{told}{found.skipped} skipped ({found.version})"
+
+
+def _lines(parts: known.Parted) -> list[str]:
+    new = [failure[:_SHOWN] for failure in parts.new]
+    new += [f"not judged: {one}" for one in parts.unjudged]
+    return new + [f"known: {one}" for one in parts.known]
+
+
 def main() -> int:
-    """Everything; 0 if nothing fails."""
+    """Everything; 0 if nothing fails. What could not be run or judged is told, and no failure."""
     parser = argparse.ArgumentParser(prog="make conformance")
     parser.add_argument("--url", help="a server that runs already, instead of a sample city")
     parser.add_argument("--parcels", type=int, default=1000, help="size of the sample city")

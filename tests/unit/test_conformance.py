@@ -77,10 +77,23 @@ def test_without_maven_a_suite_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_is_known_is_known_word_for_word() -> None:
     expected = [known.Known("ets", "jobs", r"no list at \S+", "needs a key")]
     said = ["jobs: no list at http://127.0.0.1/jobs", "jobs: no list at all, and 500", "tiles: no"]
-    new, old = known.parted("ets", [*said, said[0]], expected)
-    assert new == said[1:]
-    assert old == ["jobs: needs a key"]
-    assert known.parted("other", said, expected) == (said, [])
+    found = known.parted("ets", [*said, said[0]], expected)
+    assert (found.new, found.known, found.unjudged) == (said[1:], ["jobs: needs a key"], [])
+    assert known.parted("other", said, expected) == known.Parted(said)
+
+
+def test_what_cannot_be_judged_is_no_failure_and_no_success() -> None:
+    """Without the host of its schemas a test fails by its own words; with it they are a fault."""
+    expected = [known.Known("ets", "jobs", "not valid by .*", "reads it there", "schemas.example")]
+    said = ["jobs: not valid by http://schemas.example/jobs.yaml", "jobs: 500"]
+    away = known.parted("ets", said, expected, reached=lambda _: False)
+    assert (away.new, away.known) == (["jobs: 500"], [])
+    assert away.unjudged == ["jobs: reads it there; schemas.example is out of reach"]
+    assert known.parted("ets", said, expected, reached=lambda _: True) == known.Parted(said)
+
+
+def test_a_host_is_reached_or_not() -> None:
+    assert not known.reached("no-such-host.invalid")
 
 
 def test_the_known_failures_are_of_suites_that_are_run() -> None:

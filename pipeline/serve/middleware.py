@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.serve import encodings
+from pipeline.serve import conditions, encodings
+from pipeline.serve.conditions import Match
 
 _CONTENT_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -66,14 +67,16 @@ class Guard:
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
 
-        scope, encoding = _plain_tags(scope)
+        scope, said = conditions.joined(scope)
+        scope, encoding = _plain_tags(scope, said)
+        last = Match(scope, said, send) if said else send
 
         async def dress(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _dress(message, encoding, self._always)
                 if self._closed:
                     _close(message)
-            await send(message)
+            await last(message)
 
         await self._app(scope, receive, dress)
 
@@ -89,10 +92,10 @@ async def _answer_preflight(send: Send, headers: Iterable[tuple[bytes, bytes]]) 
     await send({"type": "http.response.body", "body": b""})
 
 
-def _plain_tags(scope: Scope) -> tuple[Scope, str | None]:
+def _plain_tags(scope: Scope, said: dict[bytes, bytes]) -> tuple[Scope, str | None]:
     """The request with If-None-Match as the handlers know it, and the encoding it names: compressed
     bytes have a tag of their own, as bytes that differ must (RFC 9110, 8.8.3.3)."""
-    asked = Headers(scope=scope).get("if-none-match", "")
+    asked = said.get(b"if-none-match", b"").decode("latin-1")
     for name in encodings.OFFERED:
         if (ending := f'-{name}"') in asked:
             plain = (b"if-none-match", asked.replace(ending, '"').encode("latin-1"))

@@ -1,7 +1,8 @@
-"""Conditions of requests (RFC 9110, 13): lines of one header read as one, and If-Match of reads.
+"""Conditions of requests (RFC 9110, 13): lines of one header read as one, and If-Match of files.
 
 Who reads a file piece by piece says by If-Match which bytes the pieces are of: 412 where they are
-others now.
+others now. Of features it is heard where they are written alone: clients such as OWSLib keep the
+header of a write for all that they ask after it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from starlette.types import Message, Scope, Send
 from pipeline.serve.errors import JSON_TYPE, Problem
 
 _MATCH, _NONE_MATCH = b"if-match", b"if-none-match"
-_READS = ("GET", "HEAD")
+_READS, _FILES = ("GET", "HEAD"), "/files/"
 _HELD = (200, 206, 304)
 
 
@@ -30,11 +31,12 @@ def joined(scope: Scope) -> tuple[Scope, dict[bytes, bytes]]:
 
 
 class Match:
-    """If-Match of a read: passes the answer on, or 412 in its place."""
+    """If-Match of a file: passes the answer on, or 412 in its place."""
 
     def __init__(self, scope: Scope, said: dict[bytes, bytes], send: Send) -> None:
         """To ``send``, as the request ``said``."""
-        wanted = said.get(_MATCH) if scope["method"] in _READS else None
+        reads = scope["method"] in _READS and scope["path"].startswith(_FILES)
+        wanted = said.get(_MATCH) if reads else None
         self._wanted = None if wanted is None else [one.strip() for one in wanted.split(b",")]
         self._head = scope["method"] == "HEAD"
         self._send, self._refused = send, False

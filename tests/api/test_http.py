@@ -175,28 +175,6 @@ def test_the_proxy_takes_headers_as_long_as_the_addresses_it_lets_through() -> N
     assert int(headers) >= int(address) + 8
 
 
-@pytest.mark.parametrize(
-    "path", ["/collections/parcels/items?limit=2", "/collections/parcels/items/1", "/openapi", "/"]
-)
-def test_if_match_of_a_read(client: TestClient, path: str) -> None:
-    """Who reads on says what it has begun with; it was not heard."""
-    tag = client.get(path, headers={"Accept-Encoding": "identity"}).headers["etag"]
-    for said, status in (
-        (tag, 200), ("*", 200), (f'"x", {tag}', 200), ('"x"', 412), (f"W/{tag}", 412), ("", 412),
-    ):  # fmt: skip
-        asked = {"Accept-Encoding": "identity", "If-Match": said}
-        answer = client.get(path, headers=asked)
-        assert answer.status_code == status, said
-        assert client.head(path, headers=asked).status_code == status
-        if status == 412:
-            assert answer.headers["content-type"] == "application/problem+json"
-            assert answer.json()["status"] == 412
-    both = {"Accept-Encoding": "identity", "If-Match": '"x"', "If-None-Match": tag}
-    assert client.get(path, headers=both).status_code == 412
-    missing = client.get("/collections/parcels/items/987654", headers={"If-Match": '"x"'})
-    assert missing.status_code == 404
-
-
 def test_lines_of_one_condition_are_one(client: TestClient) -> None:
     path = "/collections/parcels/items/1"
     tag = client.get(path).headers["etag"]

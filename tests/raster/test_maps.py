@@ -82,3 +82,21 @@ def test_what_is_asked_of_a_map(
     answer = imagery.get("/collections/orthophoto/map", **query)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == (media_type or "application/problem+json")
+
+
+def test_if_match_of_a_file(imagery: Imagery) -> None:
+    """Who reads on says what it has begun with; it was not heard."""
+    path = "/files/orthophoto.tif"
+    tag = imagery.get(path).headers["etag"]
+    for said, status in (
+        (tag, 206), ("*", 206), (f'"x", {tag}', 206), ('"x"', 412), (f"W/{tag}", 412),
+    ):  # fmt: skip
+        asked = {"Range": "bytes=0-9", "If-Match": said}
+        answer = imagery.get(path, headers=asked)
+        assert answer.status_code == status, said
+        if status == 412:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["status"] == 412
+    both = {"If-Match": '"x"', "If-None-Match": tag}
+    assert imagery.get(path, headers=both).status_code == 412
+    assert imagery.get("/collections/orthophoto", headers={"If-Match": '"x"'}).status_code == 200

@@ -43,8 +43,8 @@ def load(path: Path = PATH) -> list[Known]:
 
 @dataclass
 class Parted:
-    """The failures of a suite: ``new`` ones, which nobody knows; those that are ``known``, with the
-    reason of each; tests that were ``unjudged``, with what they needed."""
+    """The failures of a suite, one entry each: ``new`` ones, which nobody knows; those that
+    are ``known``, with the reason; tests that were ``unjudged``, with what they needed."""
 
     new: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
@@ -80,5 +80,4 @@ def parted(
             found.unjudged.append(f"{one.test}: {one.why}; {one.needs} is out of reach")
         else:
             found.known.append(f"{one.test}: {one.why}")
-    found.known, found.unjudged = sorted(set(found.known)), sorted(set(found.unjudged))
     return found

@@ -128,8 +128,8 @@ def _counts(found: suites.Result, parts: known.Parted) -> str:
 
 def _lines(parts: known.Parted) -> list[str]:
     new = [failure[:_SHOWN] for failure in parts.new]
-    new += [f"not judged: {one}" for one in parts.unjudged]
-    return new + [f"known: {one}" for one in parts.known]
+    new += [f"not judged: {one}" for one in sorted(set(parts.unjudged))]
+    return new + [f"known: {one}" for one in sorted(set(parts.known))]
 
 
 def main() -> int:

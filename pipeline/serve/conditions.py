@@ -1,4 +1,4 @@
-"""Conditions of requests (RFC 9110, 13): lines of one header read as one, and If-Match of files.
+"""Conditions of requests (RFC 9110, 13): lines of one header read as one, and what they come to.
 
 Who reads a file piece by piece says by If-Match which bytes the pieces are of: 412 where they are
 others now. Of features it is heard where they are written alone: clients such as OWSLib keep the
@@ -7,61 +7,74 @@ header of a write for all that they ask after it.
 
 from __future__ import annotations
 
-from starlette.types import Message, Scope, Send
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
-from pipeline.serve.errors import JSON_TYPE, Problem
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
-_MATCH, _NONE_MATCH = b"if-match", b"if-none-match"
-_READS, _FILES = ("GET", "HEAD"), "/files/"
-_HELD = (200, 206, 304)
+from pipeline.serve import encodings
+from pipeline.serve.errors import Problem
+
+_LISTS = (b"if-match", b"if-none-match")
 
 
-def joined(scope: Scope) -> tuple[Scope, dict[bytes, bytes]]:
-    """The request with the lines of each of these headers as one, and what they say."""
-    found: dict[bytes, bytes] = {}
-    again = False
+def joined(scope: Scope) -> Scope:
+    """The request with the lines of each header that lists tags as one."""
+    found: dict[bytes, list[bytes]] = {}
     for name, value in scope["headers"]:
-        if name in (_MATCH, _NONE_MATCH):
-            again = again or name in found
-            found[name] = found[name] + b", " + value if name in found else value
-    if again:
-        rest = [pair for pair in scope["headers"] if pair[0] not in found]
-        scope = {**scope, "headers": [*rest, *found.items()]}
-    return scope, found
+        if name in _LISTS:
+            found.setdefault(name, []).append(value)
+    if all(len(lines) == 1 for lines in found.values()):
+        return scope
+    rest = [pair for pair in scope["headers"] if pair[0] not in found]
+    return {**scope, "headers": [*rest, *((name, b", ".join(of)) for name, of in found.items())]}
 
 
-class Match:
-    """If-Match of a file: passes the answer on, or 412 in its place."""
+def tags(header: str) -> list[str]:
+    """Of If-None-Match, whose comparison is the weak one."""
+    return [part.strip().removeprefix("W/") for part in header.split(",")]
 
-    def __init__(self, scope: Scope, said: dict[bytes, bytes], send: Send) -> None:
-        """To ``send``, as the request ``said``."""
-        reads = scope["method"] in _READS and scope["path"].startswith(_FILES)
-        wanted = said.get(_MATCH) if reads else None
-        self._wanted = None if wanted is None else [one.strip() for one in wanted.split(b",")]
-        self._head = scope["method"] == "HEAD"
-        self._send, self._refused = send, False
 
-    async def __call__(self, message: Message) -> None:
-        """One part of the answer."""
-        if self._refused:
-            return
-        starts = self._wanted is not None and message["type"] == "http.response.start"
-        if starts and message["status"] in _HELD and not self._fits(message):
-            self._refused = True
-            await self._refuse()
-            return
-        await self._send(message)
+def same(headers: Headers, tag: str, modified: float) -> bool:
+    """Whether a GET or HEAD of what is there, with the strong ``tag`` and ``modified`` (seconds
+    since 1970), is answered by 304: in the order of RFC 9110, 13.2.2. Raises Problem (412)."""
+    wanted = headers.get("if-match")
+    before = _seconds(headers.get("if-unmodified-since"))
+    if wanted is not None:
+        if wanted.strip() != "*" and _strong(headers, tag).isdisjoint(_listed(wanted)):
+            raise _other("If-Match")
+    elif before is not None and int(modified) > before:
+        raise _other("If-Unmodified-Since")
+    known = headers.get("if-none-match")
+    if known is not None:
+        return known.strip() == "*" or tag in tags(known)
+    since = _seconds(headers.get("if-modified-since"))
+    return since is not None and int(modified) <= since
 
-    def _fits(self, message: Message) -> bool:
-        """Compared as strong tags: a weak one fits nothing."""
-        tag = next((value for name, value in message["headers"] if name.lower() == b"etag"), None)
-        return self._wanted == [b"*"] or (tag is not None and tag in (self._wanted or ()))
 
-    async def _refuse(self) -> None:
-        body = Problem(412, "PreconditionFailed", "it is not any more what If-Match names").body()
-        headers = [
-            (b"content-type", JSON_TYPE.encode()), (b"cache-control", b"no-store"),
-            (b"content-length", str(len(body)).encode()),
-        ]  # fmt: skip
-        await self._send({"type": "http.response.start", "status": 412, "headers": headers})
-        await self._send({"type": "http.response.body", "body": b"" if self._head else body})
+def _listed(header: str) -> set[str]:
+    return {part.strip() for part in header.split(",")}
+
+
+def _strong(headers: Headers, tag: str) -> set[str]:
+    """The tags of what is there: of the whole in each encoding, but parts are of the bytes as they
+    are alone."""
+    if "range" in headers:
+        return {tag}
+    return {tag, *(encodings.marked(tag, name) for name in encodings.OFFERED)}
+
+
+def _seconds(header: str | None) -> float | None:
+    """A date of HTTP; one that is none is as if it were not said."""
+    if header is None:
+        return None
+    try:
+        found = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _other(name: str) -> Problem:
+    return Problem(412, "PreconditionFailed", f"it is not any more what {name} names")

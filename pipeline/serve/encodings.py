@@ -26,6 +26,20 @@ def chosen(header: str) -> str | None:
     return best if weight >= given.get("identity", 0.0) else None
 
 
+def taken(header: str | None, name: str) -> bool:
+    """Whether a client that sends this Accept-Encoding takes the encoding; without it, all."""
+    if header is None:
+        return True
+    given = _weights(header)
+    return given.get(name, given.get("*", 0.0)) > 0
+
+
+def marked(tag: str, name: str) -> str:
+    """The tag of the bytes that are ``tag`` in the encoding ``name``: bytes that differ have one of
+    their own (RFC 9110, 8.8.3.3)."""
+    return f'{tag.removesuffix('"')}-{name}"'
+
+
 def _weights(header: str) -> dict[str, float]:
     found = {}
     for part in header.split(","):

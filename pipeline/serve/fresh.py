@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.serve import wanted
+from pipeline.serve import conditions, wanted
 from pipeline.serve.door import AREA
 from pipeline.serve.site import Site
 
@@ -64,7 +64,9 @@ def version_of(tag: str) -> str | None:
 
 async def _conditional(request: Request, tag: str, handler: Handler, cache: str) -> Response:
     asked = request.headers.get("if-none-match", "")
-    response = Response(status_code=304) if tag in tags(asked) else await handler(request)
+    response = (
+        Response(status_code=304) if tag in conditions.tags(asked) else await handler(request)
+    )
     if response.status_code == 200 and asked.strip() == "*":
         response = Response(status_code=304)
     return _marked(response, tag, cache)
@@ -85,11 +87,6 @@ def _tag(request: Request, state: str, head: str = "") -> str:
     ):
         digest.update(f"{len(part)} {part}".encode())
     return f'"{head}{digest.hexdigest()}"'
-
-
-def tags(header: str) -> list[str]:
-    """Of If-None-Match, whose comparison is the weak one."""
-    return [part.strip().removeprefix("W/") for part in header.split(",")]
 
 
 def _marked(response: Response, tag: str, cache: str) -> Response:

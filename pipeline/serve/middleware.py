@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.serve import conditions, encodings
-from pipeline.serve.conditions import Match
 
 _CONTENT_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -67,16 +66,14 @@ class Guard:
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
 
-        scope, said = conditions.joined(scope)
-        scope, encoding = _plain_tags(scope, said)
-        last = Match(scope, said, send) if said else send
+        scope, known = _plain_tags(conditions.joined(scope))
 
         async def dress(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _dress(message, encoding, self._always)
+                _dress(message, known, self._always)
                 if self._closed:
                     _close(message)
-            await last(message)
+            await send(message)
 
         await self._app(scope, receive, dress)
 
@@ -92,16 +89,30 @@ async def _answer_preflight(send: Send, headers: Iterable[tuple[bytes, bytes]]) 
     await send({"type": "http.response.body", "body": b""})
 
 
-def _plain_tags(scope: Scope, said: dict[bytes, bytes]) -> tuple[Scope, str | None]:
-    """The request with If-None-Match as the handlers know it, and the encoding it names: compressed
-    bytes have a tag of their own, as bytes that differ must (RFC 9110, 8.8.3.3)."""
-    asked = said.get(b"if-none-match", b"").decode("latin-1")
+def _plain_tags(scope: Scope) -> tuple[Scope, list[str]]:
+    """The request with If-None-Match as the handlers know it, without the encodings that the client
+    takes, and the tags that it names."""
+    headers = Headers(scope=scope)
+    asked = headers.get("if-none-match")
+    if asked is None:
+        return scope, []
+    known, plain = conditions.tags(asked), asked
     for name in encodings.OFFERED:
-        if (ending := f'-{name}"') in asked:
-            plain = (b"if-none-match", asked.replace(ending, '"').encode("latin-1"))
-            rest = [pair for pair in scope["headers"] if pair[0] != b"if-none-match"]
-            return {**scope, "headers": [*rest, plain]}, name
-    return scope, None
+        if (ending := f'-{name}"') in asked and encodings.taken(
+            headers.get("accept-encoding"), name
+        ):
+            plain = plain.replace(ending, '"')
+    if plain == asked:
+        return scope, known
+    rest = [pair for pair in scope["headers"] if pair[0] != b"if-none-match"]
+    return {**scope, "headers": [*rest, (b"if-none-match", plain.encode("latin-1"))]}, known
+
+
+def _encoding(tag: str, known: list[str]) -> str:
+    """Of which encoding the client has the bytes that a 304 speaks of."""
+    if tag in known:
+        return ""
+    return next((one for one in encodings.OFFERED if encodings.marked(tag, one) in known), "")
 
 
 def _close(message: Message) -> None:
@@ -112,19 +123,21 @@ def _close(message: Message) -> None:
     headers["Cache-Control"] = ", ".join(["private", *kept])
 
 
-def _dress(message: Message, known: str | None, more: Headed) -> None:
-    """Everybody's headers, in one pass: this is done for every answer. ``known`` is the encoding
-    that the tag of a 304 speaks of."""
+def _dress(message: Message, known: list[str], more: Headed) -> None:
+    """Everybody's headers, in one pass: this is done for every answer. ``known`` are the tags of
+    what the client has."""
     told = {}
     headers = []
     for pair in message["headers"]:
         told[pair[0].lower()] = pair[1]
         if pair[0].lower() not in _HIDDEN:
             headers.append(pair)
-    encoding = known if message["status"] == 304 else told.get(b"content-encoding", b"").decode()
-    tag = told.get(b"etag")
+    tag = told.get(b"etag", b"").decode()
+    encoding = told.get(b"content-encoding", b"").decode()
+    if message["status"] == 304:
+        encoding = _encoding(tag, known)
     if tag and encoding:
-        marked = (b"etag", tag.removesuffix(b'"') + f'-{encoding}"'.encode())
+        marked = (b"etag", encodings.marked(tag, encoding).encode())
         headers = [marked if name.lower() == b"etag" else (name, value) for name, value in headers]
     headers += more
     if told.get(b"content-type", b"").startswith(b"text/html"):

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.contracts.raster import ServedRaster
 from pipeline.derive.raster_collections import COG, REPORT_FORMS
-from pipeline.serve import downloads, publish, wanted
+from pipeline.serve import conditions, downloads, publish, wanted
 from pipeline.serve.answers import site_of
 from pipeline.serve.errors import missing
 from pipeline.serve.raster_source import Source
@@ -39,32 +39,31 @@ class Stored:
 
 
 class _Ranged(FileResponse):
-    """Starlette's, in larger blocks and with ranges of other units than bytes left aside."""
+    """Starlette's, in larger blocks and with ranges left aside where they mean nothing: of other
+    units than bytes, and of HEAD (RFC 9110, 14.2)."""
 
     chunk_size = _BLOCK
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the file or the parts that are asked for."""
         unit = Request(scope).headers.get("range", _UNIT).partition("=")[0]
-        if unit.strip().lower() != _UNIT:
+        if unit.strip().lower() != _UNIT or scope["method"] == "HEAD":
             kept = [pair for pair in scope["headers"] if pair[0] != b"range"]
             scope = {**scope, "headers": kept}
         await super().__call__(scope, receive, send)
 
 
 def answer(request: Request, stored: Stored, cache: str = "no-cache") -> Response:
-    """200, 206, 304 or 416 for ``stored``; HEAD as GET. Raises Problem (404) if it is gone."""
+    """200, 206, 304 or 416 for ``stored``; HEAD as GET of the whole. Raises Problem: 404 if it is
+    gone, 412 if it is not what the client has begun with."""
     tag = f'"{stored.version}"'
     headers = {"ETag": tag, "Cache-Control": cache, "Accept-Ranges": _UNIT}
-    known = request.headers.get("if-none-match", "")
-    if known.strip() == "*" or tag in [
-        part.strip().removeprefix("W/") for part in known.split(",")
-    ]:
-        return Response(status_code=304, headers=headers)
     try:
         state = stored.path.stat()
     except FileNotFoundError:
         raise missing(f"the file {stored.name!r} is not here any more") from None
+    if conditions.same(request.headers, tag, state.st_mtime):
+        return Response(status_code=304, headers=headers)
     return _Ranged(
         stored.path,
         headers=headers,

@@ -15,6 +15,7 @@ from pipeline.derive.grids import Tile
 from pipeline.rasters.past import When
 from pipeline.serve import (
     answers,
+    conditions,
     encodings,
     fresh,
     kept_tile,
@@ -117,7 +118,7 @@ async def _one(request: Request, found: Kept | Made, site: Site) -> Response:
     mark = found.tag or kept_tile.tag(found.body if isinstance(found, Made) else found.body())
     headers = {**cache, "ETag": mark, "Vary": "Accept, Accept-Encoding, Accept-Language"}
     asked = request.headers.get("if-none-match", "")
-    if mark in fresh.tags(asked) or asked.strip() == "*":
+    if mark in conditions.tags(asked) or asked.strip() == "*":
         return Response(status_code=304, headers=headers)
     if isinstance(found, Made):
         return Response(found.body, headers=headers, media_type=tilesets.MVT)

@@ -180,3 +180,24 @@ def test_lines_of_one_condition_are_one(client: TestClient) -> None:
     tag = client.get(path).headers["etag"]
     for name, status in (("If-None-Match", 304), ("If-Match", 200)):
         assert client.get(path, headers=[(name, '"x"'), (name, tag)]).status_code == status
+
+
+def test_a_tag_stands_for_bytes_that_the_client_takes(client: TestClient) -> None:
+    """A cache asks with the tags of all that it has; 304 says which of these it may give."""
+    path = "/collections/parcels/items"
+    tags = {
+        name: client.get(path, headers={"Accept-Encoding": name}).headers["etag"]
+        for name in ("identity", "gzip", "br")
+    }
+    assert len(set(tags.values())) == 3
+    for known, takes, status, told in (
+        ([tags["gzip"]], "gzip", 304, tags["gzip"]),
+        ([tags["gzip"]], "identity", 200, tags["identity"]),
+        ([tags["gzip"]], "br, gzip;q=0", 200, tags["br"]),
+        (['"x-br"', tags["gzip"]], "gzip, br", 304, tags["gzip"]),
+        (['"x-gzip"', tags["identity"]], "gzip", 304, tags["identity"]),
+        ([f"W/{tags['br']}"], "*", 304, tags["br"]),
+    ):
+        asked = [*(("If-None-Match", one) for one in known), ("Accept-Encoding", takes)]
+        answer = client.get(path, headers=asked)
+        assert (answer.status_code, answer.headers["etag"]) == (status, told), asked

@@ -42,7 +42,8 @@ def test_head_tells_the_size_and_sends_nothing(imagery: Imagery) -> None:
         found = client.head(ORTHO)
         part = client.head(ORTHO, headers={"Range": "bytes=5-9"})
     assert (found.status_code, found.headers["content-length"], found.content) == (200, size, b"")
-    assert (part.status_code, part.headers["content-length"], part.content) == (206, "5", b"")
+    # Parts are of GET alone (RFC 9110, 14.2).
+    assert (part.status_code, part.headers["content-length"], part.content) == (200, size, b"")
 
 
 def test_a_file_that_was_replaced_is_not_read_on(imagery: Imagery) -> None:
@@ -54,6 +55,35 @@ def test_a_file_that_was_replaced_is_not_read_on(imagery: Imagery) -> None:
     assert (other.status_code, weak.status_code) == (200, 200)
     assert imagery.get(ORTHO, {"If-None-Match": f'"x", {tag}'}).status_code == 304
     assert imagery.get(ORTHO, {"If-None-Match": '"x"'}).status_code == 200
+
+
+def test_conditions_of_a_file_hold_in_their_order(imagery: Imagery) -> None:
+    """RFC 9110, 13.2.2; of dates that of the file, and only without tags."""
+    whole = imagery.get(ORTHO)
+    tag, then = whole.headers["etag"], whole.headers["last-modified"]
+    before, after = "Sun, 06 Nov 1994 08:49:37 GMT", "Fri, 01 Jan 2100 00:00:00 GMT"
+    for said, status in (
+        ({"If-Match": '"x"', "Range": "bytes=99999999-"}, 412),
+        ({"If-Match": '"x"', "If-None-Match": tag}, 412),
+        ({"If-Match": tag, "If-None-Match": tag}, 304),
+        ({"If-Match": tag, "If-Unmodified-Since": before}, 200),
+        ({"If-Match": tag.replace('"', '-gzip"', 1)}, 412),
+        ({"If-Match": f'{tag[:-1]}-gzip"'}, 200),
+        ({"If-Match": f'{tag[:-1]}-gzip"', "Range": "bytes=0-9"}, 412),
+        ({"If-Unmodified-Since": before, "Range": "bytes=0-9"}, 412),
+        ({"If-Unmodified-Since": then, "Range": "bytes=0-9"}, 206),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": f"W/{tag}"}, 304),
+        ({"If-None-Match": '"x"', "If-Modified-Since": after}, 200),
+        ({"If-Modified-Since": then}, 304),
+        ({"If-Modified-Since": after}, 304),
+        ({"If-Modified-Since": before}, 200),
+        ({"If-Modified-Since": "yesterday"}, 200),
+        ({"If-Range": then, "Range": "bytes=0-9"}, 206),
+        ({"If-Range": before, "Range": "bytes=0-9"}, 200),
+    ):
+        assert imagery.get(ORTHO, said).status_code == status, said
+    assert imagery.get("/files/none.tif", {"If-Match": '"x"'}).status_code == 404
 
 
 @pytest.mark.parametrize(

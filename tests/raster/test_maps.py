@@ -97,6 +97,9 @@ def test_if_match_of_a_file(imagery: Imagery) -> None:
         if status == 412:
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.json()["status"] == 412
+            # A page of another host must be able to read why.
+            assert answer.headers["access-control-allow-origin"] == "*"
+            assert answer.headers["cache-control"] == "no-store"
     both = {"If-Match": '"x"', "If-None-Match": tag}
     assert imagery.get(path, headers=both).status_code == 412
     assert imagery.get("/collections/orthophoto", headers={"If-Match": '"x"'}).status_code == 200

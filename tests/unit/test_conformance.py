@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance import known, suites
+from conformance import known, run, suites
 
 REPORT = """<?xml version="1.0" encoding="UTF-8"?>
 <testng-results ignored="0" total="4" passed="2" failed="1" skipped="1">
@@ -78,7 +78,7 @@ def test_what_is_known_is_known_word_for_word() -> None:
     expected = [known.Known("ets", "jobs", r"no list at \S+", "needs a key")]
     said = ["jobs: no list at http://127.0.0.1/jobs", "jobs: no list at all, and 500", "tiles: no"]
     found = known.parted("ets", [*said, said[0]], expected)
-    assert (found.new, found.known, found.unjudged) == (said[1:], ["jobs: needs a key"], [])
+    assert (found.new, found.known, found.unjudged) == (said[1:], ["jobs: needs a key"] * 2, [])
     assert known.parted("other", said, expected) == known.Parted(said)
 
 
@@ -90,6 +90,17 @@ def test_what_cannot_be_judged_is_no_failure_and_no_success() -> None:
     assert (away.new, away.known) == (["jobs: 500"], [])
     assert away.unjudged == ["jobs: reads it there; schemas.example is out of reach"]
     assert known.parted("ets", said, expected, reached=lambda _: True) == known.Parted(said)
+
+
+def test_the_counts_of_a_suite_are_those_of_its_tests() -> None:
+    """One test fails once for each of its data: told once, counted each time."""
+    failures = ["jobs: a", "jobs: a", "tiles: no"]
+    found = suites.Result("ets", 3, 1, failures, version="1.0")
+    away = known.Parted(["tiles: no"], unjudged=["jobs: why"] * 2)
+    assert run._counts(found, away) == (
+        "3 passed, 1 failed (of these 0 known), 2 NOT JUDGED, 1 skipped (1.0)"
+    )
+    assert run._lines(away) == ["tiles: no", "not judged: jobs: why"]
 
 
 def test_a_host_is_reached_or_not() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -66,16 +66,7 @@ class Catalog:
     def load(cls, path: Path | None = None) -> Catalog:
         """The catalogue of schemas/findings.toml."""
         path = path or paths.schemas() / "findings.toml"
-        raw = tomli.loads(path.read_text(encoding="utf-8"))
-        kinds: dict[str, Kind] = {}
-        for family, codes in raw.items():
-            for name, entry in codes.items():
-                code = f"{family}.{name}"
-                try:
-                    kinds[code] = Kind(code=code, **entry)
-                except TypeError as error:
-                    raise ContractError(f"{code}: {error}", where=str(path)) from error
-        return cls(kinds)
+        return _read(path, path.stat().st_mtime_ns)
 
     @cached_property
     def codes(self) -> frozenset[str]:
@@ -97,3 +88,18 @@ class Catalog:
             key=finding.key or "",
             line=finding.line or "",
         )
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, _written: int) -> Catalog:
+    """Read once for as long as nobody writes it: it takes a command a hundredth of a second."""
+    raw = tomli.loads(path.read_text(encoding="utf-8"))
+    kinds: dict[str, Kind] = {}
+    for family, codes in raw.items():
+        for name, entry in codes.items():
+            code = f"{family}.{name}"
+            try:
+                kinds[code] = Kind(code=code, **entry)
+            except TypeError as error:
+                raise ContractError(f"{code}: {error}", where=str(path)) from error
+    return Catalog(kinds)

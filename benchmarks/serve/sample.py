@@ -17,7 +17,7 @@ from pipeline.derive.grids import Tile
 _BOXES = 4_000
 _ITEMS = 6_000
 _FILTERS = 1_500
-_TILES = {14: 48, 16: 160, 17: 320}
+_TILES = {14: 48, 16: 160, 17: 1280}
 _SEED = 7
 #: A box of so many degrees round a parcel holds far more than 100 or 1000 parcels in a city.
 _REACH = {100: 0.0016, 1000: 0.0055}

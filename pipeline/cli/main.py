@@ -48,7 +48,7 @@ COMMANDS = {
         f"{_CLI}.load:load",
         "Load files of a feed; wholly or not at all.",
         lean=True,
-        first="pipeline.db.arrival:begin",
+        first="pipeline.stages.misfit:begin",
     ),
     "match": Entry(f"{_CLI}.match:match", "Report how a match of two layers went.", lean=True),
     "plan": Entry(f"{_CLI}.plan:plan", "Tell whether plans are whole; promote one.", lean=True),

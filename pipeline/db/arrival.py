@@ -43,8 +43,9 @@ class Arrival:
         refuse_changed(self.path, self.looks)
 
 
-def begin(words: Sequence[str]) -> None:
-    """Has the first of ``words`` that names a file hashed, so that it may be ready when asked."""
+def begin(words: Sequence[str]) -> tuple[Path, Future[Arrival]] | None:
+    """Has the first of ``words`` that names a file hashed, so that it may be ready when asked;
+    gives that file and what will be its arrival."""
     _BEGUN.clear()
     for path in map(Path, words):
         if path.is_file():
@@ -52,7 +53,8 @@ def begin(words: Sequence[str]) -> None:
             _BEGUN[path] = path.stat(), future
             # A daemon: nobody waits for it if the command ends otherwise.
             Thread(target=_settle, args=(path, future), name="makan-hash", daemon=True).start()
-            return
+            return path, future
+    return None
 
 
 def _settle(path: Path, future: Future[Arrival]) -> None:

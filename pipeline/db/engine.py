@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from pipeline.contracts import audience
 from pipeline.db.cluster import WRITERS, Cluster, editors
 from pipeline.errors import DatabaseError, ResourceError
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
 
 Connection = psycopg.Connection[tuple[object, ...]]
 #: ``owner`` and ``loader`` write, an audience's writer writes single rows; any other role reads.
@@ -100,6 +103,9 @@ class Database:
 
     def pool(self, role: Role, *, size: int, timeout_s: float = 2.0) -> ConnectionPool:
         """A pool of up to ``size`` checked connections; opened by its first use as context."""
+        # Only here: servers have pools, and commands do without the time it takes to import them.
+        from psycopg_pool import ConnectionPool
+
         return ConnectionPool(
             self.uri(role),
             min_size=1,
@@ -177,5 +183,5 @@ def translated(*, private: bool) -> Iterator[None]:
             f"the database stopped a question ({error.diag.message_primary})",
             todo="Ask again when it is less busy, or set MAKAN_STATEMENT_TIMEOUT_S higher.",
         ) from error
-    except (psycopg.OperationalError, PoolTimeout) as error:
+    except psycopg.OperationalError as error:  # a pool that has none in time as well
         raise unreachable(error, private=private) from error

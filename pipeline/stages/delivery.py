@@ -153,7 +153,7 @@ class Former:
             rows = pa.concat_tables([rows.take(pa.array(base)), added])
         digests = rows["digest"].to_numpy()
         clean = np.flatnonzero(rows["clean"].to_numpy(zero_copy_only=False))
-        order = clean[np.argsort(digests[clean], kind="stable")]
+        order = clean[np.argsort(digests[clean])]
         line = np.zeros(len(rows), dtype=np.int64)
         return cls(rows, digests[order], order, line, base, whole)
 

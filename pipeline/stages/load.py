@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from datetime import time as clock
@@ -25,6 +25,7 @@ from pipeline.db.arrival import Arrival, fingerprint, looks, refuse_changed
 from pipeline.db.city import check_city
 from pipeline.db.engine import Connection, Database
 from pipeline.db.ledger import Account, Published
+from pipeline.db.ready import ReadyDatabase
 from pipeline.errors import GuardError, MakanError, SettingsError
 from pipeline.findings import Catalog
 from pipeline.stages.context import Context
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 #: The last is all that a load needs, those before it the longest of what it needs.
 _HEAVY = ("numpy", "pyarrow.compute", "shapely", "pyproj", "pipeline.stages.job")
+
+# One commits as it goes, the other at the end.
+_CONNECTIONS = 2
 
 
 def context_for(
@@ -104,14 +108,16 @@ def load(
     begun = time.monotonic()
     with (
         database.connect("loader", autocommit=True) as connection,
-        # Inside: what it still asks of the connection ends before that is closed.
-        ThreadPoolExecutor(1, thread_name_prefix="makan-early") as early,
+        closing(ReadyDatabase(database, context.layer)) as ready,
+        # Inside: what it still asks of the connections ends before those are closed.
+        ThreadPoolExecutor(2, thread_name_prefix="makan-early") as early,
     ):
         hashed, digest = early.submit(fingerprint, path), context.contract_digest
         check_city(connection, context.schemas)
         ledger.lock(connection, context.layer.id)
         before = ledger.published(connection, layer=context.layer.id, feed=context.feed.id)
         former = early.submit(_former, database, context, before, hashed)
+        prepared = early.submit(_prepare, ready, connection, before, hashed, digest)
         _import_meanwhile(hashed, surely=not before or not before.may_be(path, digest))
         arrived = hashed.result()
         run = ledger.start(
@@ -135,7 +141,9 @@ def load(
             from pipeline.stages.job import Job
 
             with _told_in_ledger(connection, run):
-                job = Job(database, connection, context, run, before)
+                # What is looked up needs locks that the filling of an empty layer holds on to.
+                prepared.result()
+                job = Job(ready, connection, context, run, before)
                 outcome = job.run_file(arrived, batch_rows, progress, former)
             deferred.make(database, connection, context.layer.id)
     return replace(outcome, run=run, seconds=time.monotonic() - begun)
@@ -148,6 +156,20 @@ def _import_meanwhile(hashed: Future[Arrival], *, surely: bool) -> None:
         if hashed.done() and not surely:
             return
         import_module(name)
+
+
+def _prepare(
+    ready: ReadyDatabase,
+    connection: Connection,
+    before: Published | None,
+    hashed: Future[Arrival],
+    digest: str,
+) -> None:
+    """Connections for a file that is to be loaded; runs beside the import."""
+    if not (before and before.is_same(hashed.result(), digest)):
+        ready.prepare(_CONNECTIONS)
+        with suppress(psycopg.Error):
+            ready.look_up(connection)
 
 
 def _former(

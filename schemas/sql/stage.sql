@@ -2,6 +2,10 @@
 -- The staging table of one run: unlogged, since a crash makes the run begin again anyway.
 CREATE UNLOGGED TABLE {stage} AS SELECT {columns} FROM {target} WITH NO DATA
 
+-- name: look_up
+-- Has a new backend load what a load into the layer will need; changes nothing.
+EXPLAIN UPDATE {target} t SET run_id = h.run_id FROM {history} h WHERE h.id = t.id AND NOT ST_IsEmpty({geom})
+
 -- name: copy
 -- Rows as PostgreSQL's own binary format has them.
 COPY {target} ({columns}) FROM STDIN (FORMAT BINARY)

@@ -16,6 +16,7 @@ import pytest
 import shapely
 
 from pipeline.errors import ArrivalError
+from pipeline.stages import misfit
 from pipeline.stages.draft import draft
 from pipeline.stages.passing import passing
 
@@ -56,12 +57,15 @@ def store(path: Path, kind: str, values: list[Any]) -> Path:
     return path
 
 
+@pytest.mark.parametrize("ahead", [False, True], ids=["when asked", "begun before"])
 @pytest.mark.parametrize("kind", AS_WRITTEN)
 def test_any_value_of_any_column_of_a_geopackage_is_as_it_is_written(
-    tmp_path: Path, reading: Any, kind: str
+    tmp_path: Path, reading: Any, kind: str, ahead: bool
 ) -> None:
     values, shown = AS_WRITTEN[kind]
-    rows = reading.rows(store(tmp_path / "a.gpkg", kind, values))
+    path = store(tmp_path / "a.gpkg", kind, values)
+    misfit.begin(["parcels", str(path)] if ahead else [])
+    rows = reading.rows(path)
     assert [row["v"] for row in rows] == shown
     assert all(row["geom"].equals(shapely.Point(488600, 3833100)) for row in rows)
 
@@ -73,6 +77,46 @@ def test_good_values_keep_their_types(tmp_path: Path, reading: Any) -> None:
     days = ["2024-01-01T10:00:00Z", None]
     rows = reading.rows(store(tmp_path / "day.gpkg", "DATETIME", days))
     assert [row["v"] for row in rows] == [dt.datetime(2024, 1, 1, 10, tzinfo=dt.UTC), None]
+
+
+@pytest.fixture
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What SQLite is asked of whole tables."""
+    seen: list[str] = []
+    asked = misfit.asked
+
+    def noted(place: str, query: str) -> misfit.Rows:
+        if query.startswith("SELECT 1 FROM"):
+            seen.append(query)
+        return asked(place, query)
+
+    monkeypatch.setattr(misfit, "asked", noted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "kind", ["INTEGER", "MEDIUMINT", "SMALLINT", "BOOLEAN", "REAL", "DATETIME"]
+)
+def test_a_table_that_was_looked_through_before_is_not_looked_through_again(
+    tmp_path: Path, reading: Any, questions: list[str], kind: str
+) -> None:
+    path = store(tmp_path / "a.gpkg", kind, [None])
+    misfit.begin([str(path)])
+    assert reading.rows(path)[0]["v"] is None
+    assert len(questions) == 1
+    # Nothing is kept of it.
+    reading.rows(path)
+    assert len(questions) == 2
+
+
+def test_what_was_found_in_another_file_of_that_name_is_not_believed(
+    tmp_path: Path, reading: Any, questions: list[str]
+) -> None:
+    path = store(tmp_path / "a.gpkg", "INTEGER", [1])
+    misfit.begin([str(path)])
+    store(tmp_path / "b.gpkg", "INTEGER", ["abc"]).replace(path)
+    assert [row["v"] for row in reading.rows(path)] == ["abc"]
+    assert len(questions) >= 1
 
 
 def test_sqlite_is_read_as_it_is_written_too(tmp_path: Path, reading: Any) -> None:

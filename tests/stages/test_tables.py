@@ -308,11 +308,11 @@ def test_features_of_a_topology_without_a_geometry_are_rows(tmp_path: Path, read
         assert rows[1]["geometry"].is_empty
 
 
+# A file with a NUL in it is refused whatever else it holds.
+_NAMES = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=3)
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.sampled_from(["", "a,b", 'q"u', "back\\", "[{", "]}", "\u200c"]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=3),
     max_leaves=8,
 )
 

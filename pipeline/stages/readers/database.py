@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +26,7 @@ from pipeline.db.arrival import unsettled
 from pipeline.errors import ArrivalError
 from pipeline.stages import dbase
 from pipeline.stages.container import Opened
+from pipeline.stages.misfit import asked, misfits, quoted
 from pipeline.stages.readers.base import Layer, wkb_field
 from pipeline.stages.readers.gdal import GdalDataset, GdalLayer, offline
 
@@ -37,18 +37,6 @@ _GEOMETRIES = (
     "GEOMETRYCOLLECTION", "CIRCULARSTRING", "COMPOUNDCURVE", "CURVEPOLYGON", "MULTICURVE",
     "MULTISURFACE", "CURVE", "SURFACE", "POLYHEDRALSURFACE", "TIN", "TRIANGLE",
 )  # fmt: skip
-# What is no value of a column, by what GDAL takes the column for.
-_OTHER_THAN = {
-    "OFTInteger": "typeof({0}) NOT IN ('integer', 'null') OR abs({0}) > 2147483647",
-    "OFTInteger64": "typeof({0}) NOT IN ('integer', 'null')",
-    "OFSTBoolean": "{0} NOT IN (0, 1)",
-    "OFSTInt16": "typeof({0}) NOT IN ('integer', 'null') OR abs({0}) > 32767",
-    # Whatever the column's type, texts are above all numbers.
-    "OFTReal": "{0} >= ''",
-    # SQLite counts days as well, and moves those that no month has into the next.
-    "OFTDateTime": "typeof({0}) NOT IN ('text', 'null')"
-    " OR date(substr({0}, 1, 19), '+0 days') IS NOT substr({0}, 1, 10)",
-}
 # Whole numbers without their .0, others with as many digits as bring the same number back.
 _TEXT = (
     "CASE typeof({0}) WHEN 'real' THEN CASE"
@@ -128,7 +116,7 @@ class DatabaseLayer(GdalLayer):
         if self.driver != "GPKG":
             return self.features
         with offline(self.label, self.heard):
-            sql = f"SELECT count(*) AS rows FROM {_quoted(self.sheet)}"  # noqa: S608
+            sql = f"SELECT count(*) AS rows FROM {quoted(self.sheet)}"  # noqa: S608
             _, table = pyogrio.read_arrow(self.place, sql=sql)
         self.features = int(table.column("rows")[0].as_py())
         return self.features
@@ -136,7 +124,7 @@ class DatabaseLayer(GdalLayer):
     def unknown(self) -> list[str]:
         """Columns whose type GDAL does not know: it takes them for geometries, and leaves them."""
         known = {*self.names, *self.geometries, self.fid}
-        told = self._asked_of_sqlite(f"PRAGMA table_info({_quoted(self.sheet)})")
+        told = asked(self.place, f"PRAGMA table_info({quoted(self.sheet)})")
         return [
             str(name) for _, name, kind, *_ in told
             if name not in known and str(kind).upper() not in (*_GEOMETRIES, "")
@@ -147,38 +135,15 @@ class DatabaseLayer(GdalLayer):
         """The columns that are read as text: one way through the table, in SQLite's own speed."""
         texts = [name for name, kind in self.kinds.items() if _is_read_as_text(*kind)]
         texts += [name for name in self.names if name not in self.kinds]
-        tests = {
-            name: test.format(_quoted(name))
-            for name, kind in self.kinds.items()
-            if name not in texts and (test := _OTHER_THAN.get(kind[1]) or _OTHER_THAN.get(kind[0]))
-        }
-        if not tests:
-            return texts
-        source = f"FROM {_quoted(self.sheet)}"
-        any_of = " OR ".join(f"({test})" for test in tests.values())
-        if self._asked_of_sqlite(f"SELECT 1 {source} WHERE {any_of} LIMIT 1"):
-            each = ", ".join(f"max({test})" for test in tests.values())
-            (found,) = self._asked_of_sqlite(f"SELECT {each} {source}") or [()]
-            texts += [name for name, odd in zip(tests, found, strict=False) if odd]
-        return texts
-
-    def _asked_of_sqlite(self, query: str) -> list[tuple[Any, ...]]:
-        """Rows of ``query``; none where SQLite does not understand the file: GDAL says it."""
-        place = quote(str(Path(self.place).resolve()))
-        for how in ("mode=ro", "immutable=1"):  # the other where no lock can be had
-            with (
-                suppress(sqlite3.Error),
-                closing(sqlite3.connect(f"file:{place}?{how}", uri=True)) as store,
-            ):
-                return store.execute(query).fetchall()
-        return []
+        rest = {name: kind for name, kind in self.kinds.items() if name not in texts}
+        return texts + misfits(self.place, self.sheet, rest)
 
     def _open(self, stack: ExitStack, rows: int) -> Iterator[pa.RecordBatch]:
         # Without a condition GDAL goes by the number that a GeoPackage keeps of its rows, and gives
         # some twice where that is too high.
         how: dict[str, Any] = {"where": "1 = 1"} if self.driver == "GPKG" else {}
         if self._texts:
-            how = {"sql": self._by_sql([_quoted(name) for name in self.geometries])}
+            how = {"sql": self._by_sql([quoted(name) for name in self.geometries])}
         try:
             return self._stream(stack, rows, **how)
         except NotImplementedError:
@@ -188,26 +153,22 @@ class DatabaseLayer(GdalLayer):
                 raise ArrivalError(
                     "holds curves", where=self.label, todo="Ask for it as GeoPackage."
                 ) from None
-        blob = f"CAST({_quoted(curved)} AS BLOB) AS {_quoted(curved)}"
+        blob = f"CAST({quoted(curved)} AS BLOB) AS {quoted(curved)}"
         stream = self._stream(stack, rows, sql=self._by_sql([blob]))
         return (_unpacked(batch, curved) for batch in stream)
 
     def _by_sql(self, geometries: list[str]) -> str:
         """The layer, with the columns that are read as text."""
         names = [
-            _TEXT.format(_quoted(name)) if name in self._texts else _quoted(name)
+            _TEXT.format(quoted(name)) if name in self._texts else quoted(name)
             for name in self.names
         ]
-        return f"SELECT {', '.join([*names, *geometries])} FROM {_quoted(self.sheet)}"  # noqa: S608
+        return f"SELECT {', '.join([*names, *geometries])} FROM {quoted(self.sheet)}"  # noqa: S608
 
 
 def _is_read_as_text(kind: str, finer: str) -> bool:
     """Whether GDAL alters good values of such columns: dates, and FLOAT, which it cuts."""
     return kind == "OFTDate" or finer == "OFSTFloat32"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _unpacked(batch: pa.RecordBatch, curved: str) -> pa.RecordBatch:

@@ -11,6 +11,7 @@ from pipeline.cli import options
 from pipeline.cli.fresh import keep_fresh
 from pipeline.cli.options import as_json
 from pipeline.db.engine import Database
+from pipeline.db.ledger import Run
 from pipeline.report import export
 from pipeline.report import resubmit as returned
 from pipeline.report.origin import origin
@@ -34,9 +35,16 @@ def quarantine(settings: Settings, number: int, out: Path, closed: bool) -> None
     with Database(settings).connect("loader") as connection:
         found = origin(connection, options.schemas(settings), number)
         rows = export.export(connection, found, out, closed=closed)
-    options.out(
-        f"{out.name}: {rows} rows of run {number}; `makan resubmit {number} FILE` takes them"
-    )
+    options.out(f"{out.name}: {rows} rows of run {number}; {_after(found.run, rows)}")
+
+
+def _after(run: Run, rows: int) -> str:
+    """What can be done with the rows; nobody shall correct for days what is refused afterwards."""
+    if run.status != "done":
+        return f"the run is {run.status}, so they cannot be resubmitted: load the file again first"
+    if not rows:
+        return "none waits for its correction"
+    return f"`makan resubmit {run.id} FILE` takes them"
 
 
 @click.command()

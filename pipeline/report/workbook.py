@@ -8,6 +8,9 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import ArrivalError
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -16,7 +19,7 @@ _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 # What XML cannot hold at all.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-_LONGEST = 32_767
+LONGEST = 32_767
 _PLAIN, _AS_TEXT, _TITLE = 0, 1, 2
 _STYLES = (
     f'{_HEAD}<styleSheet xmlns="{_MAIN}">'
@@ -32,7 +35,12 @@ _STYLES = (
 
 
 def write(path: Path, sheet: str, table: pa.Table) -> None:
-    """Writes ``table`` as the only sheet of a new workbook; its column names are the first row."""
+    """Writes ``table`` as the only sheet of a new workbook; its column names are the first row.
+
+    Characters that no workbook holds are blanks, as cleaning makes them; raises ArrivalError for
+    texts longer than a cell.
+    """
+    _refuse_long(path.name, table)
     parts = {
         "[Content_Types].xml": _content_types(),
         "_rels/.rels": _relations({"officeDocument": "xl/workbook.xml"}),
@@ -49,6 +57,19 @@ def write(path: Path, sheet: str, table: pa.Table) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book:
         for name, content in parts.items():
             book.writestr(name, content)
+
+
+def _refuse_long(where: str, table: pa.Table) -> None:
+    for name, column in zip(table.schema.names, table.columns, strict=True):
+        if not pa.types.is_string(column.type):
+            continue
+        length = pc.max(pc.utf8_length(column)).as_py() or 0
+        if length > LONGEST:
+            raise ArrivalError(
+                f"{name} has a text of {length:,} characters, a cell takes {LONGEST:,}",
+                where=where,
+                todo="Choose .gpkg, which holds all of it.",
+            )
 
 
 def _content_types() -> str:
@@ -109,7 +130,7 @@ def _cell(place: str, value: object) -> str:
 
 
 def _text(place: str, value: str, style: int) -> str:
-    shown = escape(_CONTROL.sub("", value)[:_LONGEST])
+    shown = escape(_CONTROL.sub(" ", value))
     return (
         f'<c r="{place}" s="{style}" t="inlineStr"><is><t xml:space="preserve">{shown}</t></is></c>'
     )

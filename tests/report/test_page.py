@@ -206,6 +206,8 @@ def test_a_year_of_real_parcels_makes_a_light_page(
         ("0.050 m wide, at least 0.1 expected", "پهنا 0.050 متر، دست‌کم 0.1 انتظار می‌رفت"),
         ("20 in run 3, accepted by name", "20 در اجرای 3, با نام پذیرفته شد"),
         ("rows 16, 308", "ردیف‌های 16, 308"),
+        ("number", "عدد"),
+        ("date", "تاریخ"),
     ],
 )  # fmt: skip
 def test_details_are_said_in_persian(detail: str, said: str) -> None:

@@ -341,3 +341,34 @@ def test_real_parcels_go_out_and_come_back_equal(
     assert done.outcome.account.closes
     assert (done.closed, done.still_open) == (0, count)
     assert done.outcome.account.quarantined == count
+
+
+def test_a_workbook_cuts_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    whole = pa.table({"a": ["x" * workbook.LONGEST, "12\x0b34", "a\x00b"]})
+    workbook.write(path, "quarantine", whole)
+    assert _sheet(path).column("a").to_pylist() == ["x" * workbook.LONGEST, "12 34", "a b"]
+    longer = pa.table({"n": [1], "a": ["ب" * (workbook.LONGEST + 1)]})
+    with pytest.raises(ArrivalError, match=r"a has a text of 32,768 characters.*\.gpkg"):
+        workbook.write(tmp_path / "b.xlsx", "quarantine", longer)
+    assert not (tmp_path / "b.xlsx").exists()
+
+
+def test_nobody_is_told_to_correct_what_is_refused_afterwards(
+    faulty: tuple[Database, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, run = faulty
+    for name in ("home", "city", "database"):
+        monkeypatch.setenv(f"MAKAN_{name.upper()}", str(getattr(database.settings, name)))
+
+    def said(number: int, name: str) -> str:
+        command = ["quarantine", str(number), "--out", str(tmp_path / name)]
+        done = CliRunner().invoke(cli, command)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert f"5 rows of run {run}; `makan resubmit {run} FILE` takes them" in said(run, "a.gpkg")
+    history.undo(database, registry.load("qom"), run)
+    shown = said(run, "b.gpkg")
+    assert "the run is undone, so they cannot be resubmitted: load the file again" in shown
+    assert "takes them" not in shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyogrio
@@ -62,6 +62,17 @@ def database(qom_template: Settings) -> Iterator[Database]:
     """An empty Qom database of this test's own."""
     with testing.clone(qom_template) as cloned:
         yield cloned
+
+
+@pytest.fixture
+def commanded(monkeypatch: pytest.MonkeyPatch) -> Callable[[Database], None]:
+    """Has commands in this process find a database by the environment, as people's commands do."""
+
+    def told(database: Database) -> None:
+        for name in ("home", "city", "database"):
+            monkeypatch.setenv(f"MAKAN_{name.upper()}", str(getattr(database.settings, name)))
+
+    return told
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def begin(words: Sequence[str]) -> None:
         return
     path, hashed = begun
     place = str(path.resolve())
-    if _is_sqlite(path):
+    if is_sqlite(path):
         found: Future[tuple[str, Rows]] = Future()
         _BEGUN[place] = arrival.looks(path), found
         # In the thread that hashes, for there are not many cores.
@@ -86,6 +86,13 @@ def asked(place: str, query: str) -> Rows:
         with suppress(sqlite3.Error), closing(sqlite3.connect(f"{uri}?{how}", uri=True)) as store:
             return store.execute(query).fetchall()
     return []
+
+
+def is_sqlite(path: Path) -> bool:
+    """Whether a file begins as databases of SQLite do."""
+    with suppress(OSError), path.open("rb") as stream:
+        return stream.read(len(_MAGIC)) == _MAGIC
+    return False
 
 
 def quoted(name: str) -> str:
@@ -130,9 +137,3 @@ def _looked_ahead(place: str) -> tuple[str, Rows]:
     }
     query = _any_of(table, tests)
     return (query, asked(place, query)) if tests else ("", [])
-
-
-def _is_sqlite(path: Path) -> bool:
-    with suppress(OSError), path.open("rb") as stream:
-        return stream.read(len(_MAGIC)) == _MAGIC
-    return False

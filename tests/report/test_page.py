@@ -169,11 +169,10 @@ def test_a_refused_delivery_is_told(
 
 
 def test_the_commands_tell_what_is_open(
-    faulty: tuple[Database, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faulty: tuple[Database, int], tmp_path: Path, commanded: Callable[[Database], None]
 ) -> None:
     database, number = faulty
-    for name in ("home", "city", "database"):
-        monkeypatch.setenv(f"MAKAN_{name.upper()}", str(getattr(database.settings, name)))
+    commanded(database)
     call = CliRunner().invoke
     out = tmp_path / "report.html"
     said = call(cli, ["report", str(number), "--html", str(out), "--lang", "fa"])

@@ -227,11 +227,10 @@ def test_a_later_delivery_is_not_replaced_by_an_older_correction(
 
 
 def test_the_commands(
-    faulty: tuple[Database, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faulty: tuple[Database, int], tmp_path: Path, commanded: Callable[[Database], None]
 ) -> None:
     database, run = faulty
-    for name in ("home", "city", "database"):
-        monkeypatch.setenv(f"MAKAN_{name.upper()}", str(getattr(database.settings, name)))
+    commanded(database)
     call = CliRunner().invoke
     out, back = tmp_path / "aside.xlsx", tmp_path / "back.xlsx"
     said = call(cli, ["quarantine", str(run), "--out", str(out)])
@@ -355,11 +354,10 @@ def test_a_workbook_cuts_no_text(tmp_path: Path) -> None:
 
 
 def test_nobody_is_told_to_correct_what_is_refused_afterwards(
-    faulty: tuple[Database, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faulty: tuple[Database, int], tmp_path: Path, commanded: Callable[[Database], None]
 ) -> None:
     database, run = faulty
-    for name in ("home", "city", "database"):
-        monkeypatch.setenv(f"MAKAN_{name.upper()}", str(getattr(database.settings, name)))
+    commanded(database)
 
     def said(number: int, name: str) -> str:
         command = ["quarantine", str(number), "--out", str(tmp_path / name)]

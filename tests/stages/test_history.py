@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -157,11 +157,10 @@ def test_history_tells_file_row_and_load(two_loads: tuple[Database, int, int]) -
 
 
 def test_the_commands(
-    two_loads: tuple[Database, int, int], monkeypatch: pytest.MonkeyPatch
+    two_loads: tuple[Database, int, int], commanded: Callable[[Database], None]
 ) -> None:
     database, one, two = two_loads
-    for name in ("home", "city", "database"):
-        monkeypatch.setenv(f"MAKAN_{name.upper()}", str(getattr(database.settings, name)))
+    commanded(database)
     run = CliRunner().invoke
     shown = run(cli, ["diff", str(one), str(two)]).stdout
     assert "2 changed" in shown
@@ -182,15 +181,14 @@ def _delivery(folder: Path, number: int) -> Path:
 
 @pytest.mark.parametrize("back", [1, 2, 3])
 def test_each_of_the_last_versions_comes_back_with_one_command(
-    back: int, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    back: int, database: Database, tmp_path: Path, commanded: Callable[[Database], None]
 ) -> None:
     states, runs = [], []
     for number in range(4):
         runs.append(_load(database, _delivery(tmp_path, number)).run or 0)
         states.append(_hash(database, "region"))
     assert len(set(states)) == 4
-    for name in ("home", "city", "database"):
-        monkeypatch.setenv(f"MAKAN_{name.upper()}", str(getattr(database.settings, name)))
+    commanded(database)
     if back > 1:
         with pytest.raises(GuardError, match=f"run {runs[-1]}.* has changed region since"):
             history.undo(database, registry.load("qom"), runs[-back])

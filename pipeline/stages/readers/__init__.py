@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pipeline.stages.container import Opened
+from pipeline.stages.misfit import is_sqlite
 from pipeline.stages.readers.base import Dataset
 
 # By ending; a database of SQLite by what it begins with, every other file is GDAL's.
@@ -31,7 +32,7 @@ _MODULES = {
     ".gml": "gml:GmlDataset",
     ".xml": "gml:GmlDataset",
 }
-_DATABASE, _MAGIC = "database:DatabaseDataset", b"SQLite format 3\x00"
+_DATABASE = "database:DatabaseDataset"
 
 
 def open_dataset(arrival: Opened) -> Dataset:
@@ -43,8 +44,4 @@ def open_dataset(arrival: Opened) -> Dataset:
 
 
 def _by_content(place: Path) -> str:
-    if place.is_file():
-        with place.open("rb") as stream:
-            if stream.read(len(_MAGIC)) == _MAGIC:
-                return _DATABASE
-    return "gdal:GdalDataset"
+    return _DATABASE if is_sqlite(place) else "gdal:GdalDataset"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 
 import psycopg
@@ -17,14 +18,19 @@ def _backend(connection: Connection) -> int:
     return connection.info.backend_pid
 
 
-def _all(database: Database) -> int:
-    """How many connections of loaders there are."""
-    with database.connect("owner") as owner:
-        row = owner.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND application_name = 'makan-loader'"
-        ).fetchone()
-    return int(str(row[0])) if row else 0
+def _are(database: Database, wanted: int) -> bool:
+    """Whether there are so many connections of loaders; a backend ends just after its client."""
+    end = time.monotonic() + 10
+    with database.connect("owner", autocommit=True) as owner:
+        while time.monotonic() < end:
+            row = owner.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'makan-loader'"
+            ).fetchone()
+            if row == (wanted,):
+                return True
+            time.sleep(0.02)
+    return False
 
 
 @pytest.mark.parametrize("layer", ["parcel", "building_unit"])
@@ -33,15 +39,15 @@ def test_connections_in_hand_are_given_first_and_closed_at_the_end(
 ) -> None:
     with closing(ReadyDatabase(database, schemas.layer(layer))) as ready:
         ready.prepare(2)
-        assert _all(database) == 2
+        assert _are(database, 2)
         with ready.connect("loader") as one, ready.connect("loader", autocommit=True) as two:
             assert (one.autocommit, two.autocommit) == (False, True)
-            assert _all(database) == 2
+            assert _are(database, 2)
             with ready.connect("loader") as three:
                 assert len({_backend(one), _backend(two), _backend(three)}) == 3
-        assert _all(database) == 0
+        assert _are(database, 0)
         ready.prepare(1)
-    assert _all(database) == 0
+    assert _are(database, 0)
 
 
 def _fails(database: Database) -> None:
